@@ -1,0 +1,1 @@
+"""From leases asked for to verified writes, and back to default."""

@@ -1,0 +1,1 @@
+"""HTTP: reads everything, writes only operator intents and hint requests."""

@@ -1,0 +1,1 @@
+"""From devices to live table, spool and store."""

@@ -1,0 +1,1 @@
+"""From snapshot to forecast, plan and leases asked for."""

@@ -1,0 +1,1 @@
+"""The facility-operations web page, built into this package."""

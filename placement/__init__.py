@@ -1,0 +1,1 @@
+"""From headroom and jobs to hints."""

@@ -1,0 +1,1 @@
+"""The vocabulary of coldplate: pure types and functions, standard library and numpy only."""

@@ -1,0 +1,110 @@
+"""Quantities, their SI units, and the engineering units that devices speak."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from plant.errors import ConfigError
+
+
+class Quantity(StrEnum):
+    """What a point measures; the value is its name in site files and profiles."""
+
+    TEMPERATURE = "temperature"
+    VOLUME_FLOW = "volume_flow"
+    PRESSURE = "pressure"
+    DIFFERENTIAL_PRESSURE = "differential_pressure"
+    POWER = "power"
+    APPARENT_POWER = "apparent_power"
+    ENERGY = "energy"
+    FRACTION = "fraction"
+    FREQUENCY = "frequency"
+    SPEED = "speed"
+    CURRENT = "current"
+    VOLTAGE = "voltage"
+    HUMIDITY = "humidity"
+    DURATION = "duration"
+    COUNT = "count"
+    STATE = "state"
+    LEVEL = "level"
+
+
+UNIT: dict[Quantity, str] = {
+    Quantity.TEMPERATURE: "°C",
+    Quantity.VOLUME_FLOW: "m³/s",
+    Quantity.PRESSURE: "Pa",
+    Quantity.DIFFERENTIAL_PRESSURE: "Pa",
+    Quantity.POWER: "W",
+    Quantity.APPARENT_POWER: "VA",
+    Quantity.ENERGY: "J",
+    Quantity.FRACTION: "1",
+    Quantity.FREQUENCY: "Hz",
+    Quantity.SPEED: "1/s",
+    Quantity.CURRENT: "A",
+    Quantity.VOLTAGE: "V",
+    Quantity.HUMIDITY: "1",
+    Quantity.DURATION: "s",
+    Quantity.COUNT: "1",
+    Quantity.STATE: "code",
+    Quantity.LEVEL: "dB",
+}
+
+# engineering unit -> (factor, offset): si = raw * factor + offset
+_TO_SI: dict[str, tuple[float, float]] = {
+    "": (1.0, 0.0),
+    "1": (1.0, 0.0),
+    "code": (1.0, 0.0),
+    "degC": (1.0, 0.0),
+    "°C": (1.0, 0.0),
+    "C": (1.0, 0.0),
+    "Celsius": (1.0, 0.0),
+    "degF": (5 / 9, -160 / 9),
+    "°F": (5 / 9, -160 / 9),
+    "F": (5 / 9, -160 / 9),
+    "m3/s": (1.0, 0.0),
+    "m3/h": (1 / 3600, 0.0),
+    "l/min": (1 / 60000, 0.0),
+    "LPM": (1 / 60000, 0.0),
+    "l/s": (1e-3, 0.0),
+    "gpm": (6.30901964e-5, 0.0),  # US gallon per minute
+    "GPM": (6.30901964e-5, 0.0),
+    "Pa": (1.0, 0.0),
+    "kPa": (1e3, 0.0),
+    "bar": (1e5, 0.0),
+    "psi": (6894.757, 0.0),
+    "PSI": (6894.757, 0.0),
+    "W": (1.0, 0.0),
+    "kW": (1e3, 0.0),
+    "MW": (1e6, 0.0),
+    "VA": (1.0, 0.0),
+    "kVA": (1e3, 0.0),
+    "J": (1.0, 0.0),
+    "mJ": (1e-3, 0.0),
+    "Wh": (3.6e3, 0.0),
+    "kWh": (3.6e6, 0.0),
+    "%": (0.01, 0.0),
+    "%RH": (0.01, 0.0),
+    "Hz": (1.0, 0.0),
+    "MHz": (1e6, 0.0),
+    "rpm": (1 / 60, 0.0),
+    "RPM": (1 / 60, 0.0),
+    "A": (1.0, 0.0),
+    "V": (1.0, 0.0),
+    "s": (1.0, 0.0),
+    "min": (60.0, 0.0),
+    "h": (3600.0, 0.0),
+    "dB": (1.0, 0.0),
+    "dBA": (1.0, 0.0),
+}
+
+
+def to_si(unit: str) -> tuple[float, float]:
+    """Factor and offset that turn a value in `unit` into the SI unit of its quantity.
+
+    Raises:
+        ConfigError: the unit is unknown.
+    """
+    try:
+        return _TO_SI[unit]
+    except KeyError:
+        raise ConfigError(f"unknown unit {unit!r}", remedy=f"use one of {', '.join(sorted(filter(None, _TO_SI)))}") from None

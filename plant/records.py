@@ -1,0 +1,264 @@
+"""Records: what the rooms tell one another. Frozen, plain, and turned to JSON as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from plant.leases import Lease
+from plant.points import PointId
+
+Params = dict[str, str | float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A sentence for a person: a code and its numbers (for translation), and the English text."""
+
+    code: str
+    text: str
+    params: Params = field(default_factory=dict)
+
+
+class Severity(StrEnum):
+    """How much a condition asks of a person."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something a person may have to know. `code` + `subject` name it; it lasts from `since_s` until withdrawn."""
+
+    code: str
+    subject: str
+    severity: Severity
+    since_s: float
+    cause: Message
+    remedy: Message
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatForecast:
+    """Heat of one subject over the horizon. heat_w[q][t]: quantile q at times_s[t] [s since 1970], in W."""
+
+    subject: str
+    times_s: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    heat_w: tuple[tuple[float, ...], ...]
+    model: str
+    cold_start: bool = False
+
+    def at(self, quantile: float) -> tuple[float, ...]:
+        """The trajectory [W] of one of its quantiles."""
+        return self.heat_w[self.quantiles.index(quantile)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Heat per CDU and per cooling group over the horizon, with the model that made each."""
+
+    made_s: float
+    heats: tuple[HeatForecast, ...]
+    note: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutlook:
+    """A running or queued job's expected power, with uncertainty."""
+
+    job: str
+    racks: tuple[str, ...]
+    start_s: float
+    end_s: float
+    power_w: float
+    power_sd_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoint:
+    """One commanded quantity of a plan: the step to take now towards `target`."""
+
+    point: PointId
+    current: float
+    value: float
+    target: float
+    design: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one loop should do next, and why.
+
+    predicted powers are of the cooling plant [W]; `predicted_it_extra_w` is the IT side's leakage against design;
+    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now.
+    """
+
+    id: str
+    loop: str
+    made_s: float
+    valid_until_s: float
+    setpoints: tuple[Setpoint, ...]
+    predicted_cooling_w: float
+    predicted_design_cooling_w: float
+    predicted_it_extra_w: float
+    predicted_case_c: float
+    case_limit_c: float
+    worst_case_margin_k: float
+    binding: str
+    reason: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """Watts that one rack can still take, and what each costs the facility."""
+
+    rack: str
+    at_s: float
+    power_w: float
+    cooling_w: float
+    marginal_w_per_w: float
+    known: bool
+    reason: str = ""
+
+
+class Mode(StrEnum):
+    """What a loop is in."""
+
+    OFF = "off"
+    ADVISORY = "advisory"
+    CONFIRM = "confirm"
+    LIMITED = "limited"
+    AUTO = "auto"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeState:
+    """A loop's mode and why; `hold` is the values [SI] held by hand, until `expires_s`."""
+
+    loop: str
+    mode: Mode
+    since_s: float
+    actor: str
+    reason: str
+    expires_s: float | None = None
+    hold: dict[PointId, float] = field(default_factory=dict)
+    back_to: Mode = Mode.ADVISORY
+
+
+class IntentKind(StrEnum):
+    """What an operator may ask for."""
+
+    SET_MODE = "set_mode"
+    HOLD = "hold"
+    CONFIRM = "confirm"
+    ALL_TO_DEFAULT = "all_to_default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What an operator wants. HOLD needs values and expires_s; CONFIRM needs the plan's id."""
+
+    kind: IntentKind
+    actor: str
+    reason: str
+    at_s: float
+    loop: str = ""
+    mode: Mode | None = None
+    values: dict[PointId, float] = field(default_factory=dict)
+    expires_s: float | None = None
+    plan: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of an intent."""
+
+    accepted: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """One link to one endpoint: up, slow, silent or mismatch, with the last error in words."""
+
+    link: str
+    endpoint: str
+    state: str
+    since_s: float
+    last_error: str = ""
+    reads: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActuatorState:
+    """What the actuator holds and has done since it started."""
+
+    epoch: int
+    leases: tuple[Lease, ...]
+    accepted_commands: int
+    refused_commands: int
+    writable_points: tuple[PointId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackHint:
+    """One place for a job, with the reasons for its rank."""
+
+    rack: str
+    rank: int
+    fits: bool
+    headroom_w: float
+    marginal_cooling_w: float
+    reasons: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Ranked places for a job of `power_w` [W]; worthless after `expires_s`."""
+
+    made_s: float
+    expires_s: float
+    power_w: float
+    racks: tuple[RackHint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Power allowed to a scope [W] until `expires_s`."""
+
+    scope: str
+    power_w: float
+    expires_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loan:
+    """A node lent from one cluster to another until `until_s`."""
+
+    node: str
+    lender: str
+    borrower: str
+    until_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who or what did what. `hash` covers everything else and the hash before it."""
+
+    seq: int
+    at_s: float
+    writer: str
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, str | float | int | bool | None]
+    previous: str
+    hash: str

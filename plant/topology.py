@@ -1,0 +1,170 @@
+"""A checked plant: equipment, what feeds what, cooling groups, limits, money and weather."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from plant.leases import Envelope
+from plant.points import Point, PointId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """How to reach one endpoint. transport: `modbus-tcp` or `mqtt`."""
+
+    id: str
+    transport: str
+    host: str
+    port: int
+    options: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where some of an equipment's points come from: a device profile at a link.
+
+    unit: Modbus unit id; object: the name by which the other side knows it (DSX objectName), default the equipment's id.
+    """
+
+    profile: str
+    link: str
+    unit: int = 1
+    object: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equipment:
+    """One thing that stands in the plant.
+
+    kind: utility | ups | meter | rack | cdu | manifold | sidecar | fws-loop | pump | dry-cooler | chiller | air-unit | room.
+    feeds: ids of what it supplies with power, coolant or (for a meter) nothing; a meter has `meters` instead.
+    design: design figures, SI, names carry units, e.g. `heat_w`, `flow_m3_s`.
+    """
+
+    id: str
+    kind: str
+    name: str = ""
+    sources: tuple[Source, ...] = ()
+    feeds: tuple[str, ...] = ()
+    meters: str = ""
+    design: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoolingGroup:
+    """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
+
+    commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`.
+    design: role -> the setpoint that the designer chose and the devices fall back to [SI].
+    drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
+    heartbeats: for each commanded device, its heartbeat point and timeout [s].
+    """
+
+    id: str
+    members: tuple[str, ...]
+    master: str
+    racks: tuple[str, ...]
+    commands: Mapping[str, PointId]
+    design: Mapping[str, float]
+    drivable: bool
+    fallback: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """How one device is driven and lets go by itself: see `devices.profiles.Fallback`."""
+
+    equipment: str
+    kind: str
+    heartbeat: PointId = ""
+    timeout_s: float = 0.0
+    enable: PointId = ""
+    owner: PointId = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A bound that must hold, with where it comes from. quantity is a name such as `case_temperature`; SI."""
+
+    id: str
+    quantity: str
+    minimum: float | None
+    maximum: float | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tariff:
+    """Energy price by hour of the site's day [currency/kWh] and demand charge [currency/kW/month]."""
+
+    currency: str
+    energy_per_kwh: tuple[float, ...]
+    demand_per_kw_month: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climate:
+    """Weather for simulated sites: sinusoids over year and day plus seeded weather systems; see `simulator.weather`."""
+
+    mean_c: float
+    annual_amplitude_k: float
+    daily_amplitude_k: float
+    dew_point_depression_k: float
+    front_amplitude_k: float = 3.0
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """The simulated job mix: each rack is `training`, `inference` or `idle`; see `simulator.load`."""
+
+    seed: int
+    racks: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A whole plant as loaded and checked from its file."""
+
+    id: str
+    name: str
+    name_zh: str
+    path: str
+    timezone: str
+    coolant: str
+    glycol_percent: float
+    gpus_per_rack: int
+    links: Mapping[str, Link]
+    equipment: Mapping[str, Equipment]
+    points: Mapping[PointId, Point]
+    groups: Mapping[str, CoolingGroup]
+    drives: Mapping[str, Drive]
+    envelopes: Mapping[PointId, Envelope]
+    limits: Mapping[str, Limit]
+    tariff: Tariff
+    carbon_kg_per_kwh: float
+    carbon_source: str
+    climate: Climate
+    workload: Workload
+    retention: Mapping[str, float]
+
+    def of_kind(self, kind: str) -> list[Equipment]:
+        """All equipment of a kind, in the file's order."""
+        return [e for e in self.equipment.values() if e.kind == kind]
+
+    @cached_property
+    def fed_by(self) -> Mapping[str, tuple[str, ...]]:
+        """For each equipment, the ids that feed it."""
+        sources: dict[str, list[str]] = {e: [] for e in self.equipment}
+        for equipment in self.equipment.values():
+            for target in equipment.feeds:
+                sources[target].append(equipment.id)
+        return {target: tuple(ids) for target, ids in sources.items()}
+
+    def points_of(self, equipment: str) -> list[Point]:
+        """All points of one equipment."""
+        return [p for p in self.points.values() if p.equipment == equipment]

@@ -1,0 +1,1 @@
+"""A richer plant than the controller's model, served over real protocols."""

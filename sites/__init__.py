@@ -1,0 +1,1 @@
+"""A site file and its profiles become a checked plant."""
