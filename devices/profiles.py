@@ -49,8 +49,9 @@ class Fallback(_Strict):
 
 
 class ProfilePoint(_Strict):
-    """One point. si = raw * scale in `unit`, then converted. Modbus points have table+address+type, MQTT ones object+point or field.
+    """One point. si = raw * scale in `unit`, then converted.
 
+    Modbus points have table, address and type; MQTT ones object and point, or field.
     min, max, max_jump are in `unit`. invalid: raw words that mean "no value".
     """
 
@@ -88,12 +89,12 @@ class ProfilePoint(_Strict):
 
     @property
     def factor(self) -> float:
-        """si = raw * factor + offset."""
+        """Si = raw * factor + offset."""
         return self.scale * to_si(self.unit)[0]
 
     @property
     def offset(self) -> float:
-        """si = raw * factor + offset."""
+        """Si = raw * factor + offset."""
         return to_si(self.unit)[1]
 
     def bound(self, value: float | None) -> float | None:

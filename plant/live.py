@@ -80,6 +80,12 @@ class LiveTable:
         readings = {point: self._reading(point, row, mono_s) for point, row in self._rows.items()}
         return Snapshot(at_s=self._clock.now(), readings=MappingProxyType(readings))
 
+    def select(self, points: Iterable[PointId]) -> Snapshot:
+        """Only these points, for who needs a few of them often."""
+        mono_s = self._clock.monotonic()
+        readings = {p: self._reading(p, self._rows[p], mono_s) for p in points if p in self._rows}
+        return Snapshot(at_s=self._clock.now(), readings=MappingProxyType(readings))
+
     def _reading(self, point: PointId, row: tuple[float, float, float, int], mono_s: float) -> Reading:
         time_s, received_mono_s, value, code = row
         quality, reason = split_code(code)

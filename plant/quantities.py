@@ -107,4 +107,5 @@ def to_si(unit: str) -> tuple[float, float]:
     try:
         return _TO_SI[unit]
     except KeyError:
-        raise ConfigError(f"unknown unit {unit!r}", remedy=f"use one of {', '.join(sorted(filter(None, _TO_SI)))}") from None
+        known = ", ".join(sorted(filter(None, _TO_SI)))
+        raise ConfigError(f"unknown unit {unit!r}", remedy=f"use one of {known}") from None

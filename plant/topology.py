@@ -25,7 +25,7 @@ class Link:
 class Source:
     """Where some of an equipment's points come from: a device profile at a link.
 
-    unit: Modbus unit id; object: the name by which the other side knows it (DSX objectName), default the equipment's id.
+    unit: Modbus unit id; object: the name by which the other side knows it (DSX objectName), by default its id.
     """
 
     profile: str
@@ -38,7 +38,7 @@ class Source:
 class Equipment:
     """One thing that stands in the plant.
 
-    kind: utility | ups | meter | rack | cdu | manifold | sidecar | fws-loop | pump | dry-cooler | chiller | air-unit | room.
+    kind: utility | ups | meter | rack | cdu | manifold | sidecar | pump | dry-cooler | chiller | air-unit | room.
     feeds: ids of what it supplies with power, coolant or (for a meter) nothing; a meter has `meters` instead.
     design: design figures, SI, names carry units, e.g. `heat_w`, `flow_m3_s`.
     """

@@ -1,0 +1,43 @@
+# coldplate: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PAGE   := dashboards/dist/index.html
+PORT   ?= 8080
+SPEED  ?= 20
+
+.PHONY: setup demo test check debian faults clean
+
+setup: $(VENV)/.installed $(PAGE)
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "coldplate needs Python 3.11 or newer; found %d.%d. Install it, or name one with PYTHON=..." % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+# The page needs Node at build time only. Where it is missing or too old it comes as a wheel, into the same environment.
+$(PAGE): $(VENV)/.installed $(shell find dashboards/web -path '*/node_modules' -prune -o -type f -print 2>/dev/null)
+	./dashboards/web/build.sh $(abspath $(VENV))
+	@touch $@
+
+demo: setup
+	$(BIN)/coldplate demo --port $(PORT) --speed $(SPEED)
+
+# Real servers and a real browser for the tests: installed where we may (root or password-less sudo on Debian).
+debian:
+	./tests/install-debian-packages.sh
+
+test: setup debian
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# Slower campaigns: kills, full disks, lost brokers, over and over.
+faults: setup debian
+	$(BIN)/python -m pytest tests/faults --campaign
+
+clean:
+	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules

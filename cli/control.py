@@ -1,0 +1,213 @@
+"""The control cycle: snapshot → step → leases asked for; and what operators want, at once.
+
+The step runs in a child process with a deadline, so that an optimiser that hangs stops neither *all to default*
+nor a manual hold: then nothing renews its leases, and the devices go back to their defaults by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterable
+
+from actuator.actuator import Actuator
+from alarms.board import ConditionBoard
+from controller.asking import setpoints_to_ask
+from controller.modes import apply_intent, expire, initial_modes
+from controller.step import StepResult
+from controller.worker import StepWorker
+from store.audit import AuditLog
+from store.bus import BusServer
+from store.state import StateDir
+
+from plant.clock import Clock
+from plant.errors import ColdplateError
+from plant.leases import CONTROLLER, Lease
+from plant.live import LiveTable
+from plant.points import PointId
+from plant.ports import RangeQuery, Store
+from plant.records import Answer, Intent, IntentKind, Mode, ModeState, Plan
+from plant.topology import Site
+from store.codec import from_plain, to_plain
+
+log = logging.getLogger("coldplate.control")
+
+CYCLE_S = 60.0
+LEASE_TTL_S = 180.0
+HOLD_RENEW_S = 30.0
+WARM_START_S = 4 * 3600.0
+WRITING = (Mode.CONFIRM, Mode.LIMITED, Mode.AUTO)
+
+
+class Control:
+    """Modes, plans and leases of one site."""
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        state: StateDir,
+        live: LiveTable,
+        actuator: Actuator,
+        worker: StepWorker,
+        audit: AuditLog,
+        board: ConditionBoard,
+        writable: frozenset[str],
+        epoch: int,
+    ) -> None:
+        self._site, self._clock, self._state, self._live = site, clock, state, live
+        self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
+        self._epoch, self._seq = epoch, itertools.count(1)
+        self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id, writable))
+        self._modes = self._remembered()
+        self._plans: dict[str, Plan] = {}
+        self._confirmed: set[str] = set()
+        self._bus: BusServer | None = None
+        self._store: Store | None = None
+
+    def _commissioned(self, group: str, writable: frozenset[str]) -> bool:
+        commands = self._site.groups[group].commands.values()
+        return self._site.groups[group].drivable and all(p.partition("/")[0] in writable for p in commands)
+
+    def _remembered(self) -> dict[str, ModeState]:
+        """Modes as they were left; a loop that may no longer be driven starts in advisory."""
+        fresh = initial_modes(self._site, self._start_auto())
+        kept = self._state.read_json("modes.json")
+        if not isinstance(kept, dict):
+            return fresh
+        modes = {loop: from_plain(ModeState, row) for loop, row in kept.items() if loop in fresh}
+        return fresh | {m.loop: m for m in modes.values() if m.mode not in WRITING or m.loop in self._groups}
+
+    def _start_auto(self) -> bool:
+        commissioning = self._state.read_json("commissioning.json")
+        return isinstance(commissioning, dict) and commissioning.get("start_mode") == "auto" and bool(self._groups)
+
+    def publish_to(self, bus: BusServer, store: Store) -> None:
+        """Where plans, forecasts and modes go."""
+        self._bus, self._store = bus, store
+
+    async def intent(self, intent: Intent) -> Answer:
+        """Do what an operator wants, or say why not."""
+        modes, answer = apply_intent(self._modes, intent, self._site, self._plans, self._groups, self._clock.now())
+        self._audit_intent(intent, answer)
+        if not answer.accepted:
+            return answer
+        let_go = [loop for loop in modes if modes[loop] != self._modes[loop] and modes[loop].mode not in WRITING]
+        self._modes = modes
+        if intent.kind is IntentKind.ALL_TO_DEFAULT:
+            await self._actuator.relinquish(None, intent.actor, intent.reason)
+        elif intent.kind is IntentKind.CONFIRM:
+            self._confirmed.add(intent.plan)
+            await self._ask(self._plans[intent.loop])
+        elif intent.kind is IntentKind.HOLD:
+            await self._hold_once()
+        else:
+            await self._actuator.relinquish(self._points(let_go), intent.actor, intent.reason)
+        self._keep_modes()
+        await self._publish("modes", list(self._modes.values()))
+        return answer
+
+    def _audit_intent(self, intent: Intent, answer: Answer) -> None:
+        # A full disk must not stand between a person and all-to-default
+        with contextlib.suppress(OSError, ColdplateError):
+            detail = {"accepted": answer.accepted, "answer": answer.text, "reason": intent.reason}
+            self._audit.append(self._clock.now(), intent.actor, f"intent:{intent.kind}", intent.loop or "all", detail)
+
+    def _keep_modes(self) -> None:
+        try:
+            self._state.write_json("modes.json", {m.loop: to_plain(m) for m in self._modes.values()})
+        except (OSError, ColdplateError) as error:
+            log.warning("modes not kept: %s", error)
+
+    def _points(self, loops: Iterable[str]) -> tuple[PointId, ...]:
+        return tuple(p for loop in loops for p in self._site.groups[loop].commands.values())
+
+    async def run(self) -> None:
+        """A cycle a minute of site time."""
+        await self._warm_start()
+        await self._publish("modes", list(self._modes.values()))
+        while True:
+            began = self._clock.monotonic()
+            await self._cycle()
+            spent = self._clock.monotonic() - began
+            await asyncio.sleep(self._clock.real(max(0.0, CYCLE_S - spent)))
+
+    async def _warm_start(self) -> None:
+        """Give the forecast the last hours that the store remembers, if it remembers any."""
+        assert self._store is not None
+        now = self._clock.now()
+        points = self._worker.history_points(self._site)
+        query = RangeQuery(points=points, start_s=now - WARM_START_S, end_s=now, step_s=60.0)
+        with contextlib.suppress(ColdplateError):
+            self._worker.seed_history(await self._store.range(query), self._site)
+
+    async def _cycle(self) -> None:
+        await self._expire_modes()
+        result = await self._worker.run(self._live.snapshot(), (), self._clock.now())
+        self._board.publish("worker", self._worker.conditions())
+        if result is None:
+            return
+        self._plans = {plan.loop: plan for plan in result.plans}
+        self._board.publish("controller", list(result.conditions))
+        for plan in result.plans:
+            await self._ask(plan)
+        await self._tell(result)
+
+    async def _expire_modes(self) -> None:
+        modes = expire(self._modes, self._clock.now())
+        ended = [loop for loop in modes if modes[loop] != self._modes[loop]]
+        if ended:
+            self._modes = modes
+            await self._actuator.relinquish(self._points(ended), "coldplate", "manual hold expired")
+            self._keep_modes()
+            await self._publish("modes", list(self._modes.values()))
+
+    async def _ask(self, plan: Plan) -> None:
+        mode = self._modes[plan.loop]
+        if mode.mode not in WRITING or plan.loop not in self._groups:
+            return
+        if mode.mode is Mode.CONFIRM and plan.id not in self._confirmed:
+            return
+        for setpoint in setpoints_to_ask(plan, mode):
+            await self._actuator.request(self._lease(setpoint.point, setpoint.value, CONTROLLER, plan.reason.text))
+
+    def _lease(self, point: PointId, value: float, holder: str, reason: str, ttl_s: float = LEASE_TTL_S) -> Lease:
+        return Lease(
+            point=point,
+            value=value,
+            epoch=self._epoch,
+            seq=next(self._seq),
+            issued_s=self._clock.now(),
+            issued_mono_s=self._clock.monotonic(),
+            ttl_s=ttl_s,
+            holder=holder,
+            reason=reason,
+        )
+
+    async def run_holds(self) -> None:
+        """Renew what people hold by hand, apart from the optimiser."""
+        while True:
+            await self._hold_once()
+            await asyncio.sleep(self._clock.real(HOLD_RENEW_S))
+
+    async def _hold_once(self) -> None:
+        now = self._clock.now()
+        for mode in [m for m in self._modes.values() if m.mode is Mode.HOLD and m.loop in self._groups]:
+            ttl_s = min(LEASE_TTL_S, (mode.expires_s or now) - now)
+            for point, value in mode.hold.items() if ttl_s > 0 else ():
+                await self._actuator.request(self._lease(point, value, f"operator:{mode.actor}", mode.reason, ttl_s))
+
+    async def _tell(self, result: StepResult) -> None:
+        await self._publish("forecast", result.forecast)
+        await self._publish("plans", list(result.plans))
+        await self._publish("headroom", list(result.headrooms))
+        assert self._store is not None
+        with contextlib.suppress(ColdplateError):
+            for plan in result.plans:
+                await self._store.append("plan", plan.loop, plan.made_s, to_plain(plan))
+
+    async def _publish(self, kind: str, body: object) -> None:
+        if self._bus is not None:
+            await self._bus.publish(kind, body)

@@ -1,0 +1,207 @@
+"""Edge and control in one process: the rooms of floor 2 wired together. No web request comes in here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from actuator.actuator import Actuator
+from alarms.board import ConditionBoard
+from collector.collector import Collector
+from collector.forwarder import Forwarder
+from collector.spool import Spool
+from controller.worker import StepWorker
+from store.audit import AuditLog
+from store.bus import BusServer
+from store.embedded import EmbeddedStore
+from store.state import StateDir
+
+from cli.control import Control
+from devices.links import ModbusDevice
+from devices.modbus import ModbusEndpoint
+from devices.profiles import load_profile
+from plant.clock import ScaledClock
+from plant.errors import ConfigError, StoreError
+from plant.live import LiveTable
+from plant.topology import Site
+from sites import load_site
+
+log = logging.getLogger("coldplate.edge")
+
+PUBLISH_REAL_S = 0.5
+MAINTAIN_S = 900.0
+SPOOL_MAX_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeOptions:
+    """What a run needs to know. endpoints: a JSON file {link: [host, port]} that overrides the site file's addresses."""
+
+    site_path: Path
+    state: Path
+    clock: ScaledClock
+    endpoints: Path | None = None
+
+
+def read_endpoints(path: Path | None) -> dict[str, tuple[str, int]] | None:
+    """The override of link addresses, if there is one.
+
+    Raises:
+        ConfigError: not a JSON object of link -> [host, port].
+    """
+    if path is None:
+        return None
+    try:
+        return {link: (str(host), int(port)) for link, (host, port) in json.loads(path.read_text("utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(str(error), where=str(path), remedy='expected {"link": ["host", port]}') from error
+
+
+def writable_equipment(site: Site, commissioning: object) -> frozenset[str]:
+    """Equipment whose fallback was shown to work at the endpoint that it has now.
+
+    commissioning: {"endpoints": ["host:port", ...]}, written by a commissioning run (or by the demo for its own plant).
+    """
+    shown = set(commissioning.get("endpoints", ())) if isinstance(commissioning, dict) else set()
+    addresses = {link.id: f"{link.host}:{link.port}" for link in site.links.values()}
+    return frozenset(
+        drive.equipment
+        for drive in site.drives.values()
+        if drive.kind != "none"
+        and any(addresses.get(source.link) in shown for source in site.equipment[drive.equipment].sources)
+    )
+
+
+def modbus_devices(site: Site, endpoints: dict[str, ModbusEndpoint]) -> dict[str, ModbusDevice]:
+    """Every equipment that has a Modbus source."""
+    return {
+        equipment.id: ModbusDevice(endpoints[source.link], equipment.id, load_profile(source.profile), source.unit)
+        for equipment in site.equipment.values()
+        for source in equipment.sources
+        if source.link in endpoints
+    }
+
+
+class Edge:
+    """One site's edge and control, over one state directory."""
+
+    def __init__(self, options: EdgeOptions) -> None:
+        self.options = options
+        self.clock = options.clock
+        self.site = load_site(options.site_path, read_endpoints(options.endpoints))
+        self.state = StateDir(options.state)
+        self.epoch = self.state.acquire()
+        self.live = LiveTable(self.site.points.values(), self.clock)
+        self.board = ConditionBoard()
+        self._endpoints = {
+            link.id: ModbusEndpoint(link.host, link.port)
+            for link in self.site.links.values()
+            if link.transport == "modbus-tcp"
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then let go of every lease in an orderly way."""
+        site, clock, state = self.site, self.clock, self.state
+        store = EmbeddedStore.open(state.path / "history.sqlite", site.retention)
+        spool = Spool(state.path / "spool", SPOOL_MAX_BYTES, clock)
+        collector = Collector(site, self._endpoints, self.live, spool, clock)
+        forwarder = Forwarder(spool, store, clock)
+        audit = AuditLog(state.path / "audit", "edge")
+        writable = writable_equipment(site, state.read_json("commissioning.json"))
+        devices = modbus_devices(site, self._endpoints)
+        actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
+        worker = StepWorker(self.options.site_path)
+        control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, writable, self.epoch)
+        bus = BusServer(state.path / "bus.sock", control.intent)
+        control.publish_to(bus, store)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(store.close)
+            stack.push_async_callback(worker.close)
+            await bus.start()
+            stack.push_async_callback(bus.close)
+            publish = Publisher(self, bus, collector, forwarder, store, actuator)
+            jobs: list[Callable[[], Awaitable[None]]] = [
+                collector.run,
+                forwarder.run,
+                actuator.run,
+                control.run,
+                control.run_holds,
+                publish.run,
+                lambda: maintain(store, clock),
+            ]
+            tasks = [asyncio.create_task(forever(job)) for job in jobs]
+            await stop.wait()
+            await actuator.relinquish(None, "coldplate", "coldplate stops")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def forever(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a room's job; one that falls over is logged and started again, the others go on."""
+    while True:
+        try:
+            await job()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a job fell over and is started again: %r", job)
+        await asyncio.sleep(1.0)
+
+
+async def maintain(store: EmbeddedStore, clock: ScaledClock) -> None:
+    """Pack, roll up and retire history now and then."""
+    while True:
+        await asyncio.sleep(max(1.0, clock.real(MAINTAIN_S)))
+        with contextlib.suppress(StoreError):
+            await store.maintain(clock.now())
+
+
+class Publisher:
+    """What the rooms know, put on the bus for the process that serves people."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        bus: BusServer,
+        collector: Collector,
+        forwarder: Forwarder,
+        store: EmbeddedStore,
+        actuator: Actuator,
+    ) -> None:
+        self._edge, self._bus = edge, bus
+        self._collector, self._forwarder, self._store, self._actuator = collector, forwarder, store, actuator
+        self._sent: dict[str, tuple[float, int]] = {}
+
+    async def run(self) -> None:
+        """Publish the live table's changes and the slower records, twice a real second."""
+        await self._bus.publish("clock", self._edge.clock.spec())
+        while True:
+            await self._live()
+            await self._records()
+            await asyncio.sleep(PUBLISH_REAL_S)
+
+    async def _live(self) -> None:
+        rows = []
+        for point, reading in self._edge.live.snapshot().readings.items():
+            code = int(reading.quality) | int(reading.reason) << 2
+            if self._sent.get(point) != (reading.time_s, code):
+                self._sent[point] = (reading.time_s, code)
+                value = reading.value if reading.value == reading.value else None
+                rows.append([point, value, reading.time_s, code])
+        if rows:
+            await self._bus.publish("live", rows)
+
+    async def _records(self) -> None:
+        board = self._edge.board
+        board.publish("collector", [*self._collector.conditions(), *self._forwarder.conditions()])
+        board.publish("actuator", self._actuator.conditions())
+        await self._bus.publish("conditions", board.all())
+        await self._bus.publish("links", self._collector.links())
+        await self._bus.publish("actuator", self._actuator.state())
+        await self._bus.publish("counters", {**self._collector.counters(), "live_points": len(self._edge.live)})

@@ -1,0 +1,111 @@
+"""`all-to-default`, `status`, `report` and `state`: what people do to a site that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from reports.build import build_report
+from reports.render import to_json, to_pdf
+from store.audit import verify
+from store.bus import BusClient
+from store.embedded import EmbeddedStore
+from store.state import StateDir
+
+from plant.errors import ConfigError, SilentError
+from plant.records import Intent, IntentKind
+from sites import load_site
+
+STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")
+SITE = typer.Argument(..., exists=True, dir_okay=False, help="The site file.")
+state_app = typer.Typer(no_args_is_help=True, help="Backup, restore and migrate a state directory.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("all-to-default")(all_to_default)
+    app.command("report")(report)
+    app.add_typer(state_app, name="state")
+
+
+def all_to_default(
+    state: Path = STATE,
+    reason: str = typer.Option("all to default from the command line", "--reason"),
+) -> None:
+    """Let go of every setpoint at once; the devices ramp to their own defaults."""
+    intent = Intent(kind=IntentKind.ALL_TO_DEFAULT, actor=getpass.getuser(), reason=reason, at_s=time.time())
+    try:
+        answer = asyncio.run(BusClient(state / "bus.sock").intent(intent))
+    except SilentError as error:
+        hint = "where no edge runs nothing renews the leases, and the devices fall back by themselves at expiry"
+        raise SilentError(f"{error}; {hint}") from error
+    print(answer.text)
+    raise typer.Exit(0 if answer.accepted else 1)
+
+
+def _moment(text: str, option: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r}", where=option, remedy="write it as 2026-11-01 or 2026-11-01T12:00+01:00"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def report(
+    site: Path = SITE,
+    state: Path = STATE,
+    start: str = typer.Option("", "--start", help="ISO time, UTC unless it says otherwise; by default a day ago."),
+    end: str = typer.Option("", "--end", help="ISO time; by default the newest history."),
+    language: str = typer.Option("en", "--lang", help="en or zh."),
+    out: Path = typer.Option(
+        Path("coldplate-report"), "--out", help="Path without ending; .json and .pdf are written."
+    ),
+) -> None:
+    """Interval PUE from the energy registers, as JSON and PDF."""
+    loaded = load_site(site)
+    store = EmbeddedStore.open(state / "history.sqlite", loaded.retention, read_only=True)
+
+    async def build() -> None:
+        newest = max((row[0] for row in (await store.last(list(loaded.points))).values()), default=time.time())
+        end_s = _moment(end, "--end") if end else newest
+        start_s = _moment(start, "--start") if start else end_s - 86400
+        model = await build_report(loaded, store, start_s, end_s)
+        out.with_suffix(".json").write_text(to_json(model), encoding="utf-8")
+        out.with_suffix(".pdf").write_bytes(to_pdf(model, language))
+        await store.close()
+
+    asyncio.run(build())
+    print(f"{out.with_suffix('.json')}\n{out.with_suffix('.pdf')}")
+
+
+@state_app.command("backup")
+def backup(archive: Path, state: Path = STATE) -> None:
+    """Write a consistent copy, also while the site runs."""
+    StateDir(state).backup(archive)
+    print(archive)
+
+
+@state_app.command("restore")
+def restore(archive: Path, state: Path = STATE) -> None:
+    """Unpack a backup into an empty state directory."""
+    StateDir.restore(archive, state)
+    print(state)
+
+
+@state_app.command("migrate")
+def migrate(state: Path = STATE) -> None:
+    """Bring a state directory to this version's schema (also done at every start)."""
+    print(f"schema version {StateDir(state).migrate()}")
+
+
+@state_app.command("verify-audit")
+def verify_audit(state: Path = STATE) -> None:
+    """Check every audit chain; name the first entry that does not hold."""
+    for path in sorted((state / "audit").glob("*.jsonl")):
+        print(f"{path.name}: {verify(path)} entries hold")

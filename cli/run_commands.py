@@ -1,0 +1,106 @@
+"""`run`, `edge`, `serve` and `demo`: the long-lived commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import typer
+
+from cli.demo import DemoOptions, demo
+from cli.edge import Edge, EdgeOptions, read_endpoints
+from cli.processes import check_port_free, stop_on_signals
+from cli.run import RunOptions, run
+from cli.serve import serve
+from plant.clock import ScaledClock
+from plant.errors import ConfigError
+
+SITE = typer.Argument(..., exists=True, dir_okay=False, help="The site file.")
+STATE = typer.Option(Path("state"), "--state", help="The one directory that holds everything this site remembers.")
+HOST = typer.Option("127.0.0.1", "--host", help="Address for the page and API; loopback unless you say otherwise.")
+PORT = typer.Option(8080, "--port", min=1, max=65535, help="Port for the page and API.")
+CLOCK = typer.Option("", "--clock", hidden=True, help="Origin and speed of a simulated site's clock.")
+ENDPOINTS = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]} that overrides addresses.")
+MAX_SPEED = 60.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("run")(run_site)
+    app.command("edge")(edge_only)
+    app.command("serve")(serve_only)
+    app.command("demo")(run_demo)
+
+
+def _logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def run_site(
+    site: Path = SITE,
+    state: Path = STATE,
+    host: str = HOST,
+    port: int = PORT,
+    clock: str = CLOCK,
+    endpoints: Path | None = ENDPOINTS,
+) -> None:
+    """Run a site: edge and control in this process, page and API in a child."""
+    _logging()
+    check_port_free(host, port)
+    edge = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints)
+    asyncio.run(run(RunOptions(edge=edge, host=host, port=port)))
+
+
+def edge_only(site: Path = SITE, state: Path = STATE, clock: str = CLOCK, endpoints: Path | None = ENDPOINTS) -> None:
+    """Run edge and control alone, without a page."""
+    _logging()
+    edge = Edge(EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints))
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        await edge.run(stop)
+
+    asyncio.run(work())
+
+
+def serve_only(
+    site: Path = SITE,
+    state: Path = STATE,
+    host: str = HOST,
+    port: int = PORT,
+    clock: str = CLOCK,
+    endpoints: Path | None = ENDPOINTS,
+    until_stdin_closes: bool = typer.Option(False, "--until-stdin-closes", hidden=True),
+) -> None:
+    """Serve page and API alone, over a state directory that an edge works in."""
+    _logging()
+    serve(
+        site_path=site,
+        state=state,
+        host=host,
+        port=port,
+        clock=clock,
+        endpoints=read_endpoints(endpoints),
+        until_stdin_closes=until_stdin_closes,
+    )
+
+
+def run_demo(
+    port: int = PORT,
+    speed: float = typer.Option(20.0, "--speed", help="How many times faster than real time, 1 to 60."),
+    site: Path | None = typer.Option(None, "--site", help="Another site file; the demo pod by default."),
+    state: Path | None = typer.Option(None, "--state", help="Keep its state here; a temporary directory by default."),
+    host: str = HOST,
+    broker: str | None = typer.Option(None, "--broker", help="host:port of an MQTT broker; embedded by default."),
+) -> None:
+    """Simulate a plant over real protocols and bring it under control: open the printed address."""
+    _logging()
+    if not 1.0 <= speed <= MAX_SPEED:
+        raise ConfigError(
+            f"--speed {speed:g}", remedy=f"choose 1 to {MAX_SPEED:g}; leases are shorter than a second above"
+        )
+    check_port_free(host, port)
+    options = DemoOptions(host=host, port=port, speed=speed, site_path=site, state=state, broker=broker)
+    raise typer.Exit(asyncio.run(demo(options)))

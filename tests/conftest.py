@@ -1,0 +1,82 @@
+"""Shared fixtures: real programs of the distribution, and the sites that coldplate ships."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("coldplate_test_stack", ROOT / "tests" / "stack.py")
+assert _spec is not None
+assert _spec.loader is not None
+stack_module = importlib.util.module_from_spec(_spec)
+sys.modules["coldplate_test_stack"] = stack_module
+_spec.loader.exec_module(stack_module)
+
+_DEBIAN_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
+
+
+def find_program(name: str) -> str:
+    """Path of a real program; without it skip loudly, or fail where COLDPLATE_REQUIRE_REAL=1."""
+    path = shutil.which(name, path=_DEBIAN_PATHS)
+    if path is None:
+        text = f"{name} is not installed (make test installs it where it may: apt-get install {name})"
+        if os.environ.get("COLDPLATE_REQUIRE_REAL") == "1":
+            pytest.fail(text)
+        pytest.skip(text)
+    return path
+
+
+@pytest.fixture
+def real_program() -> Callable[[str], str]:
+    """`real_program("mosquitto")` is its path."""
+    return find_program
+
+
+@pytest.fixture
+def demo_site_path() -> Path:
+    """The shipped demo pod."""
+    return ROOT / "site-configs" / "demo-pod.yaml"
+
+
+@pytest.fixture
+def lab_site_path() -> Path:
+    """The shipped small lab."""
+    return ROOT / "site-configs" / "small-lab.yaml"
+
+
+@pytest.fixture
+def public_data() -> Path:
+    """The folder of public data beside the project; skip without it."""
+    folder = Path(os.environ.get("COLDPLATE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no public data at {folder}; set COLDPLATE_DATA")
+    return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--campaign`: the long versions of the fault tests."""
+    parser.addoption("--campaign", action="store_true", help="run fault tests at full length")
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`make_stack(site, speed=30, mosquitto=True)`: a whole site as real processes, ended after the test."""
+    stacks = []
+
+    def make(site: Path, *, speed: float = 30.0, mosquitto: bool = False) -> Any:
+        stack = stack_module.Stack(tmp_path, site, speed, find_program("mosquitto") if mosquitto else None)
+        stacks.append(stack)
+        stack.start()
+        return stack
+
+    yield make
+    for stack in stacks:
+        stack.close()
