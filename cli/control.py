@@ -14,31 +14,30 @@ from collections.abc import Iterable
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli.warm import past_heat
 from controller.asking import setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
 from controller.step import StepResult
 from controller.worker import StepWorker
-from store.audit import AuditLog
-from store.bus import BusServer
-from store.state import StateDir
-
 from plant.clock import Clock
 from plant.errors import ColdplateError
 from plant.leases import CONTROLLER, Lease
 from plant.live import LiveTable
 from plant.points import PointId
-from plant.ports import RangeQuery, Store
+from plant.ports import Store
 from plant.records import Answer, Intent, IntentKind, Mode, ModeState, Plan
 from plant.topology import Site
+from store.audit import AuditLog
+from store.bus import BusServer
 from store.codec import from_plain, to_plain
+from store.state import StateDir
 
 log = logging.getLogger("coldplate.control")
 
 CYCLE_S = 60.0
 LEASE_TTL_S = 180.0
 HOLD_RENEW_S = 30.0
-WARM_START_S = 4 * 3600.0
-WRITING = (Mode.CONFIRM, Mode.LIMITED, Mode.AUTO)
+WRITING = (Mode.CONFIRM, Mode.LIMITED, Mode.AUTO, Mode.HOLD)
 
 
 class Control:
@@ -63,7 +62,6 @@ class Control:
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id, writable))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
-        self._confirmed: set[str] = set()
         self._bus: BusServer | None = None
         self._store: Store | None = None
 
@@ -90,19 +88,17 @@ class Control:
 
     async def intent(self, intent: Intent) -> Answer:
         """Do what an operator wants, or say why not."""
-        modes, answer = apply_intent(self._modes, intent, self._site, self._plans, self._groups, self._clock.now())
+        plans, now = self._plans.values(), self._clock.now()
+        modes, answer = apply_intent(self._modes, intent, self._site, plans, self._groups, now)
         self._audit_intent(intent, answer)
         if not answer.accepted:
             return answer
-        let_go = [loop for loop in modes if modes[loop] != self._modes[loop] and modes[loop].mode not in WRITING]
+        let_go = [loop for loop in modes if modes[loop].mode not in WRITING and modes[loop] != self._modes[loop]]
         self._modes = modes
         if intent.kind is IntentKind.ALL_TO_DEFAULT:
             await self._actuator.relinquish(None, intent.actor, intent.reason)
-        elif intent.kind is IntentKind.CONFIRM:
-            self._confirmed.add(intent.plan)
-            await self._ask(self._plans[intent.loop])
-        elif intent.kind is IntentKind.HOLD:
-            await self._hold_once()
+        elif intent.kind in {IntentKind.CONFIRM, IntentKind.HOLD}:
+            await self._ask(intent.loop)
         else:
             await self._actuator.relinquish(self._points(let_go), intent.actor, intent.reason)
         self._keep_modes()
@@ -112,7 +108,8 @@ class Control:
     def _audit_intent(self, intent: Intent, answer: Answer) -> None:
         # A full disk must not stand between a person and all-to-default
         with contextlib.suppress(OSError, ColdplateError):
-            detail = {"accepted": answer.accepted, "answer": answer.text, "reason": intent.reason}
+            detail: dict[str, str | float | int | bool | None] = {"accepted": answer.accepted, "answer": answer.text}
+            detail["reason"] = intent.reason
             self._audit.append(self._clock.now(), intent.actor, f"intent:{intent.kind}", intent.loop or "all", detail)
 
     def _keep_modes(self) -> None:
@@ -137,11 +134,8 @@ class Control:
     async def _warm_start(self) -> None:
         """Give the forecast the last hours that the store remembers, if it remembers any."""
         assert self._store is not None
-        now = self._clock.now()
-        points = self._worker.history_points(self._site)
-        query = RangeQuery(points=points, start_s=now - WARM_START_S, end_s=now, step_s=60.0)
         with contextlib.suppress(ColdplateError):
-            self._worker.seed_history(await self._store.range(query), self._site)
+            self._worker.seed_history(await past_heat(self._site, self._store, self._clock.now()))
 
     async def _cycle(self) -> None:
         await self._expire_modes()
@@ -151,8 +145,8 @@ class Control:
             return
         self._plans = {plan.loop: plan for plan in result.plans}
         self._board.publish("controller", list(result.conditions))
-        for plan in result.plans:
-            await self._ask(plan)
+        for loop in self._plans:
+            await self._ask(loop)
         await self._tell(result)
 
     async def _expire_modes(self) -> None:
@@ -164,16 +158,20 @@ class Control:
             self._keep_modes()
             await self._publish("modes", list(self._modes.values()))
 
-    async def _ask(self, plan: Plan) -> None:
-        mode = self._modes[plan.loop]
-        if mode.mode not in WRITING or plan.loop not in self._groups:
+    async def _ask(self, loop: str) -> None:
+        """Ask for what a loop's mode lets it ask for: nothing in advisory, a person's values in hold."""
+        mode, plan = self._modes[loop], self._plans.get(loop)
+        if mode.mode not in WRITING or loop not in self._groups:
             return
-        if mode.mode is Mode.CONFIRM and plan.id not in self._confirmed:
-            return
-        for setpoint in setpoints_to_ask(plan, mode):
-            await self._actuator.request(self._lease(setpoint.point, setpoint.value, CONTROLLER, plan.reason.text))
+        by_hand = mode.mode is Mode.HOLD
+        holder = f"operator:{mode.actor}" if by_hand else CONTROLLER
+        why = mode.reason if by_hand or plan is None else plan.reason.text
+        left_s = LEASE_TTL_S if mode.expires_s is None else mode.expires_s - self._clock.now()
+        for setpoint in setpoints_to_ask(plan, mode) if left_s > 0 else ():
+            ttl_s = min(LEASE_TTL_S, left_s)
+            await self._actuator.request(self._lease(setpoint.point, setpoint.value, holder, why, ttl_s))
 
-    def _lease(self, point: PointId, value: float, holder: str, reason: str, ttl_s: float = LEASE_TTL_S) -> Lease:
+    def _lease(self, point: PointId, value: float, holder: str, reason: str, ttl_s: float) -> Lease:
         return Lease(
             point=point,
             value=value,
@@ -189,15 +187,9 @@ class Control:
     async def run_holds(self) -> None:
         """Renew what people hold by hand, apart from the optimiser."""
         while True:
-            await self._hold_once()
+            for loop in [m.loop for m in self._modes.values() if m.mode is Mode.HOLD]:
+                await self._ask(loop)
             await asyncio.sleep(self._clock.real(HOLD_RENEW_S))
-
-    async def _hold_once(self) -> None:
-        now = self._clock.now()
-        for mode in [m for m in self._modes.values() if m.mode is Mode.HOLD and m.loop in self._groups]:
-            ttl_s = min(LEASE_TTL_S, (mode.expires_s or now) - now)
-            for point, value in mode.hold.items() if ttl_s > 0 else ():
-                await self._actuator.request(self._lease(point, value, f"operator:{mode.actor}", mode.reason, ttl_s))
 
     async def _tell(self, result: StepResult) -> None:
         await self._publish("forecast", result.forecast)

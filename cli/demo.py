@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from store.embedded import EmbeddedStore
-from store.state import StateDir
-
 from cli.processes import command, end, stop_on_signals
 from plant.clock import ScaledClock
 from plant.errors import ConfigError, StoreError
 from sites import load_site
+from store.embedded import EmbeddedStore
+from store.state import StateDir
 
 PLANT_READY_REAL_S = 60.0
 RESTART_REAL_S = 2.0
@@ -54,7 +53,6 @@ async def demo(options: DemoOptions) -> int:
     site = load_site(site_path)
     folder = options.state or Path(tempfile.mkdtemp(prefix="coldplate-demo-"))
     state = StateDir(folder)
-    state.migrate()
     clock = ScaledClock(speed=options.speed, origin_epoch_s=await _start_time(folder))
     plant = await _start_plant(site_path, clock, folder, options.broker)
     try:
@@ -123,7 +121,16 @@ async def _keep_running(
     options: DemoOptions, site_path: Path, folder: Path, clock: ScaledClock, stop: asyncio.Event
 ) -> None:
     """`coldplate run`, started again when somebody kills it: part of what there is to see."""
-    arguments = ["run", site_path, "--state", folder, "--host", options.host, "--port", str(options.port)]
+    arguments: list[str | Path] = [
+        "run",
+        site_path,
+        "--state",
+        folder,
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+    ]
     arguments += ["--clock", clock.spec(), "--endpoints", folder / "endpoints.json"]
     while not stop.is_set():
         process = await asyncio.create_subprocess_exec(*command(*arguments))

@@ -12,16 +12,11 @@ from pathlib import Path
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli.control import Control
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from controller.worker import StepWorker
-from store.audit import AuditLog
-from store.bus import BusServer
-from store.embedded import EmbeddedStore
-from store.state import StateDir
-
-from cli.control import Control
 from devices.links import ModbusDevice
 from devices.modbus import ModbusEndpoint
 from devices.profiles import load_profile
@@ -30,6 +25,10 @@ from plant.errors import ConfigError, StoreError
 from plant.live import LiveTable
 from plant.topology import Site
 from sites import load_site
+from store.audit import AuditLog
+from store.bus import BusServer
+from store.embedded import EmbeddedStore
+from store.state import StateDir
 
 log = logging.getLogger("coldplate.edge")
 
@@ -40,7 +39,7 @@ SPOOL_MAX_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeOptions:
-    """What a run needs to know. endpoints: a JSON file {link: [host, port]} that overrides the site file's addresses."""
+    """What a run needs to know; `endpoints` is a JSON file {link: [host, port]} that overrides the site file."""
 
     site_path: Path
     state: Path
@@ -115,7 +114,7 @@ class Edge:
         writable = writable_equipment(site, state.read_json("commissioning.json"))
         devices = modbus_devices(site, self._endpoints)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
-        worker = StepWorker(self.options.site_path)
+        worker = StepWorker(self.site)
         control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, writable, self.epoch)
         bus = BusServer(state.path / "bus.sock", control.intent)
         control.publish_to(bus, store)

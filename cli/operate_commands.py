@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
-from reports.build import build_report
-from reports.render import to_json, to_pdf
-from store.audit import verify
-from store.bus import BusClient
-from store.embedded import EmbeddedStore
-from store.state import StateDir
 
 from plant.errors import ConfigError, SilentError
 from plant.records import Intent, IntentKind
+from reports.build import build_report
+from reports.render import to_json, to_pdf
 from sites import load_site
+from store.audit import verify
+from store.bus import BusClient
+from store.embedded import EmbeddedStore
+from store.state import VERSION, StateDir
 
 STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")
 SITE = typer.Argument(..., exists=True, dir_okay=False, help="The site file.")
@@ -94,14 +94,15 @@ def backup(archive: Path, state: Path = STATE) -> None:
 @state_app.command("restore")
 def restore(archive: Path, state: Path = STATE) -> None:
     """Unpack a backup into an empty state directory."""
-    StateDir.restore(archive, state)
+    StateDir.restore(state, archive)
     print(state)
 
 
 @state_app.command("migrate")
 def migrate(state: Path = STATE) -> None:
     """Bring a state directory to this version's schema (also done at every start)."""
-    print(f"schema version {StateDir(state).migrate()}")
+    StateDir(state)
+    print(f"{state} is of schema version {VERSION}")
 
 
 @state_app.command("verify-audit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from cli.edge import Edge, EdgeOptions
 from cli.processes import command, end, stop_on_signals
@@ -53,7 +54,16 @@ async def _keep_serving(options: RunOptions, stop: asyncio.Event) -> None:
 
 async def _serve(options: RunOptions) -> asyncio.subprocess.Process:
     edge = options.edge
-    arguments = ["serve", edge.site_path, "--state", edge.state, "--host", options.host, "--port", str(options.port)]
+    arguments: list[str | Path] = [
+        "serve",
+        edge.site_path,
+        "--state",
+        edge.state,
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+    ]
     arguments += ["--clock", edge.clock.spec(), "--until-stdin-closes"]
     arguments += ["--endpoints", edge.endpoints] if edge.endpoints else []
     # The child reads its standard input to the end: the pipe closes when this process is gone, however it went.

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from plant.clock import ScaledClock
+from store.state import StateDir
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +49,7 @@ class Stack:
     def __init__(self, folder: Path, site: Path, speed: float, mosquitto: str | None = None) -> None:
         self.folder, self.site, self.mosquitto = folder, site, mosquitto
         self.state = folder / "state"
-        self.state.mkdir(parents=True, exist_ok=True)
+        StateDir(self.state)
         self.clock = ScaledClock(speed=speed)
         self.port = free_port()
         self.broker_port = free_port()
@@ -129,6 +130,12 @@ class Stack:
     def wait_command(self) -> None:
         """Until a command was accepted since the edge's start."""
         wait_for(lambda: self.get("/v1/status")["accepted_commands"] > 0, 90, "an accepted command")
+
+    def fault(self, line: str) -> str:
+        """Tell the plant to misbehave: a line of `simulator.faults`."""
+        with socket.create_connection(self.endpoints()["faults"], timeout=5) as wire:
+            wire.sendall(line.encode() + b"\n")
+            return wire.recv(1000).decode()
 
     def conditions(self) -> set[str]:
         """Codes of the conditions that stand."""

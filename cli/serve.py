@@ -1,0 +1,129 @@
+"""`coldplate serve`: the page and the API, in a process that talks to no device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from cli.processes import check_port_free
+from plant.clock import ScaledClock
+from plant.topology import Site
+from sites import load_site
+from store.embedded import EmbeddedStore
+from store.state import StateDir
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_STOP_GRACE_S = 3
+
+
+def allowed_hosts(host: str) -> frozenset[str]:
+    """Names that the Host header may have: loopback's, and those of the address served."""
+    if host in _LOOPBACK:
+        return _LOOPBACK
+    own = frozenset({host})
+    if _is_everything(host):
+        own = frozenset({socket.gethostname().lower(), socket.getfqdn().lower(), *_own_addresses()})
+    return _LOOPBACK | own
+
+
+def _is_everything(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _own_addresses() -> set[str]:
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+    except OSError:
+        return set()
+
+
+def make_app(site: Site, state: Path, host: str, clock: ScaledClock) -> FastAPI:
+    """The application over a state directory."""
+    return create_app(
+        site=site,
+        bus_path=state / "bus.sock",
+        store=EmbeddedStore.open(state / "history.sqlite", site.retention, read_only=True),
+        token=StateDir(state).token(),
+        allowed_hosts=allowed_hosts(host),
+        state=state,
+        clock=clock,
+    )
+
+
+class PageServer(uvicorn.Server):
+    """Ends its streams before it waits for connections, and ends with its parent where told to."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_GRACE_S,
+        )
+        super().__init__(config)
+        self._service = app.state.service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of uvicorn
+        """Stop on a signal; a second one stops at once."""
+        self.force_exit = self.should_exit
+        self.stop()
+
+    def stop(self) -> None:
+        """End the streams, then the server."""
+        self._service.closing = True
+        self.should_exit = True
+
+    async def work(self, *, until_stdin_closes: bool) -> None:
+        """Serve until told to stop."""
+        if until_stdin_closes:
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=_call_at_end_of_input, args=(loop, self.stop), daemon=True).start()
+        await self.serve()
+
+
+def _call_at_end_of_input(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    # os.read, as a thread that waits in sys.stdin would hold its lock when the interpreter ends
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(stop)
+
+
+def serve(
+    site_path: Path,
+    state: Path,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    clock: str = "",
+    endpoints: Mapping[str, tuple[str, int]] | None = None,
+    *,
+    until_stdin_closes: bool = False,
+) -> None:
+    """Serve until SIGTERM, SIGINT, or (where asked) the end of standard input.
+
+    Raises:
+        ConfigError: the site file is wrong, or the port is in use.
+    """
+    check_port_free(host, port)
+    site = load_site(site_path, dict(endpoints) if endpoints else None)
+    app = make_app(site, state, host, ScaledClock.parse(clock))
+    asyncio.run(PageServer(app, host, port).work(until_stdin_closes=until_stdin_closes))

@@ -1,0 +1,99 @@
+"""From a checked form to the plant's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from plant.errors import ConfigError
+from plant.points import Point, PointId
+from plant.topology import Climate, Equipment, Limit, Link, Site, Source, Tariff, Workload
+from sites.form import EquipmentForm, LimitForm, SiteForm
+from sites.groups import drives_of, envelopes_of, group_of
+from sites.points import points_of
+from sites.tariffs import hourly_prices
+
+Endpoints = Mapping[str, tuple[str, int]]
+
+
+def all_points(form: SiteForm) -> dict[PointId, Point]:
+    """Every point of the site."""
+    points: dict[PointId, Point] = {}
+    for equipment in form.equipment:
+        points.update(points_of(equipment, form.site.gpus_per_rack))
+    return points
+
+
+def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
+    """The site; `form` must have no faults."""
+    points, drives = all_points(form), drives_of(form)
+    head = form.site
+    return Site(
+        id=head.id,
+        name=head.name,
+        name_zh=head.name_zh,
+        path=path,
+        timezone=head.timezone,
+        coolant=head.coolant.fluid,
+        glycol_percent=head.coolant.percent,
+        gpus_per_rack=head.gpus_per_rack,
+        links=_links(form, endpoints),
+        equipment={e.id: _equipment(e) for e in form.equipment},
+        points=points,
+        groups={g.id: group_of(form, g, drives) for g in form.cooling_groups},
+        drives=drives,
+        envelopes={e.point: e for g in form.cooling_groups for e in envelopes_of(g, points)},
+        limits={limit.id: _limit(limit) for limit in form.limits},
+        tariff=_tariff(form),
+        carbon_kg_per_kwh=form.carbon.kg_per_kwh,
+        carbon_source=form.carbon.source,
+        climate=Climate(**form.climate.model_dump()),
+        workload=_workload(form),
+        retention=form.retention.model_dump(),
+    )
+
+
+def _links(form: SiteForm, endpoints: Endpoints) -> dict[str, Link]:
+    unknown = set(endpoints) - set(form.links)
+    if unknown:
+        remedy = f"use one of {', '.join(form.links)}"
+        raise ConfigError(f"endpoint given for unknown link {min(unknown)!r}", remedy=remedy)
+    links = {}
+    for name, link in form.links.items():
+        host, port = endpoints.get(name, (link.host, link.port))
+        links[name] = Link(id=name, transport=link.transport, host=host, port=port, options=dict(link.options))
+    return links
+
+
+def _equipment(form: EquipmentForm) -> Equipment:
+    return Equipment(
+        id=form.id,
+        kind=form.kind,
+        name=form.name or form.id,
+        sources=tuple(
+            Source(profile=s.profile, link=s.link, unit=s.unit, object=s.object or form.id) for s in form.sources
+        ),
+        feeds=tuple(form.feeds),
+        meters=form.meters,
+        design=dict(form.design),
+        tags=dict(form.tags),
+    )
+
+
+def _limit(form: LimitForm) -> Limit:
+    return Limit(id=form.id, quantity=form.quantity, minimum=form.min, maximum=form.max, source=form.source)
+
+
+def _tariff(form: SiteForm) -> Tariff:
+    tariff = form.tariff
+    return Tariff(
+        currency=tariff.currency,
+        energy_per_kwh=hourly_prices(tariff.energy_per_kwh),
+        demand_per_kw_month=tariff.demand_per_kw_month,
+        source=tariff.source,
+    )
+
+
+def _workload(form: SiteForm) -> Workload:
+    """Racks that the file does not name train."""
+    racks = {e.id: "training" for e in form.equipment if e.kind == "rack"}
+    return Workload(seed=form.workload.seed, racks=racks | dict(form.workload.racks))

@@ -1,0 +1,269 @@
+"""The form of a site file: what may stand in it, field by field (the JSON Schema is made from this)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Kind = Literal[
+    "utility",
+    "ups",
+    "meter",
+    "rack",
+    "cdu",
+    "manifold",
+    "sidecar",
+    "fws-loop",
+    "pump",
+    "dry-cooler",
+    "chiller",
+    "air-unit",
+    "room",
+]
+Role = Literal["supply_temperature", "differential_pressure", "facility_supply_temperature", "flow"]
+LimitQuantity = Literal[
+    "case_temperature",
+    "rack_return_temperature",
+    "tcs_supply_temperature",
+    "tcs_differential_pressure",
+    "dew_point_margin",
+    "rack_flow_m3_s",
+    "fws_supply_temperature",
+]
+PointPath = Annotated[str, Field(pattern=r"^[^/\s]+/[^\s]+$")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Form(BaseModel):
+    """Nothing unknown, nothing guessed from another type, no infinities."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class CoolantForm(Form):
+    """The technology coolant."""
+
+    fluid: Literal["water", "propylene-glycol", "ethylene-glycol"]
+    """What is mixed into the water."""
+    percent: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """Glycol by volume [%]; PG25 has 25."""
+
+
+class HeadForm(Form):
+    """The site itself."""
+
+    id: Id
+    """Short name, used in topics and paths."""
+    name: str
+    """Name for people, English."""
+    name_zh: str = ""
+    """Name for people, Chinese."""
+    timezone: str
+    """IANA name such as Europe/Berlin; tariffs and reports use it."""
+    gpus_per_rack: Annotated[int, Field(ge=1, le=1000)]
+    """GPUs in each rack that has a per-GPU profile."""
+    coolant: CoolantForm
+    """The technology coolant."""
+
+
+class LinkForm(Form):
+    """How to reach one endpoint."""
+
+    transport: Literal["modbus-tcp", "mqtt"]
+    """Protocol."""
+    host: Annotated[str, Field(min_length=1)]
+    """Name or address."""
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """TCP port; Modbus has 502, MQTT 1883 by custom."""
+    options: dict[str, str | float | bool] = Field(default_factory=dict)
+    """Settings of the transport."""
+
+
+class SourceForm(Form):
+    """Where some of an equipment's points come from; of two sources that name a point the first owns it."""
+
+    profile: str
+    """Device profile; `coldplate validate` lists the known ones when it is wrong."""
+    link: str
+    """Id under `links`."""
+    unit: Annotated[int, Field(ge=0, le=247)] = 1
+    """Unit id on Modbus."""
+    object: str = ""
+    """Name by which the other side knows the equipment (DSX objectName); default the equipment's id."""
+
+
+class EquipmentForm(Form):
+    """One thing that stands in the plant."""
+
+    id: Id
+    """Short name; points are called ID/NAME."""
+    kind: Kind
+    """What it is."""
+    name: str = ""
+    """Name for people."""
+    sources: list[SourceForm] = Field(default_factory=list)
+    """Where its points come from."""
+    feeds: list[str] = Field(default_factory=list)
+    """Ids of what it supplies with power, coolant or air; never in a circle."""
+    meters: str = ""
+    """For a meter: the id of what it measures."""
+    design: dict[str, float] = Field(default_factory=dict)
+    """Design figures, SI, names carry units (heat_w, flow_m3_s, ua_w_k)."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Anything else worth noting."""
+
+
+class GroupDesignForm(Form):
+    """The designer's fixed setpoints: what devices fall back to, and the baseline of savings."""
+
+    supply_temperature_c: float | None = None
+    """TCS supply [°C]."""
+    differential_pressure_pa: float | None = None
+    """TCS differential pressure [Pa]."""
+    facility_supply_temperature_c: float | None = None
+    """Facility water leaving the heat rejection [°C]."""
+    flow_m3_s: float | None = None
+    """TCS flow of a sidecar [m³/s]."""
+
+
+class WritableForm(Form):
+    """What may be written to one command point, apart from any optimiser; SI."""
+
+    min: float
+    """Lowest value [SI]."""
+    max: float
+    """Highest value [SI]."""
+    max_step: Positive
+    """Largest change in one write [SI]."""
+    min_dwell_s: Annotated[float, Field(ge=0)]
+    """Shortest time between two different values [s]."""
+    dew_point_margin_k: Annotated[float, Field(ge=0)] | None = None
+    """Where given, the value stays above the room's dew point by this [K]."""
+    source: str
+    """Where these figures come from."""
+
+
+class GroupForm(Form):
+    """CDUs on one manifold, or a sidecar alone: one setpoint of each role, held by the master."""
+
+    id: Id
+    """Short name."""
+    members: Annotated[list[str], Field(min_length=1)]
+    """Ids of CDUs or of one sidecar."""
+    master: str
+    """The member that takes the commands."""
+    commands: dict[Role, PointPath]
+    """Which point takes the setpoint of each role."""
+    design: GroupDesignForm
+    """The designer's fixed setpoints."""
+    writable: dict[Role, WritableForm]
+    """What may be written, role by role."""
+    fallback: dict[str, str] = Field(default_factory=dict)
+    """Cause and effect: where the plant goes, by itself, when something is lost."""
+
+
+class LimitForm(Form):
+    """A bound that must hold."""
+
+    id: Id
+    """Short name."""
+    quantity: LimitQuantity
+    """What is bounded; temperatures [°C], margins [K], flow [m³/s], pressure [Pa]."""
+    min: float | None = None
+    """Lower bound [SI]."""
+    max: float | None = None
+    """Upper bound [SI]."""
+    source: str
+    """Where the figure comes from."""
+
+
+class TariffForm(Form):
+    """What energy costs."""
+
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    """ISO 4217 code."""
+    energy_per_kwh: dict[str, float]
+    """Price [currency/kWh] as `default` and by hours of the site's day, e.g. "07-20" (07:00 to 20:00)."""
+    demand_per_kw_month: Annotated[float, Field(ge=0)] = 0.0
+    """Demand charge [currency/kW/month]."""
+    source: str = ""
+    """Where the prices come from."""
+
+
+class CarbonForm(Form):
+    """Carbon of the electricity."""
+
+    kg_per_kwh: Annotated[float, Field(ge=0)]
+    """Carbon dioxide equivalent [kg/kWh]."""
+    source: str = ""
+    """Where the figure comes from."""
+
+
+class RetentionForm(Form):
+    """How long history is kept [days]."""
+
+    raw_days: Positive = 7.0
+    """Samples as they came."""
+    minute_days: Positive = 90.0
+    """One-minute rollups."""
+    quarter_hour_days: Positive = 3660.0
+    """Fifteen-minute rollups."""
+    gpu_raw_days: Positive = 2.0
+    """Samples of per-GPU points."""
+
+
+class ClimateForm(Form):
+    """Weather; only simulated devices read this."""
+
+    mean_c: float = 11.0
+    """Mean dry bulb of the year [°C]."""
+    annual_amplitude_k: float = 10.0
+    """Half of summer against winter [K]."""
+    daily_amplitude_k: float = 5.0
+    """Half of day against night [K]."""
+    dew_point_depression_k: Annotated[float, Field(ge=0)] = 6.0
+    """Dry bulb less dew point [K]."""
+    front_amplitude_k: float = 3.0
+    """Size of weather systems [K]."""
+    seed: int = 1
+    """Seed of the weather systems."""
+
+
+class WorkloadForm(Form):
+    """Jobs; only simulated devices read this."""
+
+    seed: int = 1
+    """Seed of the job mix."""
+    racks: dict[str, Literal["training", "inference", "idle"]] = Field(default_factory=dict)
+    """What each rack does; racks that are not named train."""
+
+
+class SiteForm(Form):
+    """A coldplate site file. It never enables writing; every loop starts in advisory mode."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")]
+    """Version of this form."""
+    site: HeadForm
+    """The site itself."""
+    links: dict[Id, LinkForm]
+    """Endpoints by id."""
+    equipment: Annotated[list[EquipmentForm], Field(min_length=1)]
+    """Everything that stands in the plant."""
+    cooling_groups: list[GroupForm] = Field(default_factory=list)
+    """What is commanded together."""
+    limits: list[LimitForm] = Field(default_factory=list)
+    """Bounds that must hold."""
+    tariff: TariffForm
+    """What energy costs."""
+    carbon: CarbonForm
+    """Carbon of the electricity."""
+    retention: RetentionForm = Field(default_factory=RetentionForm)
+    """How long history is kept."""
+    climate: ClimateForm = Field(default_factory=ClimateForm)
+    """Weather of a simulated site."""
+    workload: WorkloadForm = Field(default_factory=WorkloadForm)
+    """Jobs of a simulated site."""

@@ -1,0 +1,147 @@
+"""Campaigns: kill it, starve it, cut it off. The real processes, a real broker, and the plant's own log as witness."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+
+import pytest
+
+from coldplate_test_stack import wait_for
+
+DEVICE_TIMEOUT_S = 60.0
+TICK_S = 15.0
+LATE_S = 120.0
+
+
+@pytest.fixture
+def stack(make_stack, demo_site_path):
+    """The demo pod over a real mosquitto."""
+    return make_stack(demo_site_path, speed=30.0, mosquitto=True)
+
+
+def _gpu_times(stack) -> list[int]:
+    history = sqlite3.connect(f"file:{stack.state / 'history.sqlite'}?mode=ro", uri=True)
+    history.close()
+    rows = stack.get("/v1/history", point="rack-01/gpu-00/temperature", start_s=0, end_s=stack.clock.now() + 60)
+    series = rows["series"][0] if isinstance(rows, dict) else rows[0]
+    return sorted(round(t) for t in series["time_s"])
+
+
+@pytest.mark.real
+def test_kill_nine_at_random_moments(stack, request):
+    """After each kill -9: no accepted sample is missing, no lease outlives its expiry, control resumes without a jump."""
+    kills = 20 if request.config.getoption("--campaign") else 4
+    chance = random.Random(2026)
+    stack.wait_command()
+    killed_at = []
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.5, 4.0))
+        stack.kill("run")
+        killed_at.append(stack.clock.now())
+        time.sleep(chance.choice([0.2, 3.0, 8.0]))
+        stack.start_run()
+        stack.wait_live()
+        stack.wait_command()
+    wait_for(lambda: len(_gpu_times(stack)) and _gpu_times(stack)[-1] > killed_at[-1] + 30, 60, "the backlog is stored")
+    time.sleep(3)
+    times = _gpu_times(stack)
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False) if b - a > 15]
+    assert gaps == [], f"a GPU sample every 10 s was published with QoS 1; gaps {gaps}"
+    assert len(times) == len(set(times))
+    _no_lease_outlives(stack)
+    _no_jump(stack)
+
+
+def _no_lease_outlives(stack) -> None:
+    """Each remote stretch on a device ended no later than the newest lease written to it."""
+    ends = _lease_ends(stack)
+    for event in stack.device_events():
+        if event["event"] in {"heartbeat_lost", "released"}:
+            before = [end for at, device, end in ends if device == event["device"] and at <= event["t"]]
+            assert before, event
+            assert event["t"] <= max(before) + TICK_S, event
+
+
+def _lease_ends(stack) -> list[tuple[float, str, float]]:
+    return [
+        (entry["at_s"], entry["subject"].partition("/")[0], float(entry["detail"]["expires_s"]))
+        for entry in stack.audit()
+        if "expires_s" in entry["detail"]
+    ]
+
+
+def _no_jump(stack) -> None:
+    """Effective supply setpoints on the device never move faster than the guard's step or the device's ramp."""
+    last: dict[str, float] = {}
+    for event in stack.device_events():
+        if event["event"] == "setpoint" and event.get("point") == "supply_temperature_setpoint":
+            value = event["value"]
+            assert abs(value - last.get(event["device"], event["effective"])) <= 1.0 + 0.011, event
+        if "effective_supply_c" in event:
+            last[event["device"]] = event["effective_supply_c"]
+
+
+@pytest.mark.real
+def test_broker_gone_and_back(stack):
+    """Without its broker coldplate says so and controls on; when it is back, values flow again."""
+    stack.wait_command()
+    stack.kill("broker")
+    wait_for(lambda: "broker_lost" in stack.conditions(), 30, "broker_lost")
+    before = stack.get("/v1/plans")[0]["made_s"]
+    wait_for(lambda: stack.get("/v1/plans")[0]["made_s"] > before, 30, "plans go on")
+    stack.start_broker()
+    wait_for(lambda: "broker_lost" not in stack.conditions(), 60, "the broker is back")
+
+
+@pytest.mark.real
+def test_store_deleted(stack):
+    """The history file deleted under way: control and page go on, and history is written again."""
+    stack.wait_command()
+    for path in stack.state.glob("history.sqlite*"):
+        path.unlink()
+    before = stack.get("/v1/plans")[0]["made_s"]
+    wait_for(lambda: stack.get("/v1/plans")[0]["made_s"] > before, 30, "plans go on")
+    wait_for((stack.state / "history.sqlite").exists, 30, "a new history file")
+    wait_for(lambda: _gpu_times(stack), 30, "history again")
+
+
+@pytest.mark.real
+def test_one_cdu_silent(stack):
+    """A silent CDU is named with cause and remedy; the rest of the plant stays live; it is welcome when it is back."""
+    stack.wait_command()
+    stack.fault("silence cdu-2")
+    found = wait_for(
+        lambda: [c for c in stack.get("/v1/conditions") if c["code"] == "device_silent" and "cdu-2" in str(c)],
+        40,
+        "device_silent",
+    )
+    assert found[0]["cause"]["text"]
+    assert found[0]["remedy"]["text"]
+    fresh = {p["id"]: p for p in stack.get("/v1/points", equipment="cdu-1")}
+    assert fresh["cdu-1/tcs_supply_temperature"]["quality"].lower() == "good"
+    stack.fault("resume cdu-2")
+    wait_for(lambda: "device_silent" not in stack.conditions(), 60, "it is back")
+
+
+@pytest.mark.real
+def test_all_to_default_while_the_optimiser_hangs(make_stack, demo_site_path, tmp_path, monkeypatch):
+    """With a hung optimiser, *all to default* takes every device back at once, and the page says what is wrong."""
+    hang = tmp_path / "hang"
+    monkeypatch.setenv("COLDPLATE_TEST_HANG_FILE", str(hang))
+    stack = make_stack(demo_site_path, speed=30.0, mosquitto=True)
+    stack.wait_command()
+    hang.touch()
+    wait_for(lambda: "optimiser_late" in stack.conditions(), 60, "optimiser_late")
+    began = time.monotonic()
+    assert stack.post("/v1/all-to-default", {"reason": "drill"}).status_code == 200
+    assert time.monotonic() - began < 5
+    wait_for(lambda: stack.get("/v1/leases") in ([], {"leases": []}), 10, "no leases")
+    source = {p["id"]: p for p in stack.get("/v1/points", equipment="cdu-1")}
+    wait_for(lambda: source, 1, "points")
+    wait_for(
+        lambda: {p["id"]: p["value"] for p in stack.get("/v1/points", equipment="cdu-1")}["cdu-1/control_source"] != 1,
+        20,
+        "the CDU is local again",
+    )

@@ -1,0 +1,117 @@
+"""A newcomer's first minute: the real processes, real protocols, and clients that are not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from coldplate_test_stack import ROOT, free_port, wait_for
+
+
+@pytest.fixture
+def stack(make_stack, demo_site_path):
+    """The demo pod at 30 times real time, over the embedded broker."""
+    return make_stack(demo_site_path)
+
+
+def test_a_pod_breathes_within_a_minute(stack, real_program):
+    """Live values of every source, a forecast, an accepted command with its reason, and a foreign client agrees."""
+    began = time.monotonic()
+    stack.wait_command()
+    wait_for(lambda: stack.get("/v1/status")["live_points"] > 2900, 40, "GPU and rack points over MQTT")
+    status = stack.get("/v1/status")
+    plan = stack.get("/v1/plans")[0]
+    forecast = stack.get("/v1/forecast")
+    assert time.monotonic() - began < 60
+    assert status["accepted_commands"] >= 1
+    assert status["forecast_at"]
+    assert 1.0 < status["instantaneous_pue"] < 1.5
+    assert "forecast" in plan["reason"]["text"]
+    assert forecast["heats"][0]["cold_start"] is True
+    _mbpoll_agrees(stack, real_program("mbpoll"))
+
+
+def _mbpoll_agrees(stack, mbpoll: str) -> None:
+    """mbpoll reads the CDU's supply temperature (input register 0, 0.01 K) as the API shows it."""
+    host, port = stack.endpoints()["cdu-1"]
+    argv = [mbpoll, "-m", "tcp", "-p", str(port), "-a", "1", "-t", "3:hex", "-0", "-r", "0", "-c", "2", "-1", host]
+    out = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout
+    raw = [int(word, 16) / 100 for word in re.findall(r"\[\d+\]:\s+0x([0-9A-Fa-f]+)", out)]
+    points = {p["id"]: p["value"] for p in stack.get("/v1/points", equipment="cdu-1")}
+    assert raw[0] == pytest.approx(points["cdu-1/tcs_supply_temperature"], abs=0.5)
+    assert raw[1] == pytest.approx(points["cdu-1/tcs_return_temperature"], abs=1.0)
+
+
+def test_history_is_readable_while_it_runs(stack):
+    """Another process reads the store's history of a point while the edge writes it."""
+    query = {"point": "cdu-1/tcs_supply_temperature", "start_s": 0, "end_s": stack.clock.now() + 3600}
+
+    def rows():
+        series = stack.get("/v1/history", **query)
+        return series if "tcs_supply" in json.dumps(series) and len(json.dumps(series)) > 200 else None
+
+    assert wait_for(rows, 30, "history")
+
+
+def test_small_lab_runs_without_a_code_change(make_stack, lab_site_path):
+    """The second site: its CDU is driven, its sidecar has no heartbeat and so is advisory."""
+    stack = make_stack(lab_site_path)
+    stack.wait_command()
+    groups = {g["id"]: g for g in stack.get("/v1/site")["groups"]}
+    assert {g["drivable"] for g in groups.values()} == {True, False}
+    modes = {m["loop"]: m["mode"] for m in stack.get("/v1/modes")}
+    advisory = next(g for g, row in groups.items() if not row["drivable"])
+    assert modes[advisory] == "advisory"
+    answer = stack.post("/v1/intents", {"kind": "set_mode", "loop": advisory, "mode": "auto", "reason": "try"})
+    assert answer.status_code == 409
+    assert "advisory" in answer.text or "fallback" in answer.text
+
+
+def test_commands_need_the_token(stack):
+    """Without the token nothing is commanded; a foreign Host header is refused."""
+    assert stack.post("/v1/all-to-default", {"reason": "x"}, token=False).status_code == 401
+    foreign = httpx.get(f"http://127.0.0.1:{stack.port}/v1/status", headers={"Host": "evil.example"}, timeout=10)
+    assert foreign.status_code in {400, 403, 421}
+
+
+def test_a_port_in_use_is_one_line():
+    """`coldplate demo` on a taken port says so in one line, with what to do, and ends with status 2."""
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        argv = [sys.executable, "-m", "cli.main", "demo", "--port", str(port)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1" in done.stderr
+    assert "--port" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_demo_command_end_to_end(tmp_path):
+    """`coldplate demo` prints the address, serves the page, and Ctrl-C ends every process that it started."""
+    port = free_port()
+    argv = [sys.executable, "-m", "cli.main", "demo", "--port", str(port), "--speed", "30", "--state", str(tmp_path / "s")]
+    log = (tmp_path / "demo.log").open("wb")
+    process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    try:
+        url = f"http://127.0.0.1:{port}/v1/status"
+        wait_for(lambda: httpx.get(url, timeout=5).json()["accepted_commands"] > 0, 90, "an accepted command")
+        assert f"http://127.0.0.1:{port}/" in (tmp_path / "demo.log").read_text()
+        run_pid = int((tmp_path / "s" / "run.pid").read_text())
+    finally:
+        process.terminate()
+        assert process.wait(40) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(run_pid, 0)
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url, timeout=2)
