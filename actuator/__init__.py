@@ -1,1 +1,1 @@
-"""From leases asked for to verified writes, and back to default."""
+"""Leases asked for, guarded, written, read back, verified; and let go when they end."""

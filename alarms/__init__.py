@@ -1,1 +1,1 @@
-"""Conditions that the rooms publish, gathered."""
+"""Conditions of every room on one board, worst first."""

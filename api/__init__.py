@@ -1,1 +1,1 @@
-"""HTTP: reads everything, writes only operator intents and hint requests."""
+"""The HTTP API: reads everything, forwards operators' intents to the edge, and serves the page."""

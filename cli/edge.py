@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.control import Control
+from cli.endpoints import read_endpoints
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
@@ -21,7 +21,7 @@ from devices.links import ModbusDevice
 from devices.modbus import ModbusEndpoint
 from devices.profiles import load_profile
 from plant.clock import ScaledClock
-from plant.errors import ConfigError, StoreError
+from plant.errors import StoreError
 from plant.live import LiveTable
 from plant.topology import Site
 from sites import load_site
@@ -45,20 +45,6 @@ class EdgeOptions:
     state: Path
     clock: ScaledClock
     endpoints: Path | None = None
-
-
-def read_endpoints(path: Path | None) -> dict[str, tuple[str, int]] | None:
-    """The override of link addresses, if there is one.
-
-    Raises:
-        ConfigError: not a JSON object of link -> [host, port].
-    """
-    if path is None:
-        return None
-    try:
-        return {link: (str(host), int(port)) for link, (host, port) in json.loads(path.read_text("utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(str(error), where=str(path), remedy='expected {"link": ["host", port]}') from error
 
 
 def writable_equipment(site: Site, commissioning: object) -> frozenset[str]:

@@ -12,8 +12,6 @@ import typer
 
 from plant.errors import ConfigError, SilentError
 from plant.records import Intent, IntentKind
-from reports.build import build_report
-from reports.render import to_json, to_pdf
 from sites import load_site
 from store.audit import verify
 from store.bus import BusClient
@@ -68,6 +66,9 @@ def report(
     ),
 ) -> None:
     """Interval PUE from the energy registers, as JSON and PDF."""
+    from reports.build import build_report
+    from reports.render import render_json, render_pdf
+
     loaded = load_site(site)
     store = EmbeddedStore.open(state / "history.sqlite", loaded.retention, read_only=True)
 
@@ -76,8 +77,8 @@ def report(
         end_s = _moment(end, "--end") if end else newest
         start_s = _moment(start, "--start") if start else end_s - 86400
         model = await build_report(loaded, store, start_s, end_s)
-        out.with_suffix(".json").write_text(to_json(model), encoding="utf-8")
-        out.with_suffix(".pdf").write_bytes(to_pdf(model, language))
+        out.with_suffix(".json").write_bytes(render_json(model))
+        out.with_suffix(".pdf").write_bytes(render_pdf(model, language))
         await store.close()
 
     asyncio.run(build())

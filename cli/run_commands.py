@@ -1,4 +1,7 @@
-"""`run`, `edge`, `serve` and `demo`: the long-lived commands."""
+"""`run`, `edge`, `serve` and `demo`: the long-lived commands.
+
+Each imports its rooms when it is called: a demo is five processes, and none should load what only another needs.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,7 @@ from pathlib import Path
 
 import typer
 
-from cli.demo import DemoOptions, demo
-from cli.edge import Edge, EdgeOptions, read_endpoints
 from cli.processes import check_port_free, stop_on_signals
-from cli.run import RunOptions, run
-from cli.serve import serve
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
 
@@ -46,6 +45,9 @@ def run_site(
     endpoints: Path | None = ENDPOINTS,
 ) -> None:
     """Run a site: edge and control in this process, page and API in a child."""
+    from cli.edge import EdgeOptions
+    from cli.run import RunOptions, run
+
     _logging()
     check_port_free(host, port)
     edge = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints)
@@ -54,6 +56,8 @@ def run_site(
 
 def edge_only(site: Path = SITE, state: Path = STATE, clock: str = CLOCK, endpoints: Path | None = ENDPOINTS) -> None:
     """Run edge and control alone, without a page."""
+    from cli.edge import Edge, EdgeOptions
+
     _logging()
     edge = Edge(EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints))
 
@@ -75,6 +79,9 @@ def serve_only(
     until_stdin_closes: bool = typer.Option(False, "--until-stdin-closes", hidden=True),
 ) -> None:
     """Serve page and API alone, over a state directory that an edge works in."""
+    from cli.endpoints import read_endpoints
+    from cli.serve import serve
+
     _logging()
     serve(
         site_path=site,
@@ -96,6 +103,8 @@ def run_demo(
     broker: str | None = typer.Option(None, "--broker", help="host:port of an MQTT broker; embedded by default."),
 ) -> None:
     """Simulate a plant over real protocols and bring it under control: open the printed address."""
+    from cli.demo import DemoOptions, demo
+
     _logging()
     if not 1.0 <= speed <= MAX_SPEED:
         raise ConfigError(

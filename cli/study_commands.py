@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.registry import BENCHMARKS, find_data
 from plant.errors import ConfigError
 
 
@@ -25,6 +24,8 @@ def bench(
     data: Path | None = typer.Option(None, "--data", help="Public data; else $COLDPLATE_DATA, else ../shared/data."),
 ) -> None:
     """Measure something and print the figures."""
+    from benchmarks.registry import BENCHMARKS, find_data
+
     if name not in BENCHMARKS:
         for known, (_, text) in sorted(BENCHMARKS.items()):
             print(f"{known:16} {text}")

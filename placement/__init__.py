@@ -1,1 +1,1 @@
-"""From headroom and jobs to hints."""
+"""Where a job fits, at what cost in cooling watts, and why."""

@@ -1,1 +1,1 @@
-"""From meters to energy, KPIs and documents."""
+"""From meter registers to figures that name their inputs, and to JSON and PDF."""

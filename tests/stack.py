@@ -133,7 +133,8 @@ class Stack:
 
     def fault(self, line: str) -> str:
         """Tell the plant to misbehave: a line of `simulator.faults`."""
-        with socket.create_connection(self.endpoints()["faults"], timeout=5) as wire:
+        address = json.loads((self.state / "faults.json").read_text())["address"]
+        with socket.create_connection(tuple(address), timeout=5) as wire:
             wire.sendall(line.encode() + b"\n")
             return wire.recv(1000).decode()
 

@@ -1,0 +1,345 @@
+"""The actuator: leases in, guarded writes out, heartbeats while leases live, and letting go when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from actuator.faults import LOCKING
+from actuator.grip import Grip
+from actuator.guard import GuardVerdict, guard
+from actuator.hand import FaultError, Hand, WithdrawnError
+from actuator.ledger import Audit, Detail, Ledger
+from actuator.watch import REMOTE, check, effective_point, tolerance, watched_points
+from plant.clock import Clock
+from plant.errors import ColdplateError, RefusedError, SilentError
+from plant.leases import Lease
+from plant.live import LiveTable, Snapshot
+from plant.points import PointId
+from plant.ports import DeviceLink
+from plant.records import ActuatorState, Answer, Condition
+from plant.topology import Drive, Site
+
+log = logging.getLogger(__name__)
+TICKS_PER_TIMEOUT = 12
+LEAST_REAL_WAIT_S = 0.05
+
+
+class Actuator:
+    """Owns every driven device of one process.
+
+    A device has one remote switch for all its setpoints, so its leases live and die together: when one of its driven
+    setpoints is let go, the whole device goes to its default. call_timeout_s, release_timeout_s: bounds of one call
+    and of one device's release [real s]; follow_s: how long a device may take to follow [s]; lockout_s: how long a
+    controller stays away from a device that somebody else wanted otherwise [s].
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        devices: Mapping[str, DeviceLink],
+        live: LiveTable,
+        clock: Clock,
+        audit: Audit,
+        epoch: int,
+        writable: frozenset[str],
+        *,
+        call_timeout_s: float = 3.0,
+        release_timeout_s: float = 8.0,
+        follow_s: float = 300.0,
+        lockout_s: float = 900.0,
+    ) -> None:
+        self._site, self._live, self._clock, self._epoch = site, live, clock, epoch
+        self._release_timeout_s, self._follow_s, self._lockout_s = release_timeout_s, follow_s, lockout_s
+        self._ledger = Ledger(audit, clock)
+        self._grip = Grip(site, clock, self._ledger, epoch)
+        self._seen: dict[tuple[PointId, str], int] = {}
+        self._hands = {
+            drive.equipment: Hand(drive, devices[drive.equipment], _setpoints(site, drive), call_timeout_s)
+            for drive in site.drives.values()
+            if drive.equipment in devices and drive.equipment in writable and _drivable(drive)
+        }
+
+    async def request(self, lease: Lease) -> Answer:
+        """Hold a setpoint until the lease ends: guard, audit, write, read back; or a refusal in words."""
+        hand = self._hands.get(lease.point.rpartition("/")[0])
+        if hand is None or lease.point not in hand.setpoints:
+            return self._refused(lease, "advisory", f"{lease.point}: {self._why_advisory(lease.point)}")
+        async with hand.lock:
+            try:
+                return await self._hold(hand, lease)
+            except Exception as error:  # noqa: BLE001 - whatever one device does, the others go on
+                await self._fail(hand, error)
+                return self._refused(lease, _code(error), str(error))
+
+    async def relinquish(self, points: Iterable[PointId] | None, actor: str, reason: str) -> Answer:
+        """Let go of these points' devices, or with None of every device, all at once and each bounded in time.
+
+        Leases are gone when this is called, not when it ends: a device that hangs times out by itself.
+        """
+        everything = points is None
+        wanted = set(self._hands) if points is None else {p.rpartition("/")[0] for p in points}
+        hands = [h for name, h in self._hands.items() if name in wanted]
+        for hand in hands:
+            hand.drop()
+        chosen = [h for h in hands if everything or h.release_due]
+        subject = "all" if everything else ", ".join(sorted(wanted))
+        self._ledger.keep(actor, "relinquish", subject, {"reason": reason, "devices": len(chosen)})
+        done = await asyncio.gather(*(self._release_in_time(hand, force=everything) for hand in chosen))
+        silent = [hand.equipment for hand, ok in zip(chosen, done, strict=True) if not ok]
+        self._ledger.keep(actor, "relinquished", subject, {"unconfirmed": ", ".join(silent)})
+        if silent:
+            text = f"not confirmed by {', '.join(silent)}: no more heartbeats, so each reverts by its own timeout"
+            return Answer(accepted=False, text=text)
+        return Answer(accepted=True, text=f"{len(chosen)} device(s) go to their defaults")
+
+    async def run(self) -> None:
+        """Keep every device until cancelled; each has its own loop, so one that hangs delays no other's heartbeat."""
+        async with asyncio.TaskGroup() as group:
+            for hand in self._hands.values():
+                group.create_task(self._keep(hand))
+
+    async def tick(self) -> None:
+        """One round over all devices: expiry, watch, hand-over, heartbeat. `run` does this by itself."""
+        await asyncio.gather(*(self._tick_safely(hand) for hand in self._hands.values()))
+
+    def state(self) -> ActuatorState:
+        """What is held and done."""
+        mono_s = self._clock.monotonic()
+        return ActuatorState(
+            epoch=self._epoch,
+            leases=tuple(lease for h in self._hands.values() for lease in h.leases.values() if lease.live(mono_s)),
+            accepted_commands=self._ledger.accepted,
+            refused_commands=self._ledger.refused,
+            writable_points=tuple(p for h in self._hands.values() for p in h.setpoints),
+        )
+
+    def conditions(self) -> list[Condition]:
+        """What is wrong with driven devices now."""
+        return self._ledger.conditions()
+
+    # one lease
+
+    async def _hold(self, hand: Hand, lease: Lease) -> Answer:
+        mono_s = self._clock.monotonic()
+        refusal = self._not_now(hand, lease, mono_s)
+        if refusal:
+            return self._refused(lease, *refusal)
+        actuals = await self._grip.actuals(hand, self._effective(hand))
+        verdict = self._judge(hand, lease, actuals[lease.point])
+        if not verdict.allowed:
+            return self._refused(lease, verdict.code, verdict.text)
+        self._seen[lease.point, lease.holder] = lease.seq
+        before = hand.leases.get((lease.point, lease.holder))
+        hand.leases[lease.point, lease.holder] = lease
+        winner = hand.winner(lease.point, mono_s + hand.drive.timeout_s)
+        if winner is not None and winner is not lease:
+            return Answer(accepted=True, text=f"{lease.point}: waits behind {winner.holder}")
+        try:
+            answer = await self._drive(hand, lease, verdict, actuals)
+        except WithdrawnError:
+            self._put_back(hand, lease, before)
+            raise
+        if not answer.accepted:
+            self._put_back(hand, lease, before)
+        return answer
+
+    def _put_back(self, hand: Hand, lease: Lease, before: Lease | None) -> None:
+        """A lease that was not written leaves the one before it in place, unless all were dropped meanwhile."""
+        if hand.leases.pop((lease.point, lease.holder), None) is not None and before is not None:
+            hand.leases[lease.point, lease.holder] = before
+
+    def _not_now(self, hand: Hand, lease: Lease, mono_s: float) -> tuple[str, str] | None:
+        """Reasons that lie in the hold rather than in the value."""
+        point = lease.point
+        if lease.epoch == self._epoch and lease.seq <= self._seen.get((point, lease.holder), -1):
+            return "replayed", f"{point}: sequence {lease.seq} of {lease.holder} was seen already"
+        if mono_s < hand.locked_until_mono_s and not lease.by_operator:
+            left_s = hand.locked_until_mono_s - mono_s
+            return "locked_out", f"{hand.equipment}: left alone for another {left_s:.0f} s after it was lost"
+        if lease.live(mono_s) and lease.expires_mono_s < mono_s + hand.drive.timeout_s:
+            timeout_s = hand.drive.timeout_s
+            return "too_short", f"{point}: the lease ends before the device's own timeout of {timeout_s:.0f} s would"
+        return None
+
+    def _judge(self, hand: Hand, lease: Lease, actual: float) -> GuardVerdict:
+        """The guard, told that repeating what is held is no step; a step cut short may be held while it dwells."""
+        driven = hand.driven.get(lease.point)
+        if driven is None or not math.isfinite(actual) or hand.lapsed(self._clock.monotonic()):
+            return self._guard(hand, lease, actual)
+        if abs(lease.value - driven.value) <= tolerance(self._site, lease.point):
+            return self._guard(hand, lease, lease.value)
+        verdict = self._guard(hand, lease, actual)
+        if verdict.code == "dwell" and lease.value == driven.lease.value:
+            return self._guard(hand, replace(lease, value=driven.value), driven.value)
+        return verdict
+
+    def _guard(self, hand: Hand, lease: Lease, actual: float) -> GuardVerdict:
+        envelope = self._site.envelopes[lease.point]
+        snapshot = self._live.select((*envelope.inputs, *envelope.dew_point_points))
+        changed_mono_s = hand.changed_mono_s.get(lease.point, -math.inf)
+        mono_s = self._clock.monotonic()
+        return guard(lease, envelope, actual, changed_mono_s, snapshot, mono_s, epoch=self._epoch)
+
+    async def _drive(self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float]) -> Answer:
+        driven = hand.driven.get(lease.point)
+        ours = hand.taken and not hand.lapsed(self._clock.monotonic())
+        same = driven is not None and abs(verdict.value - driven.value) <= tolerance(self._site, lease.point)
+        if ours and same and await self._grip.renewed(hand, lease):
+            return Answer(accepted=True, text=f"{lease.point}: renewed")
+        return await self._write(hand, lease, verdict, actuals, ours=ours)
+
+    async def _write(
+        self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float], *, ours: bool
+    ) -> Answer:
+        """Audit the intent, write, audit the result. Without a durable intent there is no write."""
+        actual = actuals[lease.point]
+        unknown = [] if ours else [p for p, v in actuals.items() if not math.isfinite(v)]
+        if unknown:
+            text = f"{hand.equipment} can't be taken without a jump: {', '.join(unknown)} unknown"
+            return self._refused(lease, "actual_unknown", text)
+        detail: Detail = {
+            "value": verdict.value, "asked": lease.value, "actual": actual, "epoch": lease.epoch, "seq": lease.seq,
+            "ttl_s": lease.ttl_s, "reason": lease.reason, "verdict": verdict.code, "takes": not ours,
+        }  # fmt: skip
+        if not self._ledger.keep(lease.holder, "write", lease.point, detail):
+            return self._refused(lease, "audit_failed", f"{lease.point}: not written, the audit log takes no entries")
+        generation = hand.generation
+        if not ours:
+            remote = self._snapshot(hand).get(f"{hand.equipment}/control_source", REMOTE) == REMOTE
+            await self._grip.take(hand, lease, actuals, remote=remote, generation=generation)
+        found = await self._grip.put(hand, lease, verdict.value, actual, generation)
+        self._ledger.accepted += 1
+        self._ledger.withdraw(hand.equipment)
+        self._ledger.keep(lease.holder, "written", lease.point, {"read_back": found, "seq": lease.seq})
+        return Answer(accepted=True, text=verdict.text)
+
+    # one device
+
+    async def _keep(self, hand: Hand) -> None:
+        wait_s = max(self._clock.real(hand.drive.timeout_s / TICKS_PER_TIMEOUT), LEAST_REAL_WAIT_S)
+        while True:
+            await self._tick_safely(hand)
+            await asyncio.sleep(wait_s)
+
+    async def _tick_safely(self, hand: Hand) -> None:
+        async with hand.lock:
+            try:
+                await self._tick_device(hand)
+            except Exception as error:  # noqa: BLE001 - whatever one device does, the others go on
+                await self._fail(hand, error)
+
+    async def _tick_device(self, hand: Hand) -> None:
+        mono_s = self._clock.monotonic()
+        hand.leases = {key: lease for key, lease in hand.leases.items() if lease.live(mono_s)}
+        if hand.taken and hand.lapsed(mono_s):
+            self._let_go(hand, "the device's own timeout has ended the hold")
+        elif any(hand.winner(point, mono_s) is None for point in hand.driven):
+            self._let_go(hand, "a lease ended")
+        elif hand.taken and not hand.driven:
+            self._let_go(hand, "nothing was written after it was taken")
+        if hand.release_due:
+            await self._grip.release(hand, force=False)
+        if not hand.driven:
+            return
+        await self._hand_over(hand)
+        if hand.held_until_mono_s() >= mono_s + hand.drive.timeout_s:
+            check(self._site, hand, self._snapshot(hand), mono_s, self._follow_s)
+        await self._grip.beat(hand)
+
+    async def _hand_over(self, hand: Hand) -> None:
+        """Before a lease ends for good, the next in rank takes the point, if the guard lets it."""
+        ahead_mono_s = self._clock.monotonic() + hand.drive.timeout_s
+        for point, driven in list(hand.driven.items()):
+            winner = hand.winner(point, ahead_mono_s)
+            if winner is None or winner is driven.lease:
+                continue
+            actuals = await self._grip.actuals(hand, self._effective(hand))
+            verdict = self._judge(hand, winner, actuals[point])
+            if verdict.allowed:
+                await self._drive(hand, winner, verdict, actuals)
+
+    def _let_go(self, hand: Hand, why: str) -> None:
+        points = hand.drop()
+        self._ledger.keep("actuator", "relinquish", hand.equipment, {"reason": why, "points": ", ".join(points)})
+
+    async def _fail(self, hand: Hand, error: Exception) -> None:
+        """Drop the device's leases, say why, and let it go to its default."""
+        code = _code(error)
+        if code == "withdrawn":
+            return
+        subject = error.subject if isinstance(error, FaultError) else hand.equipment
+        params = error.params if isinstance(error, FaultError) else {}
+        if code == "actuator_fault":
+            log.error("%s: unexpected error; the device is let go", hand.equipment, exc_info=error)
+        self._ledger.raise_condition(hand.equipment, code, subject, str(error), params)
+        self._let_go(hand, f"{code}: {error}")
+        if code in LOCKING:
+            hand.locked_until_mono_s = self._clock.monotonic() + self._lockout_s
+        if hand.release_due and code != "write_silent":
+            await self._release_quietly(hand)
+
+    async def _release_quietly(self, hand: Hand) -> None:
+        try:
+            await self._grip.release(hand, force=False)
+        except Exception:  # a second failure of a failed device; the next tick tries again
+            log.exception("%s: could not be let go; its own timeout does", hand.equipment)
+
+    async def _release_in_time(self, hand: Hand, *, force: bool) -> bool:
+        try:
+            async with asyncio.timeout(self._release_timeout_s), hand.lock:
+                return await self._grip.release(hand, force=force)
+        except Exception as error:  # noqa: BLE001 - one device must not keep the others from letting go
+            text = f"{hand.equipment} did not confirm that it lets go ({error or type(error).__name__})"
+            self._ledger.raise_condition(hand.equipment, "release_unconfirmed", hand.equipment, text, {})
+            return False
+
+    # what is known
+
+    def _snapshot(self, hand: Hand) -> Snapshot:
+        return self._live.select(watched_points(self._site, hand))
+
+    def _effective(self, hand: Hand) -> dict[PointId, float]:
+        """The polled setpoints that the device follows [SI], NaN where not GOOD; absent if it reports none."""
+        snapshot = self._snapshot(hand)
+        reported = {p: effective_point(p) for p in hand.setpoints}
+        return {p: snapshot.get(e) for p, e in reported.items() if e in self._site.points}
+
+    def _refused(self, lease: Lease, code: str, text: str) -> Answer:
+        self._ledger.refused += 1
+        detail: Detail = {"code": code, "text": text, "value": lease.value, "seq": lease.seq, "epoch": lease.epoch}
+        self._ledger.keep(lease.holder, "refused", lease.point, detail)
+        return Answer(accepted=False, text=f"{code}: {text}")
+
+    def _why_advisory(self, point: PointId) -> str:
+        equipment = point.rpartition("/")[0]
+        drive = self._site.drives.get(equipment)
+        if point not in self._site.envelopes:
+            return "no envelope in the site file allows writing it"
+        if drive is None or not _drivable(drive):
+            return "the device has no fallback of its own, so it is advisory only"
+        return f"writing to {equipment} is not enabled in this run, so it is advisory only"
+
+
+def _drivable(drive: Drive) -> bool:
+    return drive.kind == "native_heartbeat" and bool(drive.heartbeat) and drive.timeout_s > 0
+
+
+def _setpoints(site: Site, drive: Drive) -> tuple[PointId, ...]:
+    return tuple(p for p in site.envelopes if p.rpartition("/")[0] == drive.equipment)
+
+
+def _code(error: Exception) -> str:
+    """The fault that an error is."""
+    if isinstance(error, FaultError):
+        return error.code
+    if isinstance(error, WithdrawnError):
+        return "withdrawn"
+    if isinstance(error, RefusedError):
+        return "write_refused"
+    if isinstance(error, SilentError):
+        return "write_silent"
+    return "actuator_fault" if not isinstance(error, ColdplateError) else "write_refused"

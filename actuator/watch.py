@@ -1,0 +1,87 @@
+"""Does the device still do what we told it? Judged on polled values only; no I/O."""
+
+from __future__ import annotations
+
+import math
+
+from actuator.hand import Driven, FaultError, Hand
+from plant.live import Reading, Snapshot
+from plant.points import PointId
+from plant.topology import Site
+
+REMOTE = 1.0
+STRIKES = 2
+"""One odd poll may be a race with our own write; two in a row are a fact."""
+
+
+def effective_point(point: PointId) -> PointId:
+    """Where a device reports the setpoint that it follows: `cdu-1/effective_supply_temperature_setpoint`."""
+    equipment, _, name = point.rpartition("/")
+    return f"{equipment}/effective_{name}"
+
+
+def tolerance(site: Site, point: PointId) -> float:
+    """How far two values of a setpoint [SI] may lie apart and still be the same: a quantum, or 0.1 % of its range."""
+    envelope = site.envelopes[point]
+    return max(site.points[point].quantum or 0.0, 1e-3 * (envelope.maximum - envelope.minimum))
+
+
+def watched_points(site: Site, hand: Hand) -> list[PointId]:
+    """Every polled point that the actuator looks at for one device."""
+    own = [f"{hand.equipment}/control_source", *hand.setpoints, *map(effective_point, hand.setpoints)]
+    return [p for p in own if p in site.points]
+
+
+def check(site: Site, hand: Hand, snapshot: Snapshot, mono_s: float, follow_s: float) -> None:
+    """Look at one driven device.
+
+    Raises:
+        FaultError: `mode_lost`, `foreign_write` or `command_failure`.
+    """
+    _check_mode(hand, snapshot.readings.get(f"{hand.equipment}/control_source"))
+    for point, driven in hand.driven.items():
+        _check_register(point, driven, snapshot.readings.get(point), tolerance(site, point))
+        if effective_point(point) in site.points:
+            actual = snapshot.get(effective_point(point))
+            _check_following(point, driven, actual, mono_s, follow_s, 10 * tolerance(site, point))
+
+
+def _check_mode(hand: Hand, reading: Reading | None) -> None:
+    if reading is None or not reading.good or reading.time_s <= max(hand.taken_s, hand.mode_polled_s):
+        return
+    hand.mode_polled_s = reading.time_s
+    hand.mode_strikes = hand.mode_strikes + 1 if reading.value != REMOTE else 0
+    if hand.mode_strikes >= STRIKES:
+        text = f"{hand.equipment} no longer follows remote setpoints though leases are held"
+        raise FaultError("mode_lost", hand.equipment, text)
+
+
+def _check_register(point: PointId, driven: Driven, reading: Reading | None, within: float) -> None:
+    if reading is None or not reading.good or reading.time_s <= max(driven.written_s, driven.polled_s):
+        return
+    driven.polled_s = reading.time_s
+    driven.poll_strikes = driven.poll_strikes + 1 if abs(reading.value - driven.value) > within else 0
+    if driven.poll_strikes >= STRIKES:
+        raise foreign_write(point, driven.value, reading.value)
+
+
+def foreign_write(point: PointId, ours: float, found: float) -> FaultError:
+    """Somebody else writes a setpoint that we hold."""
+    text = f"{point} reads {found:g} though {ours:g} was written: somebody else writes it"
+    return FaultError("foreign_write", point, text, {"ours": ours, "found": found})
+
+
+def _check_following(
+    point: PointId, driven: Driven, actual: float, mono_s: float, follow_s: float, within: float
+) -> None:
+    """An unknown effective setpoint counts as not following: blind driving ends too."""
+    if math.isfinite(actual) and abs(actual - driven.value) <= within:
+        driven.off_since_mono_s = None
+        return
+    if driven.off_since_mono_s is None:
+        driven.off_since_mono_s = mono_s
+    if mono_s - driven.off_since_mono_s > follow_s:
+        found = f"{actual:g}" if math.isfinite(actual) else "unknown"
+        text = f"{point}: {driven.value:g} was written, the device's own setpoint is {found} after {follow_s:.0f} s"
+        params: dict[str, str | float] = {"ours": driven.value, "found": found, "after_s": follow_s}
+        raise FaultError("command_failure", point, text, params)

@@ -1,0 +1,331 @@
+"""The shapes of answers, and how they become JSON (numbers that are not there become null)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from plant.points import PointId
+from plant.records import (
+    ActuatorState,
+    AuditEntry,
+    Condition,
+    Forecast,
+    Headroom,
+    LinkState,
+    ModeState,
+    Plan,
+)
+
+encode = msgspec.json.Encoder().encode
+Responses = dict[int | str, dict[str, Any]]
+"""What FastAPI calls `responses`: status to description and model."""
+
+
+def reply(body: object, status: int = 200) -> Response:
+    """A JSON response; NaN and infinities become null."""
+    return Response(encode(body), status_code=status, media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong in one sentence, and what to do about it."""
+
+    error: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveValue:
+    """A point's newest value [SI] with its source time [s since 1970], age [s], quality and reasons."""
+
+    id: PointId
+    value: float | None
+    time_s: float | None
+    age_s: float | None
+    quality: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointValue(LiveValue):
+    """A live value with the point's quantity and SI unit."""
+
+    quantity: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """Live values at `now_s` [s since 1970]."""
+
+    now_s: float
+    points: list[PointValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackGpus:
+    """The GPUs of one rack: temperatures [°C], power [W], utilisation [1]; `live` of them are heard."""
+
+    rack: str
+    gpus: int
+    live: int
+    max_temperature_c: float | None
+    mean_temperature_c: float | None
+    hottest: str | None
+    power_w: float | None
+    mean_utilisation: float | None
+    xid_gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """GPUs summed up by rack at `now_s` [s since 1970]."""
+
+    now_s: float
+    racks: list[RackGpus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstantaneousPue:
+    """Site power over IT power at one moment [1]; category 1 to 3 is where IT power is metered (ISO/IEC 30134-2)."""
+
+    value: float
+    label: str
+    category: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How it goes: times [s since 1970, site clock], powers [W]."""
+
+    site: str
+    site_name: str
+    site_name_zh: str
+    version: str
+    now_s: float
+    speed: float
+    edge_connected: bool
+    store_ok: bool
+    live_points: int
+    total_points: int
+    forecast_at: float | None
+    accepted_commands: int
+    refused_commands: int
+    instantaneous_pue: InstantaneousPue | None
+    it_w: float | None
+    site_w: float | None
+    cooling_w: float | None
+    modes: list[ModeState]
+    conditions: list[Condition]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointInfo:
+    """A declared point: bounds [unit], period and greatest age [s], names of states and alarm bits."""
+
+    id: PointId
+    name: str
+    quantity: str
+    unit: str
+    writable: bool
+    minimum: float | None
+    maximum: float | None
+    period_s: float
+    max_age_s: float
+    states: dict[str, str]
+    bits: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquipmentInfo:
+    """One thing of the plant with its points (none per GPU)."""
+
+    id: str
+    kind: str
+    name: str
+    feeds: tuple[str, ...]
+    fed_by: tuple[str, ...]
+    meters: str
+    design: dict[str, float]
+    tags: dict[str, str]
+    points: list[PointInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvelopeInfo:
+    """What may be written to one command's point [SI]."""
+
+    point: PointId
+    minimum: float
+    maximum: float
+    max_step: float
+    min_dwell_s: float
+    dew_point_margin_k: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupInfo:
+    """A cooling group, which is one loop: its commands, design setpoints [SI] and envelopes by role."""
+
+    id: str
+    members: tuple[str, ...]
+    master: str
+    racks: tuple[str, ...]
+    drivable: bool
+    commands: dict[str, PointId]
+    design: dict[str, float]
+    envelopes: dict[str, EnvelopeInfo]
+    fallback: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitInfo:
+    """A bound that must hold [SI], with its source."""
+
+    id: str
+    quantity: str
+    minimum: float | None
+    maximum: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coolant:
+    """The fluid of the technology loop."""
+
+    fluid: str
+    glycol_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TariffInfo:
+    """Energy price by hour of the day [currency/kWh], demand charge [currency/kW/month]."""
+
+    currency: str
+    energy_per_kwh: tuple[float, ...]
+    demand_per_kw_month: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carbon:
+    """Grid carbon [kg/kWh]."""
+
+    kg_per_kwh: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteInfo:
+    """What stands where."""
+
+    id: str
+    name: str
+    name_zh: str
+    timezone: str
+    coolant: Coolant
+    gpus_per_rack: int
+    equipment: list[EquipmentInfo]
+    groups: list[GroupInfo]
+    limits: list[LimitInfo]
+    tariff: TariffInfo
+    carbon: Carbon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesInfo:
+    """One point's history in columns: times [s since 1970], values [SI], quality."""
+
+    point: PointId
+    quantity: str
+    unit: str
+    times_s: list[float]
+    values: list[float | None]
+    quality: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """History of some points in [start_s, end_s); step_s 0 means raw samples."""
+
+    start_s: float
+    end_s: float
+    step_s: float
+    aggregate: str
+    series: list[SeriesInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecasts:
+    """The newest forecast, if any."""
+
+    forecast: Forecast | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plans:
+    """The current plan of each loop."""
+
+    plans: list[Plan]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """The mode of each loop."""
+
+    modes: list[ModeState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What is wrong, worst first."""
+
+    conditions: list[Condition]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headrooms:
+    """Watts that each rack can still take."""
+
+    headroom: list[Headroom]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Connections to devices."""
+
+    links: list[LinkState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leases:
+    """What the actuator holds now, if it is heard."""
+
+    actuator: ActuatorState | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Who did what, newest first."""
+
+    entries: list[AuditEntry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFlag:
+    """The process runs."""
+
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyFlag:
+    """The edge is heard."""
+
+    ready: bool = True

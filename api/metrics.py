@@ -1,0 +1,92 @@
+"""The server's own figures for Prometheus, in a registry of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.live import live_count
+from api.service import Service
+from plant.records import Severity
+
+
+class ServerFigures(Collector):
+    """Made anew from the mirror at each scrape."""
+
+    def __init__(self, service: Service, requests: Counter[tuple[str, int]]) -> None:
+        self._service, self._requests = service, requests
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure."""
+        yield from self._gauges()
+        yield from self._counters()
+
+    def _gauges(self) -> Iterator[Metric]:
+        service, mirror = self._service, self._service.mirror
+        yield _gauge("live_points", "Points with a value that is not stale", live_count(mirror, service.site))
+        yield _gauge("points", "Points declared by the site", len(service.site.points))
+        yield _gauge("edge_connected", "1 when the edge process is heard", mirror.edge_connected)
+        yield _gauge("store_ok", "1 when history can be read", mirror.store_ok)
+        yield _gauge("streams", "Pages that listen to the live stream", service.streams)
+        if mirror.forecast is not None:
+            age_s = max(0.0, mirror.now_s - mirror.forecast.made_s)
+            yield _gauge("forecast_age_seconds", "Age of the newest forecast, in site time", age_s)
+        yield self._conditions()
+        yield self._powers()
+
+    def _conditions(self) -> Metric:
+        found = Counter(c.severity for c in self._service.conditions())
+        family = GaugeMetricFamily("coldplate_conditions", "Conditions by severity", labels=["severity"])
+        for severity in Severity:
+            family.add_metric([severity.value], found[severity])
+        return family
+
+    def _powers(self) -> Metric:
+        power = self._service.powers()
+        family = GaugeMetricFamily("coldplate_power_watts", "Metered powers of this moment", labels=["what"])
+        for what, value in (("site", power.site_w), ("it", power.it_w), ("cooling", power.cooling_w)):
+            if value is not None:
+                family.add_metric([what], value)
+        return family
+
+    def _counters(self) -> Iterator[Metric]:
+        mirror = self._service.mirror
+        if mirror.actuator is not None:
+            yield _counter("accepted_commands", "Commands that devices took", mirror.actuator.accepted_commands)
+            yield _counter(
+                "refused_commands", "Commands that guard or device refused", mirror.actuator.refused_commands
+            )
+        yield _counter("samples", "Samples that the edge accepted", mirror.counters.get("samples", 0))
+        yield _counter("malformed_records", "Records of the edge set aside as malformed", mirror.malformed)
+        edge = GaugeMetricFamily("coldplate_edge_figure", "Figures of the edge by name", labels=["name"])
+        for name, value in sorted(mirror.counters.items()):
+            edge.add_metric([name], value)
+        yield edge
+        requests = CounterMetricFamily("coldplate_http_requests", "Requests answered", labels=["route", "status"])
+        for (route, status), number in sorted(self._requests.items()):
+            requests.add_metric([route, str(status)], number)
+        yield requests
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"coldplate_{name}", text, value=float(value))
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"coldplate_{name}", text, value=float(value))
+
+
+def registry_of(service: Service, requests: Counter[tuple[str, int]]) -> CollectorRegistry:
+    """A registry with this server's figures only."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ServerFigures(service, requests))
+    return registry
+
+
+def page_of(registry: CollectorRegistry) -> bytes:
+    """The text that Prometheus reads."""
+    return generate_latest(registry)

@@ -1,0 +1,67 @@
+"""Powers of this moment, from meters: site, IT, cooling, and their ratio.
+
+Instantaneous PUE = site power / IT power, after ISO/IEC 30134-2 but of one moment:
+a reading, not a figure for a report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from api.answers import InstantaneousPue
+from plant.points import PointId
+from plant.topology import Equipment, Site
+
+COOLING_KINDS = frozenset({"cdu", "sidecar", "fws-loop", "pump", "dry-cooler", "chiller", "air-unit"})
+Read = Callable[[PointId], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Powers:
+    """Powers [W], None where a meter is missing or not good; `category` is where IT power is metered."""
+
+    site_w: float | None
+    it_w: float | None
+    cooling_w: float | None
+    category: int
+    it_place: str
+
+    @property
+    def pue(self) -> InstantaneousPue | None:
+        """The ratio, where both powers are known and IT draws any."""
+        if self.site_w is None or not self.it_w or self.it_w <= 0:
+            return None
+        note = f"IT power metered at {self.it_place}"
+        value = round(self.site_w / self.it_w, 4)
+        return InstantaneousPue(value=value, label="instantaneous", category=self.category, note=note)
+
+
+def power_point(site: Site, equipment: Equipment) -> PointId | None:
+    """The point that meters an equipment's power: of its meter, else its own."""
+    meters = [m for m in site.of_kind("meter") if m.meters == equipment.id]
+    places = [*(f"{m.id}/active_power" for m in meters), f"{equipment.id}/active_power", f"{equipment.id}/power"]
+    return next((p for p in places if p in site.points), None)
+
+
+def powers(site: Site, read: Read) -> Powers:
+    """Powers now; `read` gives the value [W] of a good point."""
+    ups, racks = site.of_kind("ups"), site.of_kind("rack")
+    at_ups = bool(ups) and all(power_point(site, u) for u in ups)
+    metered = ups if at_ups else racks
+    cooling = [e for e in site.equipment.values() if e.kind in COOLING_KINDS and power_point(site, e)]
+    return Powers(
+        site_w=_sum(site, site.of_kind("utility"), read),
+        it_w=_sum(site, metered, read),
+        cooling_w=_sum(site, cooling, read),
+        category=1 if at_ups else 3,
+        it_place=", ".join(e.id for e in metered) if len(metered) < 4 else f"{len(metered)} racks",
+    )
+
+
+def _sum(site: Site, equipment: list[Equipment], read: Read) -> float | None:
+    points = [power_point(site, e) for e in equipment]
+    values = [None if point is None else read(point) for point in points]
+    known = [v for v in values if v is not None]
+    return math.fsum(known) if values and len(known) == len(values) else None

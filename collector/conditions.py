@@ -1,0 +1,133 @@
+"""The collector's conditions: what is wrong now, since when, why, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plant.records import Condition, Message, Params, Severity
+
+SOURCE = "collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A condition's texts: `cause` and `remedy` are filled from the parameters."""
+
+    severity: Severity
+    cause: str
+    remedy: str
+
+
+TEXTS: dict[str, Text] = {
+    "device_silent": Text(
+        Severity.CRITICAL,
+        "{equipment} at {endpoint} unit {unit} does not answer: {error}",
+        "check its power and network, and the link's host, port and unit id; polling goes on with back-off",
+    ),
+    "profile_mismatch": Text(
+        Severity.WARNING,
+        "{equipment} at {endpoint} unit {unit} does not have {points} of profile {profile}",
+        "compare the device's register map and firmware with the profile; the other points are read",
+    ),
+    "device_refused": Text(
+        Severity.WARNING,
+        "{equipment} at {endpoint} unit {unit} refuses to be read: {error}",
+        "check the device's access rights and the profile",
+    ),
+    "broker_lost": Text(
+        Severity.CRITICAL,
+        "no connection to the MQTT broker at {endpoint} of link {link}: {error}",
+        "check the broker and the network; coldplate reconnects by itself and the broker keeps the messages",
+    ),
+    "stale_points": Text(
+        Severity.WARNING,
+        "{count} of {total} points of {equipment} have no fresh value, e.g. {points}",
+        "check the device, or what publishes for it; control does not act on stale points",
+    ),
+    "bad_values": Text(
+        Severity.WARNING,
+        "{count} points of {equipment} read something impossible, e.g. {example}",
+        "check the sensor and its wiring, or the scale and limits in the profile",
+    ),
+    "clock_skew": Text(
+        Severity.WARNING,
+        "{equipment} dates its values {skew} s off, e.g. {point}",
+        "set the clock of the device or publisher (NTP); values are dated by their arrival instead",
+    ),
+    "unparsable_messages": Text(
+        Severity.WARNING,
+        "{count} messages on link {link} could not be read, last {topic}: {error}",
+        "find the publisher of that topic and correct its payload; the last few are kept for inspection",
+    ),
+    "unmapped_messages": Text(
+        Severity.INFO,
+        "{count} values on link {link} belong to no equipment of the site file, last {topic}",
+        "give the equipment a source with that object, or set the link's option discover: true to store them",
+    ),
+    "spool_failing": Text(
+        Severity.CRITICAL,
+        "samples can't be kept on disk: {error}; {waiting} wait in memory, {lost} were lost",
+        "free disk space or mend the disk of the state directory; live values and control go on",
+    ),
+    "spool_overflow": Text(
+        Severity.CRITICAL,
+        "the spool is full and dropped {lost} of its oldest samples",
+        "bring the store back, or allow the spool more bytes",
+    ),
+    "store_lost": Text(
+        Severity.CRITICAL,
+        "the store takes no samples: {error}",
+        "check the store; samples wait in the spool and are forwarded when it is back",
+    ),
+    "samples_set_aside": Text(
+        Severity.WARNING,
+        "the store will never take {count} batches: {error}",
+        "look at the set-aside folder of the spool; other samples flow on",
+    ),
+}
+
+
+class Ledger:
+    """Holds conditions from when they are first raised until they are cleared; pure bookkeeping."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], Condition] = {}
+
+    def raise_(self, code: str, subject: str, at_s: float, params: Params) -> None:
+        """Raise, or renew with newer figures; `since_s` stays."""
+        held = self._held.get((code, subject))
+        since_s = held.since_s if held else at_s
+        self._held[code, subject] = describe(code, subject, since_s, params)
+
+    def clear(self, code: str, subject: str) -> None:
+        """Withdraw; no matter if it was never raised."""
+        self._held.pop((code, subject), None)
+
+    def keep_only(self, code: str, subjects: Iterable[str]) -> None:
+        """Withdraw all of a code but those of `subjects`."""
+        kept = set(subjects)
+        for key in [k for k in self._held if k[0] == code and k[1] not in kept]:
+            del self._held[key]
+
+    def has(self, code: str, subject: str) -> bool:
+        """Whether it stands."""
+        return (code, subject) in self._held
+
+    def all(self) -> list[Condition]:
+        """All that stand, oldest first."""
+        return sorted(self._held.values(), key=lambda c: (c.since_s, c.code, c.subject))
+
+
+def describe(code: str, subject: str, since_s: float, params: Params) -> Condition:
+    """A condition in words and in numbers."""
+    text = TEXTS[code]
+    return Condition(
+        code=code,
+        subject=subject,
+        severity=text.severity,
+        since_s=since_s,
+        cause=Message(code=f"{code}.cause", text=text.cause.format(**params), params=params),
+        remedy=Message(code=f"{code}.remedy", text=text.remedy.format(**params), params=params),
+        source=SOURCE,
+    )

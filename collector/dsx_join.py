@@ -1,0 +1,118 @@
+"""Joins DSX values to what their metadata says they are; values that come first wait for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.wiring import Wire
+from devices import dsx
+from devices.dsx import Metadata, Topic, Value
+from plant.points import PointId
+from plant.quantities import to_si
+from plant.samples import Quality, Reason, quality_code
+
+MAX_WAITING = 10_000
+DISCOVERED = "dsx"
+
+Row = tuple[PointId, float, float, int]
+"""point, source time [s since 1970], value [SI], quality code."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a tag path's values go: si = sent * factor + offset."""
+
+    point: PointId
+    factor: float
+    offset: float
+
+    def row(self, value: Value) -> Row:
+        code = quality_code(
+            Quality.GOOD if value.good else Quality.BAD, Reason(0 if value.good else Reason.DEVICE_FAULT)
+        )
+        return self.point, value.time_s, value.value * self.factor + self.offset, code
+
+
+class DsxJoin:
+    """What is known of one bus. discover: also take points that no equipment of the site file claims."""
+
+    def __init__(self, wires: Sequence[Wire], *, discover: bool) -> None:
+        self._discover = discover
+        self._objects: dict[str, list[Wire]] = defaultdict(list)
+        for wire in wires:
+            self._objects[wire.object.casefold()].append(wire)
+        self._targets: dict[str, _Target | None] = {}
+        self._claims: dict[PointId, tuple[int, str]] = {}
+        self._waiting: dict[str, deque[Value]] = defaultdict(deque)
+        self.waiting = 0
+        self.waiting_lost = 0
+        self.unmapped = 0
+        self.last_unmapped = ""
+
+    def metadata(self, topic: Topic, metadata: Metadata) -> list[Row]:
+        """Learn what a tag path is; returns the rows that waited for it."""
+        target = self._place(topic, metadata)
+        self._targets[topic.key] = target
+        waited = self._waiting.pop(topic.key, deque())
+        self.waiting -= len(waited)
+        return [row for value in waited if (row := self._row(topic, target, value)) is not None]
+
+    def forget(self, topic: Topic) -> None:
+        """The publisher took back the metadata (an empty retained message)."""
+        target = self._targets.pop(topic.key, None)
+        if target is not None:
+            self._claims.pop(target.point, None)
+
+    def value(self, topic: Topic, value: Value) -> Row | None:
+        """The row of a value; None if it waits for metadata or belongs to nothing."""
+        if topic.key in self._targets:
+            return self._row(topic, self._targets[topic.key], value)
+        self._keep(topic, value)
+        return None
+
+    def _row(self, topic: Topic, target: _Target | None, value: Value) -> Row | None:
+        if target is not None:
+            return target.row(value)
+        if topic.object_type != dsx.HEARTBEAT_OBJECT:
+            self.unmapped += 1
+            self.last_unmapped = str(topic)
+        return None
+
+    def _keep(self, topic: Topic, value: Value) -> None:
+        if self.waiting >= MAX_WAITING:
+            self.waiting_lost += 1
+            if not self._waiting.get(topic.key):
+                return
+            self._waiting[topic.key].popleft()
+            self.waiting -= 1
+        self._waiting[topic.key].append(value)
+        self.waiting += 1
+
+    def _place(self, topic: Topic, metadata: Metadata) -> _Target | None:
+        wires = {id(w): w for name in metadata.names for w in self._objects.get(name.casefold(), ())}
+        for wire in wires.values():
+            found = dsx.match(metadata, wire.profile)
+            if found is not None:
+                point, fit = found
+                point_id = f"{wire.equipment}/{point.name}"
+                if self._claim(point_id, fit, topic.key):
+                    return _Target(point_id, *metadata.to_si(point.unit))
+        return self._discovered(topic, metadata)
+
+    def _claim(self, point: PointId, fit: int, key: str) -> bool:
+        """A point has one source: the tag path whose process area fits best, the first of equals."""
+        held = self._claims.get(point)
+        if held is not None and held[1] != key:
+            if held[0] >= fit:
+                return False
+            self._targets[held[1]] = None
+        self._claims[point] = (fit, key)
+        return True
+
+    def _discovered(self, topic: Topic, metadata: Metadata) -> _Target | None:
+        if not self._discover:
+            return None
+        factor, offset = metadata.to_si("1") if metadata.eng_unit else to_si("1")
+        return _Target(f"{DISCOVERED}/{topic.tag_path}", factor, offset)

@@ -1,0 +1,75 @@
+"""From the site file to who reads what: devices per link, and what is plausible for each point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.checks import Rule
+from devices.profiles import Profile, ProfilePoint, load_profile
+from plant.points import PointId
+from plant.quantities import to_si
+from plant.topology import Site
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One equipment's source on a link: its profile, and its Modbus unit or the name that publishers use."""
+
+    equipment: str
+    profile: Profile
+    unit: int
+    object: str
+
+
+def wires(site: Site, link: str) -> list[Wire]:
+    """Everything that hangs on a link."""
+    return [
+        Wire(equipment.id, load_profile(source.profile), source.unit, source.object or equipment.id)
+        for equipment in site.equipment.values()
+        for source in equipment.sources
+        if source.link == link
+    ]
+
+
+def gpu_point(equipment: str, index: int, name: str) -> PointId:
+    """Id of a per-GPU point."""
+    return f"{equipment}/gpu-{index:02d}/{name}"
+
+
+def rules(site: Site) -> dict[PointId, Rule]:
+    """What is plausible for each point: the site's bounds, else the profile's; jumps by the profile."""
+    return {
+        point_id: _rule(site, point_id, point)
+        for link in site.links
+        for wire in wires(site, link)
+        for point_id, point in _points(site, wire)
+    }
+
+
+def equipment_of(point: PointId) -> str:
+    """The equipment that a point belongs to; found points (`dsx/...`) count as one."""
+    return point.partition("/")[0]
+
+
+def _points(site: Site, wire: Wire) -> Iterator[tuple[PointId, ProfilePoint]]:
+    for point in wire.profile.points:
+        if wire.profile.per_gpu:
+            for index in range(site.gpus_per_rack):
+                yield gpu_point(wire.equipment, index, point.name), point
+        else:
+            yield f"{wire.equipment}/{point.name}", point
+
+
+def _rule(site: Site, point_id: PointId, point: ProfilePoint) -> Rule:
+    declared = site.points.get(point_id)
+    low = declared.minimum if declared is not None and declared.minimum is not None else point.bound(point.min)
+    high = declared.maximum if declared is not None and declared.maximum is not None else point.bound(point.max)
+    jump = point.max_jump * to_si(point.unit)[0] if point.max_jump is not None else math.nan
+    return Rule(
+        minimum=math.nan if low is None else low,
+        maximum=math.nan if high is None else high,
+        max_jump=jump,
+        period_s=point.period_s,
+    )

@@ -1,0 +1,172 @@
+"""What one cycle reads from the snapshot, or the reason why it can't. Nothing stale or doubtful is used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.design import rack_design, upstream
+from controller.fluids import fluid
+from plant.errors import ConfigError, StaleError
+from plant.live import Snapshot
+from plant.points import PointId
+from plant.topology import CoolingGroup, Site
+
+SUPPLY, DP, FACILITY, FLOW = (
+    "supply_temperature",
+    "differential_pressure",
+    "facility_supply_temperature",
+    "flow",
+)
+DESIGN_KEY = {
+    SUPPLY: "supply_temperature_c",
+    DP: "differential_pressure_pa",
+    FACILITY: "facility_supply_temperature_c",
+    FLOW: "flow_m3_s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """Heat into one subject's liquid [W], NaN if unknown; `substitute` or unknown: `detail` says why."""
+
+    heat_w: float
+    substitute: bool = False
+    detail: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number at all."""
+        return math.isfinite(self.heat_w)
+
+
+def group_subject(group: CoolingGroup) -> str:
+    """The subject under which a group's total heat is forecast."""
+    return group.id
+
+
+def effective_point(site: Site, command: PointId) -> PointId:
+    """Where a device tells the setpoint that it follows; the command itself if it has no such point."""
+    equipment, _, name = command.rpartition("/")
+    candidate = f"{equipment}/effective_{name}"
+    return candidate if candidate in site.points else command
+
+
+def design_value(group: CoolingGroup, role: str) -> float:
+    """The design setpoint of a role [SI]; site files may name it by role or by role and unit."""
+    return float(group.design[role] if role in group.design else group.design[DESIGN_KEY[role]])
+
+
+def measured_heat(site: Site, snapshot: Snapshot, equipment: str) -> float:
+    """Q = rho cp flow (return - supply) [W] of a CDU or sidecar.
+
+    Raises:
+        StaleError: one of its points is not good.
+    """
+    flow, supply, back = (
+        snapshot.value(f"{equipment}/{name}")
+        for name in ("tcs_flow", "tcs_supply_temperature", "tcs_return_temperature")
+    )
+    return max(fluid(site.coolant, site.glycol_percent).heat_j_m3_k * flow * (back - supply), 0.0)
+
+
+def rack_power(site: Site, snapshot: Snapshot, rack: str) -> float:
+    """One rack's electric power [W], from its own reading or from its GPUs.
+
+    Raises:
+        StaleError: no good reading.
+    """
+    if f"{rack}/power" in site.points:
+        return snapshot.value(f"{rack}/power")
+    raise StaleError(f"{rack}/power: the rack has no such point")
+
+
+def racks_heat(site: Site, snapshot: Snapshot, racks: Iterable[str]) -> float:
+    """Heat that racks give to the liquid by their power [W].
+
+    Raises:
+        StaleError: one rack's power is not good.
+        ConfigError: a rack lacks its liquid fraction.
+    """
+    return sum(rack_power(site, snapshot, r) * rack_design(site, r).liquid_fraction for r in racks)
+
+
+def cdu_heats(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, Heat]:
+    """Heat of each member; a silent one gets what the racks give less what the others carry."""
+    heats: dict[str, Heat] = {}
+    for member in group.members:
+        try:
+            heats[member] = Heat(measured_heat(site, snapshot, member))
+        except StaleError as error:
+            heats[member] = Heat(math.nan, detail=str(error))
+    missing = [m for m, h in heats.items() if not h.known]
+    if missing:
+        heats |= _substitutes(site, snapshot, group, heats, missing)
+    return heats
+
+
+def _substitutes(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, heats: dict[str, Heat], missing: list[str]
+) -> dict[str, Heat]:
+    try:
+        total_w = racks_heat(site, snapshot, group.racks)
+    except (StaleError, ConfigError) as error:
+        return {m: Heat(math.nan, detail=f"{heats[m].detail}; and {error}") for m in missing}
+    left_w = max(total_w - sum(h.heat_w for h in heats.values() if h.known), 0.0)
+    return {m: Heat(left_w / len(missing), substitute=True, detail=heats[m].detail) for m in missing}
+
+
+def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, float]:
+    """Role -> the setpoint that the device follows now [SI].
+
+    Raises:
+        StaleError: one is not good.
+    """
+    return {role: snapshot.value(effective_point(site, point)) for role, point in group.commands.items()}
+
+
+def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
+    """Outdoor dry bulb [°C] at the dry coolers that serve a group, or a sidecar's inlet air.
+
+    Raises:
+        StaleError: no good reading.
+    """
+    if FLOW in group.commands:
+        return snapshot.value(f"{group.master}/air_inlet_temperature")
+    coolers = upstream(site, group.members, "dry-cooler")
+    if not coolers:
+        raise StaleError(f"{group.id}: no dry cooler tells the outdoor temperature")
+    return snapshot.value(f"{coolers[0].id}/outdoor_dry_bulb")
+
+
+def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | None:
+    """The highest good room dew point [°C] that the envelope of the supply setpoint names; None if it names none.
+
+    Raises:
+        StaleError: it names points, and none is good.
+    """
+    envelope = site.envelopes.get(group.commands[SUPPLY])
+    if envelope is None or envelope.dew_point_margin_k is None:
+        return None
+    points = envelope.dew_point_points or tuple(p for m in group.members if (p := f"{m}/room_dew_point") in site.points)
+    if not points and FLOW in group.commands:
+        return None
+    values = [v for p in points if math.isfinite(v := snapshot.get(p))]
+    if not values:
+        raise StaleError(f"{points[0] if points else group.id + '/room_dew_point'}: no good room dew point")
+    return max(values)
+
+
+def hottest_gpu(site: Site, snapshot: Snapshot, group: CoolingGroup) -> tuple[float, float]:
+    """Highest good GPU temperature [°C] and power [W] among a group's racks; NaN where none is good."""
+    hottest_c, most_w = math.nan, math.nan
+    for rack in group.racks:
+        for gpu in range(site.gpus_per_rack):
+            hottest_c = max(_or_low(hottest_c), snapshot.get(f"{rack}/gpu-{gpu:02d}/temperature", -math.inf))
+            most_w = max(_or_low(most_w), snapshot.get(f"{rack}/gpu-{gpu:02d}/power", -math.inf))
+    return (hottest_c if hottest_c > -math.inf else math.nan, most_w if most_w > -math.inf else math.nan)
+
+
+def _or_low(value: float) -> float:
+    return -math.inf if math.isnan(value) else value

@@ -1,0 +1,225 @@
+"""The plan of one CDU loop: from what is known now to the next step, with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from controller import inputs
+from controller.design import loop_design
+from controller.model import Load
+from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Choice, Problem, search, stepped
+from controller.reasons import condition, message
+from controller.state import Move
+from plant.live import Snapshot
+from plant.points import PointId
+from plant.records import Condition, HeatForecast, Message, Plan, Setpoint, Severity
+from plant.topology import CoolingGroup, Site
+
+ROLES = (inputs.SUPPLY, inputs.DP, inputs.FACILITY)
+PLAN_LIFE_S = 180.0
+SETTLE_S = 10.0
+"""Longer than the envelope's dwell by this, so that the guard's clock agrees."""
+COST_MINUTES = 15
+"""Cost is judged at the median of the next quarter of an hour, limits at the worst minute of the hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A plan (or none) with what must be remembered of it and what a person should know."""
+
+    plan: Plan | None
+    target: tuple[float, ...] = ()
+    moves: Mapping[PointId, Move] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+
+
+def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds:
+    """The site's limits as they apply to one loop."""
+    tops, floors = limit_values(site)
+    margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
+    margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
+    return Bounds(
+        case_c=tops["case_temperature"],
+        rack_return_c=tops.get("rack_return_temperature", np.inf),
+        rack_flow_m3_s=floors.get("rack_flow_m3_s", 0.0),
+        supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
+        facility_c=(floors.get("fws_supply_temperature", -np.inf), tops.get("fws_supply_temperature", np.inf)),
+        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
+    )
+
+
+def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
+    """The tightest maximum and minimum of each limited quantity [SI]."""
+    tops: dict[str, float] = {}
+    floors: dict[str, float] = {}
+    for limit in site.limits.values():
+        if limit.maximum is not None:
+            tops[limit.quantity] = min(limit.maximum, tops.get(limit.quantity, np.inf))
+        if limit.minimum is not None:
+            floors[limit.quantity] = max(limit.minimum, floors.get(limit.quantity, -np.inf))
+    return tops, floors
+
+
+def build_problem(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, heat: HeatForecast, target: tuple[float, ...]
+) -> Problem:
+    """Everything the search needs, or the reason why not.
+
+    Raises:
+        StaleError: an input is missing.
+        ConfigError: a design figure is missing.
+    """
+    design = loop_design(site, group)
+    now = inputs.current_setpoints(site, snapshot, group)
+    current = tuple(now[r] for r in ROLES)
+    outdoor_c = inputs.outdoor(site, snapshot, group)
+    gpu_w = full_gpu_w(site, snapshot, group, [r.gpu_power_w for r, _ in design.racks])
+    fraction = design.liquid_heat_w / design.rack_power_w
+    median, upper = (
+        Load(heat_w=max(w, 0.02 * design.liquid_heat_w), it_w=w / fraction, gpu_w=gpu_w, outdoor_c=outdoor_c)
+        for w in (float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)))
+    )
+    return Problem(
+        design=design,
+        median=median,
+        upper=upper,
+        bounds=bounds(site, group, inputs.dew_point(site, snapshot, group)),
+        envelopes=tuple(site.envelopes[group.commands[r]] for r in ROLES),
+        current=current,
+        design_point=tuple(inputs.design_value(group, r) for r in ROLES),
+        target=target or current,
+    )
+
+
+def full_gpu_w(site: Site, snapshot: Snapshot, group: CoolingGroup, design_w: list[float]) -> float:
+    """Power of the hottest GPU at full load [W]: design, or more if more was measured, with the tolerance on top."""
+    _, measured_w = inputs.hottest_gpu(site, snapshot, group)
+    return max(CASE_TOLERANCE * max(design_w), measured_w if np.isfinite(measured_w) else 0.0)
+
+
+def plan_loop(
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    heat: HeatForecast,
+    target: tuple[float, ...],
+    moves: Mapping[PointId, Move],
+    now_s: float,
+) -> Decision:
+    """One loop's next step.
+
+    Raises:
+        StaleError: an input is missing.
+        ConfigError: a design figure is missing.
+    """
+    problem = build_problem(site, snapshot, group, heat, target)
+    choice = search(problem)
+    hot_c, _ = inputs.hottest_gpu(site, snapshot, group)
+    too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
+    kind, goal = _goal(problem, choice, too_hot=too_hot)
+    points = tuple(group.commands[r] for r in ROLES)
+    values, made = _values(problem, goal, points, moves, now_s)
+    if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
+        kind = "plan_dwell"
+    setpoints = tuple(
+        Setpoint(point=p, current=c, value=v, target=t, design=d)
+        for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
+    )
+    return Decision(
+        plan=_plan(group, heat, problem, choice, setpoints, kind, now_s),
+        target=goal,
+        moves=made,
+        conditions=_conditions(group, choice, now_s),
+    )
+
+
+def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tuple[float, ...]]:
+    if too_hot or not choice.feasible:
+        return "plan_design", _safe_design(problem)
+    if not choice.worth_moving:
+        return "plan_stay", problem.current
+    return "plan_move", choice.target
+
+
+def _safe_design(problem: Problem) -> tuple[float, ...]:
+    supply, dp, facility = problem.design_point
+    return max(supply, problem.bounds.dew_limit_c), dp, facility
+
+
+def _values(
+    problem: Problem,
+    goal: tuple[float, ...],
+    points: tuple[PointId, ...],
+    moves: Mapping[PointId, Move],
+    now_s: float,
+) -> tuple[tuple[float, ...], dict[PointId, Move]]:
+    """The value to ask of each point now: within its dwell the last one again, else one step towards the goal."""
+    dwell = [e.min_dwell_s + SETTLE_S for e in problem.envelopes]
+    resting = [p in moves and now_s - moves[p].at_s < d for p, d in zip(points, dwell, strict=True)]
+    step = stepped(problem, goal, tuple(not r for r in resting))
+    values, made = [], {}
+    for index, point in enumerate(points):
+        held = moves.get(point)
+        value = held.value if held is not None and resting[index] else round(float(step[index]), 2)
+        values.append(value)
+        changed = abs(value - (held.value if held is not None else problem.current[index])) > 1e-6
+        made[point] = Move(value=value, at_s=now_s if changed else held.at_s if held is not None else -1e18)
+    return tuple(values), made
+
+
+def _plan(
+    group: CoolingGroup,
+    heat: HeatForecast,
+    problem: Problem,
+    choice: Choice,
+    setpoints: tuple[Setpoint, ...],
+    kind: str,
+    now_s: float,
+) -> Plan:
+    return Plan(
+        id=f"{group.id}-{now_s:.0f}",
+        loop=group.id,
+        made_s=now_s,
+        valid_until_s=now_s + PLAN_LIFE_S,
+        setpoints=setpoints,
+        predicted_cooling_w=choice.cooling_w,
+        predicted_design_cooling_w=choice.design_cooling_w,
+        predicted_it_extra_w=choice.it_extra_w,
+        predicted_case_c=choice.case_c,
+        case_limit_c=problem.bounds.case_c,
+        worst_case_margin_k=choice.worst_margin_k,
+        binding=choice.binding,
+        reason=_reason(kind, heat, problem, choice, setpoints),
+    )
+
+
+def _reason(
+    kind: str, heat: HeatForecast, problem: Problem, choice: Choice, setpoints: tuple[Setpoint, ...]
+) -> Message:
+    supply, dp, facility = setpoints
+    goal = kind in {"plan_dwell", "plan_design"}
+    return message(
+        kind,
+        heat_low_mw=min(heat.at(0.05)) / 1e6,
+        heat_high_mw=max(heat.at(0.95)) / 1e6,
+        outdoor_c=problem.median.outdoor_c,
+        supply_from_c=supply.current,
+        supply_to_c=supply.target if goal else supply.value,
+        dp_from_kpa=dp.current / 1e3,
+        dp_to_kpa=(dp.target if goal else dp.value) / 1e3,
+        facility_from_c=facility.current,
+        facility_to_c=facility.target if goal else facility.value,
+        saves_kw=choice.saving_w / 1e3,
+        threshold_kw=choice.threshold_w / 1e3,
+        binding=choice.binding,
+    )
+
+
+def _conditions(group: CoolingGroup, choice: Choice, now_s: float) -> tuple[Condition, ...]:
+    if choice.design_worst_margin_k >= 0:
+        return ()
+    margin_k = choice.design_worst_margin_k
+    return (condition("reserve_gone", group.id, now_s, Severity.WARNING, margin_k=margin_k),)

@@ -1,0 +1,87 @@
+"""Every sentence that the controller says: a code, its numbers, and the English text. The page translates by code."""
+
+from __future__ import annotations
+
+from plant.records import Condition, Message, Severity
+
+BINDINGS: dict[str, str] = {
+    "none": "nothing, the optimum lies inside",
+    "case_temperature": "case temperature",
+    "rack_return_temperature": "rack return temperature",
+    "rack_flow": "rack minimum flow",
+    "dew_point": "dew point",
+    "facility_flow": "facility water flow",
+    "facility_temperature": "facility water temperature",
+    "worst_case": "loss of the largest CDU",
+    "envelope": "writable range",
+}
+
+TEMPLATES: dict[str, str] = {
+    # plans
+    "plan_move": (
+        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; outdoor {outdoor_c:.1f} °C; "
+        "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, dp {dp_from_kpa:.0f} -> {dp_to_kpa:.0f} kPa, "
+        "facility water {facility_from_c:.1f} -> {facility_to_c:.1f} °C; saves {saves_kw:.1f} kW against design; "
+        "binding: {binding_words}"
+    ),
+    "plan_stay": (
+        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; outdoor {outdoor_c:.1f} °C; "
+        "stays at supply {supply_from_c:.1f} °C, dp {dp_from_kpa:.0f} kPa, facility water {facility_from_c:.1f} °C, "
+        "{saves_kw:.1f} kW below design; a move would save less than {threshold_kw:.1f} kW; binding: {binding_words}"
+    ),
+    "plan_dwell": (
+        "on the way to supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, facility water {facility_to_c:.1f} °C; "
+        "waits until the last step has settled; saves {saves_kw:.1f} kW against design; binding: {binding_words}"
+    ),
+    "plan_design": (
+        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; no better setting keeps every "
+        "reserve, back towards design: supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, "
+        "facility water {facility_to_c:.1f} °C; binding: {binding_words}"
+    ),
+    "plan_sidecar": (
+        "heat forecast {heat_low_kw:.1f}-{heat_high_kw:.1f} kW for the next hour; room air {outdoor_c:.1f} °C; "
+        "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min; "
+        "saves {saves_kw:.2f} kW against design; binding: {binding_words}"
+    ),
+    # forecasts
+    "forecast_model": "state-space model for {modelled:.0f} of {subjects:.0f} heats, {minutes:.0f} min of data",
+    "forecast_persistence": "persistence, {minutes:.0f} min of data",
+    "forecast_none": "no heat is known yet",
+    # conditions
+    "heat_unknown": "the heat of {subject} is not known: {detail}",
+    "heat_unknown_remedy": "check the link and the sensors of {subject}; no setpoint moves until then",
+    "heat_substituted": "the heat of {subject} is taken from its racks' power, because {detail}",
+    "heat_substituted_remedy": "check the link to {subject}; the forecast goes on with less certainty",
+    "inputs_missing": "no plan for {subject}: {detail}",
+    "inputs_missing_remedy": "restore the named point; until then the devices stay at, or return to, design setpoints",
+    "design_incomplete": "no plan for {subject}: the site file lacks {detail}",
+    "design_incomplete_remedy": "add the design figure to the site file and run `coldplate validate`",
+    "reserve_gone": "even design setpoints leave {margin_k:.1f} K to the case limit if the largest CDU stops",
+    "reserve_gone_remedy": "lower the load or repair cooling; coldplate holds {subject} at design meanwhile",
+    "optimiser_late": "no plan within {deadline_s:.0f} s; the calculation was stopped and started again",
+    "optimiser_late_remedy": "nothing to do if it goes away; leases run out and the devices return to design",
+}
+
+
+def message(code: str, **params: str | float) -> Message:
+    """The sentence of a code; `binding` gets its English words.
+
+    Raises:
+        KeyError: the code or one of its parameters is missing.
+    """
+    words = {"binding_words": BINDINGS[str(params["binding"])]} if "binding" in params else {}
+    return Message(code=code, text=TEMPLATES[code].format(**params, **words), params=dict(params))
+
+
+def condition(code: str, subject: str, now_s: float, severity: Severity, **params: str | float) -> Condition:
+    """A condition whose cause is `code` and whose remedy is `code_remedy`; now_s [s since 1970]."""
+    params = {"subject": subject, **params}
+    return Condition(
+        code=code,
+        subject=subject,
+        severity=severity,
+        since_s=now_s,
+        cause=message(code, **params),
+        remedy=message(f"{code}_remedy", **params),
+        source="controller",
+    )

@@ -1,0 +1,29 @@
+/** Names and figures of commanded points, from the groups of the site. */
+import { named } from '../i18n';
+import { live } from './live.svelte';
+import type { GroupInfo, SiteInfo } from './records';
+
+/** What the commanded point does, in words. */
+export function commandName(point: string, site: SiteInfo): string {
+  for (const group of site.groups)
+    for (const [role, commanded] of Object.entries(group.commands)) if (commanded === point) return named('role', role);
+  return point;
+}
+
+export const quantityOf = (point: string): string => live.info.get(point)?.quantity ?? '';
+
+export interface Command {
+  role: string;
+  point: string;
+  design: number | null;
+  minimum: number | null;
+  maximum: number | null;
+}
+
+/** The commands of a loop with their limits [SI]. */
+export function commandsOf(group: GroupInfo): Command[] {
+  return Object.entries(group.commands).map(([role, point]) => {
+    const envelope = group.envelopes[role];
+    return { role, point, design: group.design[role] ?? null, minimum: envelope?.minimum ?? null, maximum: envelope?.maximum ?? null };
+  });
+}

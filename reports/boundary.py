@@ -1,0 +1,120 @@
+"""Which meter counts for what: read from the site's graph, nothing by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plant.points import PointId
+from plant.quantities import Quantity
+from plant.topology import Equipment, Site
+from reports.pue import ReportError
+
+PARTS: dict[str, str] = {
+    "cdu": "cdu_pumps",
+    "sidecar": "cdu_pumps",
+    "pump": "facility_pumps",
+    "dry-cooler": "heat_rejection",
+    "chiller": "heat_rejection",
+    "air-unit": "air_cooling",
+}
+"""Part of the cooling that a metered equipment belongs to."""
+NOT_IT = frozenset(PARTS)
+CATEGORY_PLACE = {1: "ups_output", 2: "pdu_output", 3: "it_input"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """Meters by what they count. it_less: non-IT equipment behind the IT meters that has a meter of its own."""
+
+    category: int
+    total: tuple[str, ...]
+    it: tuple[str, ...]
+    it_less: tuple[str, ...]
+    parts: dict[str, tuple[str, ...]]
+    unmetered_behind_it: tuple[str, ...]
+
+    @property
+    def essential(self) -> tuple[str, ...]:
+        """The meters without which there is no PUE."""
+        return tuple(dict.fromkeys((*self.total, *self.it, *self.it_less)))
+
+
+def register_point(site: Site, meter: str) -> PointId | None:
+    """A meter's energy register, None if it has none."""
+    return next((p.id for p in site.points_of(meter) if p.quantity is Quantity.ENERGY), None)
+
+
+def boundary(site: Site) -> Boundary:
+    """Sort the site's meters.
+
+    The category is the innermost place where all IT energy is metered: rack input 3, PDU output 2, UPS output 1
+    (ISO/IEC 30134-2).
+
+    Raises:
+        ReportError: the utility feed or the IT energy has no energy register.
+    """
+    meter_of = {m.meters: m.id for m in site.of_kind("meter") if register_point(site, m.id)}
+    total = _all_metered(site.of_kind("utility"), meter_of)
+    if not total:
+        raise ReportError(
+            "no energy register at every utility feed, so there is no total; add a meter to the site file"
+        )
+    category, it_places = _it_places(site, meter_of)
+    behind = [site.equipment[e] for e in sorted(_behind(site, it_places)) if site.equipment[e].kind in NOT_IT]
+    return Boundary(
+        category=category,
+        total=total,
+        it=tuple(meter_of[e] for e in it_places),
+        it_less=tuple(meter_of[e.id] for e in behind if e.id in meter_of),
+        parts=_parts(site, meter_of),
+        unmetered_behind_it=tuple(e.id for e in behind if e.id not in meter_of),
+    )
+
+
+def _all_metered(equipment: Iterable[Equipment], meter_of: dict[str, str]) -> tuple[str, ...]:
+    """The meters of all of them, or none if one is missing."""
+    ids = [e.id for e in equipment]
+    return tuple(meter_of[i] for i in ids) if all(i in meter_of for i in ids) else ()
+
+
+def _it_places(site: Site, meter_of: dict[str, str]) -> tuple[int, list[str]]:
+    for category, kind in ((3, "rack"), (2, "pdu"), (1, "ups")):
+        places = [e.id for e in site.of_kind(kind)]
+        if places and all(p in meter_of for p in places):
+            return category, places
+    text = "no energy register at every UPS output, PDU output or rack, so the IT energy is not known"
+    raise ReportError(f"{text}; add a meter to the site file")
+
+
+def _behind(site: Site, places: list[str]) -> set[str]:
+    """What a UPS or PDU feeds with power, directly or through another of them."""
+    found: set[str] = set()
+    todo = [p for p in places if site.equipment[p].kind in {"ups", "pdu"}]
+    while todo:
+        for target in site.equipment[todo.pop()].feeds:
+            if target not in found:
+                found.add(target)
+                todo += [target] if site.equipment[target].kind in {"ups", "pdu"} else []
+    return found
+
+
+def _parts(site: Site, meter_of: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    parts: dict[str, tuple[str, ...]] = {}
+    for equipment in site.equipment.values():
+        part = PARTS.get(equipment.kind)
+        if part and equipment.id in meter_of:
+            parts[part] = (*parts.get(part, ()), meter_of[equipment.id])
+    return parts
+
+
+def unmetered_cooling(site: Site) -> list[str]:
+    """Cooling equipment without an energy register: its energy hides in the rest."""
+    metered = {m.meters for m in site.of_kind("meter") if register_point(site, m.id)}
+    return [e.id for e in site.equipment.values() if e.kind in PARTS and e.id not in metered]
+
+
+def pump_side(site: Site, equipment: str, limits: Boundary) -> str:
+    """Whether a CDU's pumps lie on the `it` side of the IT meter or on the `facility` side."""
+    places = [site.equipment[m].meters for m in limits.it]
+    return "it" if equipment in _behind(site, places) else "facility"

@@ -1,0 +1,193 @@
+"""Energy from cumulative registers and the PUE of one interval. Pure.
+
+Energy is the sum of a register's increments. A hole in the readings loses nothing, the register went on counting;
+a register that went back is counted on only where its roll-over or its replacement is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.errors import PermanentError
+from plant.ports import Series
+
+Floats = npt.NDArray[np.float64]
+
+
+class ReportError(PermanentError):
+    """The data can't support a figure; the message says which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A time [s since 1970] without good readings.
+
+    how: `register_difference` (the register counted on: its energy_j is exact, only its course is interpolated) or
+    `unfilled` (the energy of this time is not known).
+    """
+
+    start_s: float
+    end_s: float
+    how: str
+    energy_j: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterEnergy:
+    """What one register says about an interval.
+
+    start_s, end_s: the part of the interval that its readings span [s since 1970]; energy_j: in that part;
+    first_j, last_j: the register at both ends [J]; good_fraction: share of the asked interval with good readings [1];
+    curve_time_s, curve_j: the energy counted since the first reading [J], for splitting by hour.
+    """
+
+    point: str
+    start_s: float
+    end_s: float
+    energy_j: float
+    first_j: float
+    last_j: float
+    good_fraction: float
+    gaps: tuple[Gap, ...]
+    rollovers: int
+    replacements: int
+    curve_time_s: Floats
+    curve_j: Floats
+
+    def between(self, start_s: float, end_s: float) -> float:
+        """Energy [J] from start_s to end_s [s since 1970], interpolated at both ends."""
+        ends = np.interp([start_s, end_s], self.curve_time_s, self.curve_j)
+        return float(ends[1] - ends[0])
+
+    def unfilled(self, start_s: float, end_s: float) -> list[Gap]:
+        """Times inside [start_s, end_s) whose energy is not known."""
+        return [g for g in self.gaps if g.how == "unfilled" and g.start_s < end_s and g.end_s > start_s]
+
+
+def register_energy(
+    series: Series,
+    start_s: float,
+    end_s: float,
+    *,
+    max_gap_s: float,
+    rollover_j: float | None = None,
+    replaced_s: Sequence[float] = (),
+) -> MeterEnergy:
+    """Energy of a cumulative register [J] in [start_s, end_s), boundary values by linear interpolation.
+
+    max_gap_s: longest time between two good readings [s] that is no gap; rollover_j: the value [J] at which the
+    register starts again, if declared; replaced_s: when the meter was replaced by one that counts from zero.
+
+    Raises:
+        ReportError: fewer than two good readings touch the interval.
+    """
+    time_s, value_j = _good(series)
+    if end_s <= start_s or len(time_s) < 2 or time_s[0] >= end_s or time_s[-1] <= start_s:
+        remedy = "choose an interval in which the meter was read"
+        raise ReportError(f"{series.point}: fewer than two good readings of the register in the interval; {remedy}")
+    steps, kinds = _increments(time_s, value_j, rollover_j, replaced_s)
+    curve_j = np.concatenate(([0.0], np.cumsum(steps)))
+    first_s, last_s = max(start_s, float(time_s[0])), min(end_s, float(time_s[-1]))
+    ends = np.interp([first_s, last_s], time_s, curve_j)
+    inside = (time_s[1:] > start_s) & (time_s[:-1] < end_s)
+    gaps = _gaps(time_s, curve_j, kinds, start_s, end_s, max_gap_s)
+    missing_s = sum(g.end_s - g.start_s for g in gaps)
+    return MeterEnergy(
+        point=series.point,
+        start_s=first_s,
+        end_s=last_s,
+        energy_j=float(ends[1] - ends[0]),
+        first_j=_register_at(first_s, time_s, value_j, steps),
+        last_j=_register_at(last_s, time_s, value_j, steps),
+        good_fraction=max(0.0, 1.0 - missing_s / (end_s - start_s)),
+        gaps=gaps,
+        rollovers=int(np.sum(inside & (kinds == ROLLED))),
+        replacements=int(np.sum(inside & (kinds == REPLACED))),
+        curve_time_s=time_s,
+        curve_j=curve_j,
+    )
+
+
+ROLLED, REPLACED, WENT_BACK = 1, 2, 3
+
+
+def _good(series: Series) -> tuple[Floats, Floats]:
+    """GOOD readings only, in time order, one a time stamp."""
+    good = ((series.code & 3) == 0) & np.isfinite(series.value)
+    time_s, first = np.unique(series.time_s[good], return_index=True)
+    return time_s, series.value[good][first]
+
+
+def _increments(
+    time_s: Floats, value_j: Floats, rollover_j: float | None, replaced_s: Sequence[float]
+) -> tuple[Floats, npt.NDArray[np.int8]]:
+    """Energy between readings [J] and what happened there; a step whose energy is not known counts nothing."""
+    steps = np.diff(value_j)
+    kinds = np.zeros(len(steps), dtype=np.int8)
+    for at_s in replaced_s:
+        i = int(np.searchsorted(time_s, at_s, side="left")) - 1
+        if 0 <= i < len(steps):
+            steps[i], kinds[i] = value_j[i + 1], REPLACED
+    for i in np.flatnonzero(steps < 0).tolist():
+        rolled_j = None if rollover_j is None else steps[i] + rollover_j
+        if rolled_j is not None and 0 <= rolled_j < rollover_j / 2:  # type: ignore[operator]
+            steps[i], kinds[i] = rolled_j, ROLLED
+        else:
+            steps[i], kinds[i] = 0.0, WENT_BACK
+    return steps, kinds
+
+
+def _register_at(at_s: float, time_s: Floats, value_j: Floats, steps: Floats) -> float:
+    """What the register showed [J]; between two readings from the one before plus its share of the step."""
+    i = int(np.clip(np.searchsorted(time_s, at_s, side="right") - 1, 0, len(steps) - 1))
+    share = (at_s - time_s[i]) / (time_s[i + 1] - time_s[i])
+    return float(value_j[i + 1]) if share >= 1 else float(value_j[i] + share * steps[i])
+
+
+def _gaps(
+    time_s: Floats, curve_j: Floats, kinds: npt.NDArray[np.int8], start_s: float, end_s: float, max_gap_s: float
+) -> tuple[Gap, ...]:
+    gaps = [Gap(start_s=start_s, end_s=float(time_s[0]), how="unfilled")] if time_s[0] > start_s else []
+    odd = (np.diff(time_s) > max_gap_s) | (kinds == WENT_BACK)
+    for i in np.flatnonzero(odd & (time_s[1:] > start_s) & (time_s[:-1] < end_s)):
+        first_s, last_s = max(start_s, float(time_s[i])), min(end_s, float(time_s[i + 1]))
+        ends = np.interp([first_s, last_s], time_s, curve_j)
+        how = "unfilled" if kinds[i] == WENT_BACK else "register_difference"
+        gaps.append(Gap(start_s=first_s, end_s=last_s, how=how, energy_j=float(ends[1] - ends[0])))
+    if time_s[-1] < end_s:
+        gaps.append(Gap(start_s=float(time_s[-1]), end_s=end_s, how="unfilled"))
+    return tuple(gaps)
+
+
+def common_interval(energies: Sequence[MeterEnergy]) -> tuple[float, float]:
+    """The one interval [s since 1970] that all of them span: numerator and denominator need the same.
+
+    Raises:
+        ReportError: there is none.
+    """
+    start_s, end_s = max(e.start_s for e in energies), min(e.end_s for e in energies)
+    if end_s <= start_s:
+        names = ", ".join(e.point for e in energies)
+        raise ReportError(f"{names}: their readings have no time in common; choose an interval that all of them cover")
+    return start_s, end_s
+
+
+def pue(total_j: Sequence[float], it_j: Sequence[float]) -> float:
+    """Sum of the site's energy over sum of the IT energy [J], one interval [1]; ISO/IEC 30134-2, no mean of ratios.
+
+    Raises:
+        ReportError: no IT energy, or more IT energy than the site used.
+    """
+    total, it = sum(total_j), sum(it_j)
+    if not it > 0:
+        raise ReportError(
+            "the IT meter counted no energy in the interval, so there is no PUE; check meter and interval"
+        )
+    if total < it:
+        text = f"the site's {total / 3.6e6:.3f} kWh are less than its IT energy of {it / 3.6e6:.3f} kWh"
+        raise ReportError(f"{text}; check scale and place of both meters")
+    return total / it

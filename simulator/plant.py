@@ -1,0 +1,189 @@
+"""The simulated plant: a site's equipment, its weather and load, one energy balance, devices that can be commanded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from plant.errors import RefusedError
+from plant.points import PointId
+from plant.topology import Site
+from simulator import loops, readings
+from simulator.coolant import Cdu, Sidecar
+from simulator.devices import Log
+from simulator.faults import Faults
+from simulator.ledger import Ledger
+from simulator.load import Job, JobMix
+from simulator.weather import Weather, weather
+
+INNER_STEP_S = 2.5
+WEATHER_STEP_S = 60.0
+WARM_UP_S = 3600.0
+UPS_IDLE_SHARE = 0.3
+
+
+def _no_log(at_s: float, device: str, event: str, values: Mapping[str, float | str]) -> None:
+    """Where nobody listens."""
+
+
+class SimulatedPlant:
+    """A plant that runs by itself, from a steady state at `start_s` [s since 1970]."""
+
+    def __init__(
+        self,
+        site: Site,
+        start_s: float,
+        *,
+        faults: Faults | None = None,
+        log: Log = _no_log,
+        warm_up_s: float = WARM_UP_S,
+    ) -> None:
+        self.site, self.faults = site, faults or Faults()
+        self.time_s = start_s - warm_up_s
+        self.racks = loops.racks_of(site)
+        self.groups = loops.group_loops(site, self.racks)
+        self.facility = loops.facility_loop(site)
+        self.room = loops.room_of(site)
+        self.controllers = loops.controllers(site, log)
+        self.units = {unit.id: unit for entry in self.groups for unit in entry.loop.units}
+        self.cdus = [unit for unit in self.units.values() if isinstance(unit, Cdu)]
+        self.sidecars = [unit for unit in self.units.values() if isinstance(unit, Sidecar)]
+        offset = datetime.fromtimestamp(start_s, UTC).astimezone(ZoneInfo(site.timezone)).utcoffset()
+        self.utc_offset_s = offset.total_seconds() if offset else 0.0
+        design_w = {rack: r.design_power_w for rack, r in self.racks.items()}
+        self.mix = JobMix(site.workload, design_w, self.utc_offset_s)
+        self._ups = {e.id: (e.design.get("efficiency", 0.97), e.feeds) for e in site.of_kind("ups")}
+        self._weather_s = -math.inf
+        self.weather: Weather = weather(site.climate, self.time_s, self.utc_offset_s)
+        self.power_w: dict[str, float] = {}
+        self.ledger = Ledger(site.limits)
+        self._readings = readings.Readings(self)
+        self.step(warm_up_s)
+        self.ledger = Ledger(site.limits)
+
+    @property
+    def stored_j(self) -> float:
+        """Heat held in water, metal and air, against 0 degC [J]."""
+        water_j = self.facility.stored_j if self.facility else 0.0
+        return water_j + self.room.stored_j + sum(entry.loop.stored_j for entry in self.groups)
+
+    def step(self, dt_s: float) -> None:
+        """Advance by dt_s [s], in inner steps of 2.5 s at most."""
+        count = max(math.ceil(dt_s / INNER_STEP_S - 1e-9), 0)
+        for _ in range(count):
+            self._inner(dt_s / count)
+
+    def measured(self, equipment: Iterable[str] | None = None) -> dict[PointId, float]:
+        """What the instruments show now [SI]; of some equipment, or of all."""
+        return self._readings.measured(equipment)
+
+    def command(self, point: PointId, value: float) -> None:
+        """Write one value [SI] to a device.
+
+        Raises:
+            RefusedError: nothing to write there, or the device says no.
+        """
+        equipment, _, name = point.partition("/")
+        controller = self.controllers.get(equipment)
+        if controller is None:
+            raise RefusedError(f"{point}: {equipment} takes no commands")
+        controller.write(name, value, self.time_s)
+
+    def jobs(self, start_s: float, end_s: float) -> list[Job]:
+        """Training jobs that touch [start_s, end_s)."""
+        return self.mix.jobs(start_s, end_s)
+
+    def _inner(self, dt_s: float) -> None:
+        self.time_s += dt_s
+        if self.time_s - self._weather_s >= WEATHER_STEP_S:
+            self._weather_s = self.time_s
+            self.weather = weather(self.site.climate, self.time_s, self.utc_offset_s)
+        for controller in self.controllers.values():
+            controller.step(self.time_s, dt_s)
+        for unit in self.units.values():
+            unit.running = unit.id not in self.faults.stopped
+        for entry in self.groups:
+            self._advance(entry, dt_s)
+        if self.facility:
+            self.facility.step(dt_s, self._facility_setpoint_c(), self.cdus, self.weather.dry_bulb_c)
+        self._advance_room(dt_s)
+        self._account(dt_s)
+
+    def acting_master(self, entry: loops.GroupLoop) -> str:
+        """The member whose setpoints rule: the group's master, or the next one that runs."""
+        order = (entry.group.master, *entry.group.members)
+        return next((member for member in order if self.units[member].running), entry.group.master)
+
+    def _advance(self, entry: loops.GroupLoop, dt_s: float) -> None:
+        controller = self.controllers[self.acting_master(entry)]
+        supply_c = controller.effective("supply_temperature_setpoint")
+        if "flow_setpoint" in controller.writable:
+            dp_pa = entry.loop.pressure_for(controller.effective("flow_setpoint"))
+        else:
+            dp_pa = controller.effective("differential_pressure_setpoint")
+        loop, at_s, mix = entry.loop, self.time_s, self.mix
+        loop.step(dt_s, dp_pa, [mix.utilisation(rack.id, at_s) for rack in loop.racks])
+        for unit in loop.units:
+            cold_c = self.facility.supply_c if isinstance(unit, Cdu) and self.facility else self.room.air_c
+            unit.step(dt_s, supply_c, loop.unit_return_c, loop.dp_pa, cold_c)
+
+    def _facility_setpoint_c(self) -> float:
+        assert self.facility is not None
+        return self.controllers[self.facility.cooler.id].effective("leaving_temperature_setpoint")
+
+    def _advance_room(self, dt_s: float) -> None:
+        gains_w = sum(rack.air_w for rack in self.racks.values())
+        gains_w += sum(unit.heat_w + unit.fan_w for unit in self.sidecars)
+        self.room.step(dt_s, gains_w, self.weather.dry_bulb_c, self.weather.dew_point_c)
+
+    def _account(self, dt_s: float) -> None:
+        power_w, ledger = self._powers(), self.ledger
+        losses_w = power_w["ups-losses"]
+        self.power_w = power_w
+        for name, watts in power_w.items():
+            ledger.energy_j[name] = ledger.energy_j.get(name, 0.0) + watts * dt_s
+        rejected_w = losses_w + self.room.rejected_w + (self.facility.rejected_w if self.facility else 0.0)
+        ledger.electric_j += power_w["utility"] * dt_s
+        ledger.it_j += power_w["it"] * dt_s
+        ledger.rejected_j += rejected_w * dt_s
+        ledger.judge(dt_s, self._extremes())
+
+    def _powers(self) -> dict[str, float]:
+        """Electrical power by equipment [W], with `it`, `ups-losses` and `utility` as sums; a UPS by its output."""
+        found = {rack.id: rack.power_w for rack in self.racks.values()}
+        it_w = sum(found.values())
+        for unit in self.units.values():
+            found[unit.id] = unit.power_w
+        if self.facility:
+            for part in (self.facility.pump, self.facility.cooler, self.facility.chiller):
+                if part is not None:
+                    found[part.id] = part.power_w
+        if self.room.id:
+            found[self.room.id] = self.room.power_w
+        total_w, losses_w = sum(found.values()), 0.0
+        for name, (efficiency, feeds) in self._ups.items():
+            load_w = sum(found.get(fed, 0.0) for fed in feeds)
+            rated_w = sum(self.racks[fed].design_power_w for fed in feeds if fed in self.racks)
+            losses_w += (1.0 / efficiency - 1.0) * (UPS_IDLE_SHARE * rated_w + (1.0 - UPS_IDLE_SHARE) * load_w)
+            found[name] = load_w
+        return found | {"it": it_w, "ups-losses": losses_w, "utility": total_w + losses_w}
+
+    def _extremes(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest of each quantity that a limit may name."""
+        racks = self.racks.values()
+        cases = max(rack.hottest_case_c for rack in racks)
+        returns = max(rack.return_c for rack in racks)
+        flows = [rack.flow_m3_s for rack in racks]
+        supplies = [entry.loop.supply_c for entry in self.groups]
+        low_c, high_c = min(supplies), max(supplies)
+        facility_c = self.facility.supply_c if self.facility else high_c
+        return {
+            "case_temperature": (cases, cases),
+            "rack_return_temperature": (returns, returns),
+            "rack_flow_m3_s": (min(flows), max(flows)),
+            "tcs_supply_temperature": (low_c, high_c),
+            "fws_supply_temperature": (facility_c, facility_c),
+            "dew_point_margin": (low_c - self.room.dew_c, high_c - self.room.dew_c),
+        }

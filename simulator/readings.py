@@ -1,0 +1,202 @@
+"""What the plant's instruments show: by the names of the device profiles, in SI, with a little noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from plant.points import PointId
+from plant.quantities import Quantity
+from plant.topology import Equipment
+from simulator.chance import hashed, seed_number
+from simulator.coolant import Cdu, Sidecar
+from simulator.racks import Rack
+
+if TYPE_CHECKING:
+    from simulator.plant import SimulatedPlant
+
+STATIC_PA = 150e3
+ABSOLUTE_NOISE = {Quantity.TEMPERATURE: 0.03, Quantity.HUMIDITY: 0.002, Quantity.FREQUENCY: 0.01}
+RELATIVE_NOISE = {
+    Quantity.VOLUME_FLOW: 0.003,
+    Quantity.DIFFERENTIAL_PRESSURE: 0.003,
+    Quantity.PRESSURE: 0.002,
+    Quantity.POWER: 0.001,
+    Quantity.APPARENT_POWER: 0.001,
+    Quantity.VOLTAGE: 0.001,
+}
+POWER_FACTOR = 0.97
+LINE_V = 400.0
+PUMP_DESIGN_SPEED = 0.8
+FULL_CLOCK_HZ = 1.98e9
+IDLE_CLOCK_HZ = 3.45e8
+
+
+class Readings:
+    """The instruments of one plant."""
+
+    def __init__(self, plant: SimulatedPlant) -> None:
+        self._plant = plant
+        self._points: dict[str, list[tuple[PointId, str, float, float, int]]] = {}
+        for point in plant.site.points.values():
+            row = (
+                point.id,
+                point.id.removeprefix(f"{point.equipment}/"),
+                ABSOLUTE_NOISE.get(point.quantity, 0.0),
+                RELATIVE_NOISE.get(point.quantity, 0.0),
+                seed_number(plant.site.id, point.id),
+            )
+            self._points.setdefault(point.equipment, []).append(row)
+
+    def measured(self, equipment: Iterable[str] | None = None) -> dict[PointId, float]:
+        """Readings [SI] of some equipment, or of all; falsified by faults."""
+        found: dict[PointId, float] = {}
+        tick = int(self._plant.time_s * 2)
+        for name in self._points if equipment is None else equipment:
+            exact = self._exact(name)
+            show = self.show(self._plant.site.equipment[name]) | exact
+            for point, key, absolute, relative, seed in self._points.get(name, ()):
+                value = show[key]
+                if (absolute or relative) and key not in exact:
+                    value += (absolute + relative * value) * hashed(seed, tick)
+                found[point] = value
+        if self._plant.faults.any_point:
+            self._plant.faults.apply(found)
+        return found
+
+    def _exact(self, equipment: str) -> dict[str, float]:
+        controller = self._plant.controllers.get(equipment)
+        return controller.readings() if controller else {}
+
+    def show(self, equipment: Equipment) -> dict[str, float]:
+        """True values [SI] of one equipment by point name."""
+        plant, name = self._plant, equipment.id
+        if equipment.kind == "rack":
+            return _rack(plant.racks[name], leaking=name in plant.faults.leaking)
+        if equipment.kind == "meter":
+            return _meter(plant, equipment)
+        if name in plant.units:
+            unit = plant.units[name]
+            return _cdu(plant, unit) if isinstance(unit, Cdu) else _sidecar(plant, unit)
+        return _facility(plant, equipment.kind) if plant.facility else {}
+
+
+def _rack(rack: Rack, *, leaking: bool) -> dict[str, float]:
+    found = {
+        "liquid_supply_temperature": rack.supply_c,
+        "liquid_return_temperature": rack.return_c,
+        "liquid_flow": rack.flow_m3_s,
+        "liquid_differential_pressure": rack.dp_pa,
+        "power": rack.power_w,
+        "leak_detect": float(leaking),
+    }
+    clock_hz = IDLE_CLOCK_HZ + (FULL_CLOCK_HZ - IDLE_CLOCK_HZ) * min(2.0 * rack.utilisation, 1.0)
+    for index, case_c in enumerate(rack.gpu_cases_c()):
+        prefix = f"gpu-{index:02d}"
+        found[f"{prefix}/temperature"] = case_c
+        found[f"{prefix}/power"] = rack.gpu_mean_w * rack.gpu_factors[index]
+        found[f"{prefix}/utilisation"] = rack.utilisation
+        found[f"{prefix}/sm_clock"] = clock_hz
+        found[f"{prefix}/xid"] = 0.0
+    return found
+
+
+def _meter(plant: SimulatedPlant, meter: Equipment) -> dict[str, float]:
+    power_w = plant.power_w.get(meter.meters, 0.0)
+    apparent_va = power_w / POWER_FACTOR
+    return {
+        "active_power": power_w,
+        "energy_import": plant.ledger.energy_j.get(meter.meters, 0.0),
+        "apparent_power": apparent_va,
+        "current": apparent_va / (3**0.5 * LINE_V),
+        "frequency": 50.0,
+        "voltage": LINE_V,
+        "serial_number": float(seed_number(plant.site.id, meter.id)),
+    }
+
+
+def _cdu(plant: SimulatedPlant, cdu: Cdu) -> dict[str, float]:
+    entry = next(e for e in plant.groups if cdu in e.loop.units)
+    facility_c = plant.facility.supply_c if plant.facility else cdu.facility_return_c
+    design_pa = entry.loop.design_dp_pa + cdu.internal_dp_pa
+    head_pa = entry.loop.dp_pa + cdu.internal_pa(cdu.flow_m3_s)
+    leaking, controller = cdu.id in plant.faults.leaking, plant.controllers[cdu.id]
+    hot = cdu.supply_c > controller.effective("supply_temperature_setpoint") + 5.0
+    alarms = leaking | (not cdu.running) << 1 | controller.heartbeat_lost << 2 | hot << 3
+    found = {
+        "tcs_supply_temperature": cdu.supply_c,
+        "tcs_return_temperature": cdu.return_c,
+        "fws_supply_temperature": facility_c,
+        "fws_return_temperature": cdu.facility_return_c,
+        "tcs_flow": cdu.flow_m3_s,
+    }
+    return {
+        **found,
+        **{f"bms_{name}": value for name, value in found.items()},
+        "bms_leak_detect": float(leaking),
+        "room_dew_point": plant.room.dew_c,
+        "room_temperature": plant.room.air_c,
+        "fws_flow": cdu.facility_flow_m3_s,
+        "tcs_differential_pressure": entry.loop.dp_pa,
+        "tcs_supply_pressure": STATIC_PA + entry.loop.dp_pa,
+        "pump_speed": PUMP_DESIGN_SPEED * (head_pa / design_pa) ** 0.5 if cdu.running else 0.0,
+        "fws_valve_position": cdu.valve,
+        "active_power": cdu.power_w,
+        "status": float(cdu.running) or 2.0,
+        "group_master": float(plant.acting_master(entry) == cdu.id),
+        "alarms": float(alarms),
+    }
+
+
+def _sidecar(plant: SimulatedPlant, unit: Sidecar) -> dict[str, float]:
+    entry = next(e for e in plant.groups if unit in e.loop.units)
+    leaking = unit.id in plant.faults.leaking
+    return {
+        "tcs_flow": unit.flow_m3_s,
+        "tcs_supply_temperature": unit.supply_c,
+        "tcs_return_temperature": unit.return_c,
+        "tcs_supply_pressure": STATIC_PA + entry.loop.dp_pa,
+        "tcs_return_pressure": STATIC_PA,
+        "active_power": unit.power_w,
+        "air_inlet_temperature": plant.room.air_c,
+        "pump_speed": PUMP_DESIGN_SPEED * unit.flow_m3_s / unit.design_flow_m3_s,
+        "fan_speed": unit.fan,
+        "hex_water_inlet_temperature": unit.return_c,
+        "filter_pressure": STATIC_PA + 0.1 * unit.internal_dp_pa,
+        "sensor_alarms": 0.0,
+        "status_alarms": 0.0,
+        "leakage": float(leaking),
+        "control_bits": 8.0,  # bit 3: automatic flow
+    }
+
+
+def _facility(plant: SimulatedPlant, kind: str) -> dict[str, float]:
+    loop = plant.facility
+    assert loop is not None
+    if kind == "dry-cooler":
+        return {
+            "leaving_temperature": loop.cooler.leaving_c,
+            "entering_temperature": loop.cooler.entering_c,
+            "outdoor_dry_bulb": plant.weather.dry_bulb_c,
+            "outdoor_relative_humidity": plant.weather.relative_humidity,
+            "flow": loop.cooler.flow_m3_s,
+            "fan_speed": loop.cooler.fan,
+            "active_power": loop.cooler.power_w,
+            "status": 1.0,
+        }
+    if kind == "chiller" and loop.chiller:
+        return {
+            "leaving_temperature": loop.chiller.leaving_c,
+            "entering_temperature": loop.chiller.entering_c,
+            "cooling_power": loop.chiller.heat_w,
+            "active_power": loop.chiller.power_w,
+            "status": float(loop.chiller.running),
+            "load": loop.chiller.heat_w / loop.chiller.capacity_w,
+        }
+    return {
+        "flow": loop.pump.flow_m3_s,
+        "differential_pressure": loop.pump.head_pa,
+        "pump_speed": PUMP_DESIGN_SPEED,
+        "active_power": loop.pump.power_w,
+        "status": 1.0,
+    }

@@ -1,0 +1,284 @@
+"""Records between the processes of one host, over a Unix socket: one JSON object a line.
+
+To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}} answered by {"answer": {..}}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from plant.errors import ColdplateError, ConfigError, RefusedError, SilentError
+from plant.records import Answer, Intent
+from store import codec
+
+LONGEST_LINE = 1 << 25
+_QUEUE = 256
+_LONGEST_SOCKET_NAME = 100
+PING_S = 2.0
+"""The server says something at least this often [s, real]."""
+SILENCE_S = 8.0
+"""A subscriber that hears nothing for so long [s, real] takes the server for dead."""
+
+Handler = Callable[[Intent], Awaitable[Answer]]
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of the socket that fits the kernel's 107 bytes, however deep the folder lies."""
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_NAME:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+async def _drop(writer: asyncio.StreamWriter) -> None:
+    """End a connection now, whatever is still to be sent."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await asyncio.shield(writer.wait_closed())  # the close future is shared: a cancelled task must not cancel it
+
+
+def _line(kind: str, body: object) -> bytes:
+    return codec.encode({"kind": kind, "body": body}) + b"\n"
+
+
+class _Subscriber:
+    """A bounded queue to one subscriber; one that can't keep up loses the queue and gets everything anew."""
+
+    def __init__(self, everything: Callable[[], list[bytes]]) -> None:
+        self._everything = everything
+        self._lines: deque[bytes] = deque(everything())
+        self._wake = asyncio.Event()
+        self._behind = False
+
+    def put(self, line: bytes) -> None:
+        if len(self._lines) >= _QUEUE:
+            self._lines.clear()
+            self._behind = True
+        if not self._behind:
+            self._lines.append(line)
+        self._wake.set()
+
+    async def feed(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if self._behind:
+                self._behind = False
+                self._lines.extend([_line("bus", {"connected": True, "resync": True}), *self._everything()])
+            while self._lines and not self._behind:
+                writer.write(self._lines.popleft())
+                await writer.drain()
+            if not self._behind:
+                await self._pause(writer)
+
+    async def _pause(self, writer: asyncio.StreamWriter) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), PING_S)
+        except TimeoutError:
+            writer.write(b"\n")
+            await writer.drain()
+
+
+class BusServer:
+    """The edge process's end: publishes records, answers intents."""
+
+    def __init__(self, path: Path, on_intent: Handler) -> None:
+        self._path, self._on_intent = path, on_intent
+        self._latest: dict[str, bytes] = {}
+        self._live: dict[str, list[Any]] = {}
+        self._subscribers: set[_Subscriber] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+
+    async def start(self) -> None:
+        """Listen; the socket of a killed process is replaced.
+
+        Raises:
+            RefusedError: another process listens there.
+            SilentError: the socket can't be made.
+        """
+        with _short(self._path) as name:
+            self._clear_stale(name)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                listener.bind(name)
+                os.chmod(name, 0o600)  # noqa: PTH101 - a name of the kernel's
+                listener.listen(64)
+                listener.setblocking(False)
+            except OSError as error:
+                listener.close()
+                raise SilentError(f"{self._path}: no socket can be made: {error.strerror}") from error
+        self._inode = self._path.stat().st_ino
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=LONGEST_LINE)
+
+    async def publish(self, kind: str, body: object) -> None:
+        """Tell every subscriber, and every later one. `live` bodies are changes, kept as one whole table."""
+        line = _line(kind, body)
+        if kind == "live":
+            rows = codec.decode(line)["body"]
+            self._live.update((row[0], row) for row in rows)
+        else:
+            self._latest[kind] = line
+        for subscriber in self._subscribers:
+            subscriber.put(line)
+        await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Stop listening, drop all connections and remove the socket, if it is still ours."""
+        if self._server is not None:
+            self._server.close()
+        connections = dict(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        for writer in connections.values():
+            await _drop(writer)
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _clear_stale(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self._path.lstat().st_mode):
+                raise RefusedError(f"{self._path}: is not a socket; remove it, or use another --state")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1.0)
+                try:
+                    probe.connect(name)
+                except OSError:
+                    self._path.unlink(missing_ok=True)
+                else:
+                    raise RefusedError(f"{self._path}: another process listens there; stop it first")
+
+    def _everything(self) -> list[bytes]:
+        live = [_line("live", list(self._live.values()))] if self._live else []
+        return [*live, *self._latest.values()]
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(lambda done: self._connections.pop(done, None))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError, ValueError):  # gone, or a line too long
+                await self._talk(reader, writer)
+        finally:
+            await _drop(writer)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            try:
+                request = codec.decode(line)
+            except ConfigError:
+                request = None
+            if isinstance(request, dict) and request.get("subscribe"):
+                await self._feed(reader, writer)
+                return
+            answer = await self._answer(request)
+            writer.write(codec.encode({"answer": answer}) + b"\n")
+            await writer.drain()
+
+    async def _answer(self, request: Any) -> Answer:
+        try:
+            intent = codec.from_plain(Intent, request["intent"])
+        except (ConfigError, KeyError, TypeError) as error:
+            return Answer(accepted=False, text=f"not an intent: {error}")
+        try:
+            return await self._on_intent(intent)
+        except ColdplateError as error:
+            return Answer(accepted=False, text=str(error))
+
+    async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        subscriber = _Subscriber(self._everything)
+        self._subscribers.add(subscriber)
+        feeding = asyncio.create_task(subscriber.feed(writer))
+        gone = asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait({feeding, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._subscribers.discard(subscriber)
+            for task in (feeding, gone):
+                task.cancel()
+            await asyncio.gather(feeding, gone, return_exceptions=True)
+
+
+class BusClient:
+    """Another process's end."""
+
+    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+        self._path, self._timeout_s = path, timeout_s
+
+    async def intent(self, intent: Intent) -> Answer:
+        """Ask; waits for the answer [real seconds].
+
+        Raises:
+            SilentError: nobody answered in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._ask(intent)
+        except TimeoutError:
+            text = f"no answer within {self._timeout_s:g} s; it is not known whether it took effect"
+        except (OSError, ConfigError, asyncio.IncompleteReadError) as error:
+            text = f"no answer ({error})"
+        raise SilentError(f"{self._path}: {text}; check that the edge process (coldplate run) is alive")
+
+    async def subscribe(self) -> AsyncGenerator[tuple[str, Any], None]:
+        """(kind, body) as they come, for ever; reconnects, and yields ("bus", {"connected": ..}) on each change."""
+        connected: bool | None = None
+        wait_s = 0.05
+        while True:
+            try:
+                async with contextlib.aclosing(self._listen()) as lines:
+                    async for kind, body in lines:
+                        connected, wait_s = True, 0.05
+                        yield kind, body
+            except (OSError, ConfigError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+                pass
+            if connected is not False:
+                connected = False
+                yield "bus", {"connected": False}
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, 1.0)
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        with _short(self._path) as name:
+            return await asyncio.open_unix_connection(name, limit=LONGEST_LINE)
+
+    async def _ask(self, intent: Intent) -> Answer:
+        reader, writer = await self._open()
+        try:
+            writer.write(codec.encode({"intent": intent}) + b"\n")
+            reply = codec.decode(await reader.readuntil(b"\n"))
+            return codec.from_plain(Answer, reply["answer"])
+        finally:
+            await _drop(writer)
+
+    async def _listen(self) -> AsyncGenerator[tuple[str, Any], None]:
+        reader, writer = await self._open()
+        try:
+            writer.write(b'{"subscribe":true}\n')
+            yield "bus", {"connected": True}
+            while True:
+                async with asyncio.timeout(SILENCE_S):
+                    line = await reader.readuntil(b"\n")
+                if line != b"\n":
+                    message = codec.decode(line)
+                    yield message["kind"], message["body"]
+        finally:
+            await _drop(writer)

@@ -1,0 +1,110 @@
+"""Packing settled hours into column chunks with their rollups, and forgetting what is past its retention."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from itertools import groupby
+
+from store.reading import HOT, HOT_MINUTES, samples_of
+from store.rollups import Rollup, Samples, of_samples, regroup
+from store.schema import HOUR_MS, MINUTE_MS, QUARTER_MS, SERIES_BITS, SERIES_MASK
+
+SETTLE_S = 3600.0
+"""How long an hour stays hot after its end [s], for late rows."""
+SERIES_AT_ONCE = 128
+DEFAULT_DAYS: Mapping[str, float] = {
+    "raw_days": 7.0,
+    "minute_days": 90.0,
+    "quarter_hour_days": 3660.0,
+    "gpu_raw_days": 2.0,
+    "record_days": 366.0,
+}
+GPU_MARK = "/gpu-"
+
+
+def settled_hours(db: sqlite3.Connection, now_s: float) -> list[int]:
+    """Hours [h since 1970] with hot rows that ended at least SETTLE_S ago, oldest first."""
+    end_hour = int((now_s - SETTLE_S) * 1000) // HOUR_MS
+    span = {"first": 0, "last": end_hour * 60 - 1}
+    return sorted({minute // 60 for (minute,) in db.execute(HOT_MINUTES, span)})
+
+
+def series_groups(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Ranges of series ids, each small enough for one short transaction."""
+    newest = db.execute("SELECT max(id) FROM series").fetchone()[0] or 0
+    return [(low, low + SERIES_AT_ONCE - 1) for low in range(1, newest + 1, SERIES_AT_ONCE)]
+
+
+def pack_hour(db: sqlite3.Connection, hour: int, group: tuple[int, int]) -> int:
+    """Pack one hour's hot rows of some series; returns how many rows. In a transaction of the caller's."""
+    span = {"first": hour * 60, "last": hour * 60 + 59, "low": group[0], "high": group[1]}
+    rows = db.execute(HOT, span).fetchall()
+    kept_from = horizons(db)
+    gpus = {row[0] for row in db.execute("SELECT id FROM series WHERE gpu AND id BETWEEN ? AND ?", group)}
+    for series, own in groupby(rows, key=lambda row: int(row[0])):
+        if hour >= kept_from[series in gpus]:  # else its rollups are final, and a late row alone would replace them
+            _pack_series(db, series, hour, samples_of(row[1:] for row in own))
+    minutes = sorted({row[1] // MINUTE_MS for row in rows})
+    db.executemany("DELETE FROM hot WHERE minute = ? AND series BETWEEN ? AND ?", [(m, *group) for m in minutes])
+    return len(rows)
+
+
+def _pack_series(db: sqlite3.Connection, series: int, hour: int, fresh: Samples) -> None:
+    key, day_key = hour << SERIES_BITS | series, (hour // 24) << SERIES_BITS | series
+    held = db.execute("SELECT data FROM raw_hour WHERE key = ?", (key,)).fetchone()
+    samples = Samples.unpack(held[0]).merged(fresh) if held else fresh
+    rows = of_samples(samples)
+    quarters = regroup(rows, QUARTER_MS)
+    day = db.execute("SELECT data FROM quarter_day WHERE key = ?", (day_key,)).fetchone()
+    if day:
+        quarters = Rollup.unpack(day[0]).replaced(quarters, hour * HOUR_MS, (hour + 1) * HOUR_MS)
+    _put(db, "raw_hour", key, samples.pack())
+    _put(db, "minute_hour", key, regroup(rows, MINUTE_MS).pack())
+    _put(db, "quarter_day", day_key, quarters.pack())
+    newest = (
+        int(samples.time_ms[-1]),
+        float(samples.value[-1]),
+        int(samples.code[-1]),
+        series,
+    )  # sqlite keeps NaN as NULL
+    later = """UPDATE series SET packed_ms = ?1, packed_value = ?2, packed_code = ?3
+        WHERE id = ?4 AND ?1 >= ifnull(packed_ms, 0)"""
+    db.execute(later, newest)
+
+
+def _put(db: sqlite3.Connection, table: str, key: int, blob: bytes) -> None:
+    db.execute(f"INSERT INTO {table} VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET data = excluded.data", (key, blob))
+
+
+def horizons(db: sqlite3.Connection) -> dict[bool, int]:
+    """First hour of which raw samples are still kept: of GPU points (True) and of all others."""
+    found = dict(db.execute("SELECT name, hour FROM horizon").fetchall())
+    return {True: found.get("gpu_raw", 0), False: found.get("raw", 0)}
+
+
+def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float]) -> None:
+    """Delete what is past its retention, in a caller's transaction; GPU points never outlive others."""
+    days = {**DEFAULT_DAYS, **retention}
+    oldest = {name: int((now_s - kept * 86_400) * 1000) // HOUR_MS for name, kept in days.items()}
+    raw_hour = oldest["raw_days"]
+    gpu_hour = max(raw_hour, oldest["gpu_raw_days"])
+    _forget_packed(db, "raw_hour", raw_hour)
+    _forget_gpu(db, horizons(db)[True], gpu_hour)
+    _forget_packed(db, "minute_hour", oldest["minute_days"])
+    _forget_packed(db, "quarter_day", oldest["quarter_hour_days"] // 24)
+    db.execute("DELETE FROM record WHERE at_s < ?", (now_s - days["record_days"] * 86_400,))
+    for name, hour in (("raw", raw_hour), ("gpu_raw", gpu_hour)):
+        db.execute(
+            "INSERT INTO horizon VALUES(?, ?) ON CONFLICT DO UPDATE SET hour = max(hour, excluded.hour)", (name, hour)
+        )
+
+
+def _forget_packed(db: sqlite3.Connection, table: str, before: int) -> None:
+    db.execute(f"DELETE FROM {table} WHERE key < ?", (max(0, before) << SERIES_BITS,))  # noqa: S608 - own names
+
+
+def _forget_gpu(db: sqlite3.Connection, since_hour: int, before_hour: int) -> None:
+    """Only hours that have newly expired are looked at: older ones hold no GPU points any more."""
+    span = (max(0, since_hour - 1) << SERIES_BITS, max(0, before_hour) << SERIES_BITS, SERIES_MASK)
+    db.execute("DELETE FROM raw_hour WHERE key >= ? AND key < ? AND key & ? IN (SELECT id FROM series WHERE gpu)", span)

@@ -1,0 +1,177 @@
+"""The page in a real browser, over a real server, bus and store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+from plant.records import Answer, IntentKind
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+
+LOOKS = [("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")]
+
+
+def picture_folder(tmp_path: Path) -> Path:
+    """Where screenshots go: COLDPLATE_SCREENSHOTS, else the test's own folder."""
+    folder = Path(os.environ.get("COLDPLATE_SCREENSHOTS", tmp_path / "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+async def assert_accessible(page) -> None:
+    """Axe finds nothing."""
+    results = await Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize(("language", "theme"), LOOKS)
+async def test_page_is_accessible_in_both_languages_and_themes(visit, tmp_path, language, theme):
+    """Axe finds no violation, wide and narrow, and the page says which language it speaks."""
+    page = await visit(f"?lang={language}&theme={theme}")
+    await page.locator("[data-plan]").first.wait_for()
+    await page.screenshot(path=picture_folder(tmp_path) / f"{language}-{theme}.png", full_page=True)
+    await assert_accessible(page)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await asyncio.sleep(0.3)
+    await page.screenshot(path=picture_folder(tmp_path) / f"{language}-{theme}-phone.png", full_page=True)
+    await assert_accessible(page)
+    assert await page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[language]
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("site", ["small-lab"], indirect=True)
+async def test_another_site_is_drawn_without_a_code_change(visit, served, tmp_path):
+    """Every rack, CDU and sidecar of the small lab has a box with live values."""
+    page = await visit()
+    await page.screenshot(path=picture_folder(tmp_path) / "small-lab.png", full_page=True)
+    for equipment in served.edge.site.equipment.values():
+        if equipment.kind in {"rack", "cdu", "sidecar", "pump", "dry-cooler"}:
+            assert await page.locator(f"[data-point^='{equipment.id}/'][data-look=good]").count() > 0, equipment.id
+
+
+async def test_tiles_and_values_are_live(visit):
+    """The tiles show power and a PUE labelled as instantaneous, and the loop shows temperatures with units."""
+    page = await visit("?lang=en")
+    tiles = await page.locator(".tiles").inner_text()
+    assert "948.0 kW" in tiles
+    assert "instantaneous · category 1 (UPS output)" in tiles
+    supply = page.locator("[data-point='cdu-1/tcs_supply_temperature']")
+    assert "33.2 °C" in await supply.text_content()
+    assert "set 33.0" in await supply.text_content()
+
+
+async def test_plan_says_why(visit):
+    """The plan's reason stands there in the reader's language."""
+    page = await visit("?lang=en")
+    assert "binding: rack return temperature" in await page.locator("[data-plan] .reason").first.inner_text()
+    await page.get_by_role("button", name="中文").click()
+    reason = await page.locator("[data-plan] .reason").first.inner_text()
+    assert "室外" in reason
+    assert "binding" not in reason
+
+
+async def test_language_is_remembered(visit):
+    """A chosen language and theme are still there after a reload."""
+    page = await visit("")
+    await page.get_by_role("button", name="中文").click()
+    await page.locator("header select").select_option("dark")
+    await page.reload()
+    assert await page.evaluate("document.documentElement.lang") == "zh-CN"
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+async def test_stale_value_is_marked(visit, silent):
+    """A point that falls silent is shown with its age, never as live."""
+    page = await visit("?lang=en")
+    silent.add("cdu-2/tcs_flow")
+    stale = page.locator("[data-point='cdu-2/tcs_flow'][data-look=stale]")
+    await stale.wait_for(timeout=30_000)
+    assert "old" in await stale.text_content()
+
+
+async def test_lost_plant_side_is_said_and_heals(visit, served):
+    """When the edge dies the whole page says so and nothing looks live; when it is back, values are."""
+    page = await visit("?lang=en")
+    await served.edge.stop()
+    await page.get_by_text("no live values come from the plant side").wait_for(timeout=20_000)
+    assert await page.locator("[data-look=good]").count() == 0
+    await served.edge.start()
+    await page.locator("[data-look=good]").first.wait_for(timeout=20_000)
+
+
+async def test_all_to_default_posts_the_intent(visit, served):
+    """Two clicks with the token of the address let go of everything, and the page shows what it became."""
+    page = await visit("?lang=en#token=a-token-for-tests")
+    assert "token" not in page.url
+    await page.get_by_label("Reason").fill("leak suspected")
+    await page.locator("[data-default]").first.click()
+    await assert_accessible(page)
+    await page.locator("dialog[open] [data-default-yes]").click()
+    await page.locator("dialog[open]").get_by_text("Accepted: all loops are off").wait_for()
+    await page.locator("header .modes").get_by_text("off", exact=False).first.wait_for()
+    assert [(i.kind, i.reason) for i in served.edge.heard] == [(IntentKind.ALL_TO_DEFAULT, "leak suspected")]
+
+
+async def test_hold_sends_si_values(visit, served):
+    """A hold typed in kPa and minutes arrives in Pa and seconds."""
+    page = await visit("?lang=en#token=a-token-for-tests")
+    await page.get_by_label("Reason").fill("test of a rack")
+    await page.get_by_text("Hold by hand").first.click()
+    await page.get_by_label("Differential pressure, kPa").first.fill("95")
+    await page.get_by_role("button", name="Hold these values").first.click()
+    await page.locator("[data-outcome]").get_by_text("Accepted").wait_for()
+    (intent,) = served.edge.heard
+    assert intent.kind is IntentKind.HOLD
+    assert intent.values["cdu-1/differential_pressure_setpoint"] == pytest.approx(95_000)
+    assert intent.expires_s - intent.at_s == pytest.approx(3600, abs=60)
+
+
+async def test_refusal_is_said_in_words(visit, served):
+    """What the edge refuses, and a missing token, are sentences on the page."""
+    visit.allowed = "409 (Conflict)"  # the browser notes every answer that is not a success
+    page = await visit("?lang=en")
+    await page.get_by_role("button", name="Set mode").first.click()
+    await page.get_by_text("Not done: enter the command token first").wait_for()
+    served.edge.answer = Answer(accepted=False, text="tcs-1 was not commissioned")
+    await page.get_by_role("textbox", name="Command token").fill("a-token-for-tests")
+    await page.get_by_label("Reason").fill("try")
+    await page.get_by_role("button", name="Set mode").first.click()
+    await page.get_by_text("tcs-1 was not commissioned").wait_for()
+
+
+async def test_hints_rank_racks(visit):
+    """A job's power gives ranked racks with reasons."""
+    page = await visit("?lang=en")
+    await page.get_by_label("Job power, kW").fill("30")
+    await page.get_by_role("button", name="Rank the racks").click()
+    await page.locator("[data-hints] tbody tr").first.wait_for()
+    assert "fits" in await page.locator("[data-hints] tbody tr").first.inner_text()
+
+
+async def test_keyboard_reaches_all_to_default(visit):
+    """Tab alone reaches the button, Enter opens the question, Escape closes it."""
+    page = await visit("?lang=en")
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.hasAttribute('data-default')"):
+            break
+    await page.keyboard.press("Enter")
+    assert await page.locator("dialog[open]").count() == 1
+    await page.keyboard.press("Escape")
+    assert await page.locator("dialog[open]").count() == 0
+
+
+async def test_chart_keeps_its_past_and_asks_seldom(visit):
+    """The measured hour comes from the store once a minute, not with every tick, and is told in words beside the chart."""
+    asked = []
+    page = await visit("?lang=en")
+    page.on("request", lambda r: asked.append(r.url) if "/v1/history" in r.url or "/v1/audit" in r.url else None)
+    assert "Heat now 940.7 kW" in await page.locator("[aria-labelledby=forecast-title]").inner_text()
+    assert "Cold start" in await page.locator("[aria-labelledby=forecast-title]").inner_text()
+    await asyncio.sleep(5)
+    assert len(asked) <= 2

@@ -1,0 +1,52 @@
+"""A site and a snapshot of a plant at rest, made in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import sites
+from plant.live import LiveTable, Snapshot
+from plant.topology import Site
+from simulator.memory import MemoryPlant
+
+ROOT = Path(__file__).parents[2]
+NOON_S = 1_783_764_000.0  # 2026-07-11 12:00 in Berlin
+
+
+def snapshot_of(plant: MemoryPlant) -> Snapshot:
+    """What the plant shows now."""
+    live = LiveTable(plant.site.points.values(), plant.clock)
+    live.update(plant.batch())
+    return live.snapshot()
+
+
+@pytest.fixture(scope="session")
+def pod() -> Site:
+    """The demo pod."""
+    return sites.load_site(ROOT / "site-configs" / "demo-pod.yaml")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Site:
+    """The small lab."""
+    return sites.load_site(ROOT / "site-configs" / "small-lab.yaml")
+
+
+@pytest.fixture(scope="session")
+def pod_snapshot(pod: Site) -> Snapshot:
+    """The demo pod at noon."""
+    return snapshot_of(MemoryPlant(pod, NOON_S))
+
+
+@pytest.fixture(scope="session")
+def lab_snapshot(lab: Site) -> Snapshot:
+    """The small lab at noon."""
+    return snapshot_of(MemoryPlant(lab, NOON_S))
+
+
+@pytest.fixture(scope="session")
+def now_s() -> float:
+    """The moment of the snapshots [s since 1970]."""
+    return NOON_S

@@ -1,0 +1,237 @@
+"""Promises of the report, on the shipped sites and the real embedded store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from plant.errors import ConfigError
+from plant.samples import SampleBatch
+from reports.build import build_report
+from reports.model import report_schema
+from reports.pue import ReportError
+from reports.render import fonts, render_json, render_pdf
+from reports.words import WORDS
+from sites import load_site
+from store.embedded import EmbeddedStore
+
+SITES = Path(__file__).parents[2] / "site-configs"
+START_S = 1_790_000_000.0
+HOURS = 3
+POWER_W = {
+    "meter-utility": 1.05e6, "meter-ups": 0.9e6, "meter-cdu-1": 8e3, "meter-cdu-2": 8e3, "meter-fws-pumps": 9e3,
+    "meter-dry-coolers": 20e3, "meter-chiller": 30e3, "meter-air-unit": 25e3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The demo pod."""
+    return load_site(SITES / "demo-pod.yaml")
+
+
+def _rows(meter, power_w, *, step_s=30.0, begin_j=5e12, skip=(0.0, 0.0), first_s=START_S - 600):
+    for at_s in np.arange(first_s, START_S + HOURS * 3600 + 600, step_s):
+        if not skip[0] <= at_s < skip[1]:
+            yield f"{meter}/energy_import", at_s, at_s, begin_j + power_w * (at_s - START_S + 600), 0
+
+
+@pytest.fixture
+async def store(tmp_path, site):
+    """An empty embedded store."""
+    opened = EmbeddedStore.open(tmp_path / "history.db", site.retention)
+    yield opened
+    await opened.close()
+
+
+async def _fill(store, **changes):
+    for meter, power_w in POWER_W.items():
+        rows = changes.get(meter.replace("-", "_"), _rows(meter, power_w))
+        await store.write(SampleBatch.of(list(rows)))
+
+
+async def _report(site, store, start_s=START_S, end_s=START_S + HOURS * 3600):
+    return await build_report(site, store, start_s, end_s)
+
+
+async def test_a_report_from_the_store(site, store):
+    """PUE is sum over sum of the registers, the parts add up to the total, and money and carbon follow."""
+    await _fill(store)
+    report = await _report(site, store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert (report.category, report.notation) == (1, "iPUE1(2026-09-21:2026-09-21)")
+    values = {f.code: f.value for f in (*report.energies, *report.parts)}
+    assert values["energy_total"] == pytest.approx(1050 * HOURS)
+    assert values["cdu_pumps"] == pytest.approx(16 * HOURS)
+    assert values["heat_rejection"] == pytest.approx(50 * HOURS)
+    assert values["ups_loss"] == pytest.approx(900 * HOURS * (1 / 0.97 - 1))
+    assert sum(values.values()) - values["energy_total"] == pytest.approx(values["energy_total"])
+    # 2026-09-21 16:13 to 19:13 in Berlin: all but nothing outside 7 to 20 h, at 0.22
+    assert report.cost.value == pytest.approx(1050 * HOURS * 0.22)
+    assert report.carbon.value == pytest.approx(1050 * HOURS * 0.36)
+    assert report.good_percent_it == pytest.approx(100)
+    assert {p.side for p in report.pumps} == {"facility"}
+    assert report.notes == ()
+
+
+async def test_every_number_names_inputs_and_method(site, store):
+    """No figure without its inputs, and the JSON agrees with the published schema."""
+    await _fill(store)
+    report = await _report(site, store)
+    for figure in (report.pue, *report.energies, *report.parts, report.cost, report.carbon):
+        assert figure.inputs
+        assert figure.method
+    jsonschema.validate(json.loads(render_json(report)), report_schema())
+    assert len(report.inputs_sha256) == 64
+
+
+async def test_other_readings_give_another_hash(site, store):
+    """One changed reading changes the fingerprint of the inputs; the same readings give the same bytes."""
+    await _fill(store)
+    first = await _report(site, store)
+    assert render_json(await _report(site, store)) == render_json(first)
+    point = "meter-chiller/energy_import"
+    at_s = START_S + 15.0
+    await store.write(SampleBatch.of([(point, at_s, at_s, 5e12 + 30e3 * 615.0, 0)]))
+    assert (await _report(site, store)).inputs_sha256 != first.inputs_sha256
+
+
+async def test_a_gap_is_listed_and_costs_no_energy(site, store):
+    """Half an hour without readings: same PUE, lower coverage, a note, and the gap with how it was filled."""
+    rows = _rows("meter-ups", 0.9e6, skip=(START_S + 3600, START_S + 5400))
+    await _fill(store, meter_ups=rows)
+    report = await _report(site, store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert report.good_percent_it < 84
+    [row] = [m for m in report.meters if m.meter == "meter-ups"]
+    assert [g.how for g in row.gaps] == ["register_difference"]
+    assert [n.code for n in report.notes] == ["note.coverage"]
+
+
+async def test_the_period_is_what_both_meters_span(site, store):
+    """A meter that starts later shortens the period for both sides of the ratio, and the report says so."""
+    rows = _rows("meter-ups", 0.9e6, first_s=START_S + 3600)
+    await _fill(store, meter_ups=rows)
+    report = await _report(site, store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert report.period.hours == pytest.approx(HOURS - 1)
+    assert report.notes[0].code == "note.shorter"
+
+
+async def test_a_register_that_went_back_is_refused_until_declared(site, store):
+    """An undeclared fall of an essential register gives an error that says what to declare; declared, the figure."""
+    at_s = START_S + 3600
+    rows = [
+        (p, t, r, v if t < at_s else v % (5e12 + 0.9e6 * (at_s - START_S + 590)), c)
+        for p, t, r, v, c in _rows("meter-ups", 0.9e6)
+    ]
+    await _fill(store, meter_ups=rows)
+    with pytest.raises(ReportError, match="declare register_rollover_j or replaced_s in the design of meter-ups"):
+        await _report(site, store)
+    rollover_j = 5e12 + 0.9e6 * (at_s - START_S + 590)
+    meter = replace(site.equipment["meter-ups"], design={"register_rollover_j": rollover_j})
+    declared = replace(site, equipment={**site.equipment, "meter-ups": meter})
+    report = await _report(declared, store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert next(m for m in report.meters if m.meter == "meter-ups").rollovers == 1
+
+
+async def test_no_data_is_a_sentence_not_a_number(site, store):
+    """An empty store, an empty interval, a meter never read: each is refused in words."""
+    with pytest.raises(ReportError, match="meter-utility"):
+        await _report(site, store)
+    with pytest.raises(ReportError, match="interval is empty"):
+        await _report(site, store, START_S, START_S)
+    await _fill(store, meter_ups=[])
+    with pytest.raises(ReportError, match="meter-ups"):
+        await _report(site, store)
+
+
+async def test_a_missing_part_is_a_finding(site, store):
+    """A pump meter without readings moves its energy to `other` and is named; PUE stays."""
+    await _fill(store, meter_fws_pumps=[])
+    report = await _report(site, store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert "meter-fws-pumps" in {n.params.get("meter") for n in report.notes}
+
+
+async def test_cooling_behind_the_it_meter(site, store):
+    """A metered CDU fed by the UPS is deducted from the IT energy; one without a meter is a finding."""
+    ups = replace(site.equipment["ups"], feeds=(*site.equipment["ups"].feeds, "cdu-1"))
+    moved = replace(site, equipment={**site.equipment, "ups": ups})
+    await _fill(store)
+    report = await _report(moved, store)
+    assert report.pue.value == pytest.approx(1050 / (900 - 8))
+    assert {p.equipment: p.side for p in report.pumps} == {"cdu-1": "it", "cdu-2": "facility"}
+    blind = {k: v for k, v in moved.equipment.items() if k != "meter-cdu-1"}
+    report = await _report(replace(moved, equipment=blind), store)
+    assert "note.behind_it" in {n.code for n in report.notes}
+
+
+def _text(file):
+    return subprocess.run(["pdftotext", "-layout", file, "-"], capture_output=True, check=True).stdout.decode()
+
+
+async def test_pdf_in_both_languages(site, store, tmp_path):
+    """Each language gives one A4 page with the figure, the same bytes each time."""
+    await _fill(store)
+    report = await _report(site, store)
+    english, chinese = render_pdf(report, "en"), render_pdf(report, "zh")
+    assert english == render_pdf(report, "en")
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext (poppler-utils) is not installed, so the text is not checked")
+    for content, words in (
+        (english, ("Energy report", "1.167", "meter-ups")),
+        (chinese, ("能效报告", "1.167", "电表")),
+    ):
+        file = tmp_path / "report.pdf"
+        file.write_bytes(content)
+        text = _text(file)
+        assert all(w in text for w in words)
+        assert report.notation in text
+
+
+def test_chinese_without_a_font_is_an_instruction():
+    """Without a Chinese font the error says what to install; English needs none."""
+    with pytest.raises(ConfigError, match="fonts-noto-cjk"):
+        fonts("zh", frozenset({"DejaVu Sans"}))
+    assert fonts("en", frozenset()) == ["Libertinus Serif"]
+
+
+def test_every_word_has_both_languages():
+    """No word of the report is left out in either language."""
+    assert all(en.strip() and zh.strip() for en, zh in WORDS.values())
+
+
+async def test_the_other_site_needs_no_change(tmp_path):
+    """The small lab, with a sidecar and no chiller, gives its report by the same code."""
+    lab = load_site(SITES / "small-lab.yaml")
+    store = EmbeddedStore.open(tmp_path / "lab.db", lab.retention)
+    for meter in lab.of_kind("meter"):
+        power_w = {"meter-utility": 160e3, "meter-ups": 130e3}.get(meter.id, 2e3)
+        await store.write(SampleBatch.of(list(_rows(meter.id, power_w))))
+    report = await _report(lab, store)
+    await store.close()
+    assert report.pue.value == pytest.approx(160 / 130)
+    assert {p.equipment for p in report.pumps} == {"cdu", "sidecar"}
+
+
+async def test_days_are_read_from_buckets_and_their_end_from_raw(site, store):
+    """An interval longer than the raw part gives the same figures from the last values of its buckets."""
+    days = 4
+    for meter, power_w in POWER_W.items():
+        times = np.arange(START_S - 3600, START_S + days * 86400 + 600, 120.0)
+        rows = [(f"{meter}/energy_import", t, t, 5e12 + power_w * (t - START_S), 0) for t in times]
+        await store.write(SampleBatch.of(rows))
+    report = await _report(site, store, START_S, START_S + days * 86400)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6, rel=1e-4)
+    assert report.energies[0].value == pytest.approx(1050 * 24 * days, rel=1e-3)
+    assert report.period.hours == pytest.approx(24 * days)
+    assert report.notes == ()
