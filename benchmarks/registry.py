@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import demo_day, store_year
+from benchmarks.demo_day import run as demo_day
+from benchmarks.store_year import run as store_year
 from plant.errors import ConfigError
 
 Figures = dict[str, float | str]
 Benchmark = Callable[[bool, "Path | None"], Figures]
 
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
-    "demo-day": (demo_day.run, "one simulated day of the demo pod: the controller against the design setpoints"),
-    "store-year": (store_year.run, "what a year of the demo pod's history takes on disk"),
+    "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
+    "store-year": (store_year, "what a year of the demo pod's history takes on disk"),
 }
 
 

@@ -71,7 +71,7 @@ class Control:
 
     def _remembered(self) -> dict[str, ModeState]:
         """Modes as they were left; a loop that may no longer be driven starts in advisory."""
-        fresh = initial_modes(self._site, self._start_auto())
+        fresh = initial_modes(self._site, self._start_auto(), self._clock.now())
         kept = self._state.read_json("modes.json")
         if not isinstance(kept, dict):
             return fresh

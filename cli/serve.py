@@ -81,10 +81,11 @@ class PageServer(uvicorn.Server):
         )
         super().__init__(config)
         self._service = app.state.service
+        self._signalled = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of uvicorn
         """Stop on a signal; a second one stops at once."""
-        self.force_exit = self.should_exit
+        self.force_exit, self._signalled = self._signalled, True
         self.stop()
 
     def stop(self) -> None:

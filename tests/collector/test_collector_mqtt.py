@@ -112,7 +112,7 @@ async def test_the_recorded_pod_is_stored_once_and_joined(peers, broker, exempla
         "BMS/v1/PUB/Value/CDU/LiquidTemperature/nvidia/titan/pod1C/C-F00-CDU-05/secondary/return/temperature/feedback/value"
     ]
     assert snapshot.value("rack-05/liquid_flow") == pytest.approx(flow / 60_000)
-    assert snapshot.value("bus-1/active_power") == pytest.approx(power * 1000)
+    assert snapshot.value("bus-1/bms_active_power") == pytest.approx(power * 1000)
     assert snapshot.value("cdu-5/bms_tcs_return_temperature") == pytest.approx(tcs)
     assert any(point == "cdu-5/bms_tcs_flow" for point, _ in memory_store.rows)
     assert any(point.startswith("dsx/nvidia/titan/pod1C/rowE/environment/coldAisle") for point, _ in memory_store.rows)

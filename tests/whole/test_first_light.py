@@ -11,7 +11,6 @@ import time
 
 import httpx
 import pytest
-
 from coldplate_test_stack import ROOT, free_port, wait_for
 
 
@@ -39,7 +38,7 @@ def test_a_pod_breathes_within_a_minute(stack, real_program):
 
 
 def _mbpoll_agrees(stack, mbpoll: str) -> None:
-    """mbpoll reads the CDU's supply temperature (input register 0, 0.01 K) as the API shows it."""
+    """A client not ours (mbpoll) reads the CDU's supply temperature (input register 0, 0.01 K) as the API shows it."""
     host, port = stack.endpoints()["cdu-1"]
     argv = [mbpoll, "-m", "tcp", "-p", str(port), "-a", "1", "-t", "3:hex", "-0", "-r", "0", "-c", "2", "-1", host]
     out = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout
@@ -100,7 +99,18 @@ def test_a_port_in_use_is_one_line():
 def test_the_demo_command_end_to_end(tmp_path):
     """`coldplate demo` prints the address, serves the page, and Ctrl-C ends every process that it started."""
     port = free_port()
-    argv = [sys.executable, "-m", "cli.main", "demo", "--port", str(port), "--speed", "30", "--state", str(tmp_path / "s")]
+    argv = [
+        sys.executable,
+        "-m",
+        "cli.main",
+        "demo",
+        "--port",
+        str(port),
+        "--speed",
+        "30",
+        "--state",
+        str(tmp_path / "s"),
+    ]
     log = (tmp_path / "demo.log").open("wb")
     process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     try:
