@@ -30,9 +30,9 @@ def told(code: int) -> tuple[str, tuple[str, ...]]:
     return quality.name.lower(), tuple(names)
 
 
-def judged(point: Point, row: Row, age_s: float) -> int:
-    """The code of a row that is `age_s` [s] old; plain integers, as thousands of points are judged at a time."""
-    return row.code & ~_QUALITY_BITS | _STALE if age_s > point.max_age_s else row.code
+def judged(mirror: Mirror, point: Point, row: Row) -> int:
+    """The code of a row as of now; plain integers, as thousands of points are judged at a time."""
+    return row.code & ~_QUALITY_BITS | _STALE if mirror.is_stale(row, point.max_age_s) else row.code
 
 
 def live_value(mirror: Mirror, point: Point) -> LiveValue:
@@ -41,7 +41,7 @@ def live_value(mirror: Mirror, point: Point) -> LiveValue:
     if row is None:
         return LiveValue(id=point.id, value=None, time_s=None, age_s=None, quality="bad", reasons=("no_comm",))
     age_s = mirror.age_s(row)
-    quality, reasons = told(judged(point, row, age_s))
+    quality, reasons = told(judged(mirror, point, row))
     return LiveValue(
         id=point.id,
         value=row.value,
@@ -82,14 +82,14 @@ def good_value(mirror: Mirror, site: Site, point: PointId) -> float | None:
     row, declared = mirror.rows.get(point), site.points.get(point)
     if row is None or declared is None or row.value is None:
         return None
-    code = judged(declared, row, mirror.age_s(row))
+    code = judged(mirror, declared, row)
     return row.value if code & _QUALITY_BITS == Quality.GOOD else None
 
 
 def live_count(mirror: Mirror, site: Site) -> int:
     """How many points have a value that is not stale."""
     return sum(
-        row.value is not None and not judged(point, row, mirror.age_s(row)) & _STALE_BIT
+        row.value is not None and not judged(mirror, point, row) & _STALE_BIT
         for point in site.points.values()
         if (row := mirror.rows.get(point.id)) is not None
     )

@@ -33,6 +33,9 @@ _LIVE = list[tuple[str, float | None, float, int]]
 logger = logging.getLogger(__name__)
 
 
+BUS_DELAY_REAL_S = 2.0
+
+
 @dataclass(slots=True)
 class Row:
     """One point as heard: value [SI], source time [s], code, and the real monotonic time [s] of hearing.
@@ -112,6 +115,13 @@ class Mirror:
         """How old a row is [s, site time]: since it was heard, or since its own time where it came with the table."""
         since_heard_s = (self.real_s() - row.heard_s) * self.clock.speed
         return max(since_heard_s, self.now_s - row.time_s) if row.first else since_heard_s
+
+    def is_stale(self, row: Row, max_age_s: float) -> bool:
+        """Whether a row is older than it may be [s, site time].
+
+        The edge judges its own values; this sees when they stop coming, and so leaves the bus's own delay out.
+        """
+        return self.age_s(row) > max_age_s + BUS_DELAY_REAL_S * self.clock.speed
 
     def store_is(self, *, ok: bool) -> None:
         """Note whether history can be read."""
