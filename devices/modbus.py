@@ -128,12 +128,14 @@ class ModbusEndpoint:
                 pdu = await send(client)
             except ModbusException as error:
                 self._drop()
+                _cancel_after_all()
                 raise SilentError(f"{where}: no valid answer within {self.timeout_s:g} s") from error
             except BaseException:
                 self._drop()
                 raise
             finally:
                 self._free_at = time.monotonic() + self.pause_s
+        _cancel_after_all()
         if pdu.isError():
             raise _refusal(where, pdu)
         return pdu
@@ -179,6 +181,17 @@ def _reader(client: AsyncModbusTcpClient, table: Table) -> Any:
         "coil": client.read_coils,
         "discrete": client.read_discrete_inputs,
     }[table]
+
+
+def _cancel_after_all() -> None:
+    """Cancel a task whose cancellation was lost on the way, or it would never end.
+
+    pymodbus turns a cancellation into an exception of its own, and asyncio.wait_for of Python 3.11, which it waits
+    with, drops one that comes together with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _refusal(where: str, pdu: ModbusPDU) -> SilentError | ModbusRefusedError:

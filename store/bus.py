@@ -86,7 +86,8 @@ class _Subscriber:
     async def _pause(self, writer: asyncio.StreamWriter) -> None:
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), PING_S)
+            async with asyncio.timeout(PING_S):
+                await self._wake.wait()
         except TimeoutError:
             writer.write(b"\n")
             await writer.drain()

@@ -140,7 +140,7 @@ class Stack:
 
     def conditions(self) -> set[str]:
         """Codes of the conditions that stand."""
-        return {c["code"] for c in self.get("/v1/conditions")}
+        return {c["code"] for c in self.get("/v1/conditions")["conditions"]}
 
     def log(self, name: str) -> str:
         """What a process printed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -104,7 +105,7 @@ async def test_one_request_at_a_time(peers):
 def test_a_cdu_takes_three_kinds_of_block():
     """The generic CDU's fast input registers come in one read, its slow ones do not cost extra fast ones."""
     blocks = plan_blocks(load_profile("generic-cdu"))
-    assert [(b.table, b.address, b.count) for b in blocks[2]] == [("input", 0, 24)]
+    assert [(b.table, b.address, b.count) for b in blocks[5]] == [("input", 0, 24)]
     assert {b.table for b in blocks[10]} == {"input", "holding"}
 
 
@@ -147,3 +148,27 @@ async def test_the_actuator_gets_back_what_really_left(peers):
             with pytest.raises(RefusedError):
                 await device.write(point, 1.0)
         await device.endpoint.close()
+
+
+async def test_a_cancelled_read_ends_its_task() -> None:
+    """A task that is cancelled while a device keeps silent really ends, also inside a loop that bears silence."""
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    endpoint = ModbusEndpoint("127.0.0.1", server.sockets[0].getsockname()[1], timeout_s=30)
+
+    async def poll() -> None:
+        while True:
+            with contextlib.suppress(SilentError):
+                await endpoint.read(1, "input", 0, 2)
+
+    task = asyncio.create_task(poll())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait([task], timeout=2)
+    assert task.cancelled()
+    await endpoint.close()
+    server.close()

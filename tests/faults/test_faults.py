@@ -80,7 +80,7 @@ def _no_lease_outlives(stack) -> None:
         values = event["values"]
         if event["event"] == "write" and values["point"] == "heartbeat":
             beats[event["device"]] = event["t"]
-        if event["event"] == "control_source" and values["to"] != "remote" and event["device"] in beats:
+        if event["event"] == "control_source" and values["from"] == "remote" and event["device"] in beats:
             lost += 1
             assert event["t"] <= beats[event["device"]] + DEVICE_TIMEOUT_S + TICK_S, event
     assert lost, "no device ever went back to its default: the kills tested nothing"

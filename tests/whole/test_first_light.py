@@ -111,8 +111,8 @@ def test_the_demo_command_end_to_end(tmp_path):
         "--state",
         str(tmp_path / "s"),
     ]
-    log = (tmp_path / "demo.log").open("wb")
-    process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    with (tmp_path / "demo.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     try:
         url = f"http://127.0.0.1:{port}/v1/status"
         wait_for(lambda: httpx.get(url, timeout=5).json()["accepted_commands"] > 0, 90, "an accepted command")
