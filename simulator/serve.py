@@ -45,8 +45,9 @@ class DeviceLog:
         """Append one event."""
         if self._file is not None:
             line = {"t": at_s, "mono": self._clock.monotonic(), "device": device, "event": event, "values": values}
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            with contextlib.suppress(OSError):  # a full disk stops the log, not the plant
+                self._file.write(json.dumps(line) + "\n")
+                self._file.flush()
 
 
 async def serve_plant(

@@ -153,7 +153,8 @@ class Stack:
 
     def audit(self) -> list[dict[str, Any]]:
         """The edge's audit entries."""
-        return [json.loads(line) for path in (self.state / "audit").glob("*.jsonl") for line in path.open()]
+        paths = (self.state / "audit").glob("*.jsonl")
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
     def close(self) -> None:
         """End everything, also where a test fell over."""

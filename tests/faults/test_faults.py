@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 import random
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from coldplate_test_stack import wait_for
@@ -167,3 +171,33 @@ def test_all_to_default_while_the_optimiser_hangs(make_stack, demo_site_path, tm
         20,
         "the CDU is local again",
     )
+
+
+@pytest.mark.real
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_disk_full(make_stack, demo_site_path, tmp_path):
+    """On a full disk control and page go on and say what is wrong; with room again everything heals."""
+    state = tmp_path / "state"
+    state.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48M", "tmpfs", str(state)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine does not let us mount a tmpfs")
+    try:
+        stack = make_stack(demo_site_path, speed=30.0)
+        stack.wait_command()
+        _fill(state / "filler")
+        wait_for(lambda: stack.conditions() & {"spool_failing", "store_lost"}, 40, "the full disk is told")
+        before = stack.get("/v1/plans")["plans"][0]["made_s"]
+        wait_for(lambda: stack.get("/v1/plans")["plans"][0]["made_s"] > before, 30, "plans go on")
+        wait_for(lambda: stack.get("/v1/status")["live_points"] > 2000, 30, "MQTT goes on, into memory")
+        (state / "filler").unlink()
+        wait_for(lambda: not stack.conditions() & {"spool_failing", "store_lost"}, 90, "it heals")
+        stack.close()
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(b"0" * 65536):
+            pass
