@@ -23,6 +23,7 @@ from devices.profiles import load_profile
 from plant.clock import ScaledClock
 from plant.errors import StoreError
 from plant.live import LiveTable
+from plant.records import Condition, Message, Params, Severity
 from plant.topology import Site
 from sites import load_site
 from store.audit import AuditLog
@@ -147,6 +148,27 @@ async def maintain(store: EmbeddedStore, clock: ScaledClock) -> None:
             await store.maintain(clock.now())
 
 
+def history_incidents(incidents: tuple[str, ...], now_s: float) -> list[Condition]:
+    """The last thing that befell the history file since the start, e.g. that it was found corrupt and set aside."""
+    if not incidents:
+        return []
+    params: Params = {"what": incidents[-1]}
+    return [
+        Condition(
+            code="history_incident",
+            subject="store",
+            severity=Severity.WARNING,
+            since_s=now_s,
+            cause=Message(code="history_incident.cause", text=incidents[-1], params=params),
+            remedy=Message(
+                code="history_incident.remedy",
+                text="restore older history from a backup if it is needed; new samples are stored",
+            ),
+            source="store",
+        )
+    ]
+
+
 class Publisher:
     """What the rooms know, put on the bus for the process that serves people."""
 
@@ -186,6 +208,7 @@ class Publisher:
         board = self._edge.board
         board.publish("collector", [*self._collector.conditions(), *self._forwarder.conditions()])
         board.publish("actuator", self._actuator.conditions())
+        board.publish("store", history_incidents(self._store.incidents, self._edge.clock.now()))
         await self._bus.publish("conditions", board.all())
         await self._bus.publish("links", self._collector.links())
         await self._bus.publish("actuator", self._actuator.state())

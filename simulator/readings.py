@@ -30,6 +30,7 @@ LINE_V = 400.0
 PUMP_DESIGN_SPEED = 0.8
 FULL_CLOCK_HZ = 1.98e9
 IDLE_CLOCK_HZ = 3.45e8
+FOLLOWS_MASTER = 3.0
 
 
 class Readings:
@@ -66,7 +67,8 @@ class Readings:
 
     def _exact(self, equipment: str) -> dict[str, float]:
         controller = self._plant.controllers.get(equipment)
-        return controller.readings() if controller else {}
+        found = controller.readings() if controller else {}
+        return found | _followed(self._plant, equipment)
 
     def show(self, equipment: Equipment) -> dict[str, float]:
         """True values [SI] of one equipment by point name."""
@@ -79,6 +81,17 @@ class Readings:
             unit = plant.units[name]
             return _cdu(plant, unit) if isinstance(unit, Cdu) else _sidecar(plant, unit)
         return _facility(plant, equipment.kind) if plant.facility else {}
+
+
+def _followed(plant: SimulatedPlant, name: str) -> dict[str, float]:
+    """What a CDU shows that follows another: the acting master's setpoints are in force, not its own."""
+    entry = next((e for e in plant.groups if name in e.group.members and len(e.group.members) > 1), None)
+    master = plant.acting_master(entry) if entry else name
+    if master == name:
+        return {}
+    theirs = plant.controllers[master].readings()
+    shown = {key: value for key, value in theirs.items() if key.startswith("effective_")}
+    return shown | {"control_source": FOLLOWS_MASTER}
 
 
 def _rack(rack: Rack, *, leaking: bool) -> dict[str, float]:

@@ -90,6 +90,7 @@ export const en = {
   'state.local': 'own default',
   'state.remote': 'remote',
   'state.returning': 'returning to default',
+  'state.follows': 'follows the master',
   'state.leak': 'LEAK',
 
   'forecast.title': 'Heat forecast',

@@ -55,6 +55,8 @@ export const messagesZh: Record<string, string> = {
   'store_lost.remedy': '检查存储；样本在缓冲区等待，恢复后会转发',
   'samples_set_aside.cause': '存储永远不会接收其中 {count} 批：{error}',
   'samples_set_aside.remedy': '查看缓冲区的搁置目录；其余样本照常流动',
+  'history_incident.cause': '历史文件出现异常：{what}',
+  'history_incident.remedy': '如需更早的历史，请从备份恢复；新样本照常存储',
   // 执行
   'mode_lost.cause': '{subject} 虽有租约，但不再跟随远程设定值',
   'mode_lost.remedy': '检查是否有人把设备切到本地，或心跳没有及时到达',

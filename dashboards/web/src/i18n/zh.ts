@@ -92,6 +92,7 @@ export const zh: Record<Key, string> = {
   'state.local': '自身默认值',
   'state.remote': '远程',
   'state.returning': '正在回到默认值',
+  'state.follows': '跟随主机',
   'state.leak': '泄漏',
 
   'forecast.title': '热负荷预测',

@@ -5,6 +5,7 @@ import type { PointInfo } from './records';
 const KNOWN: Record<string, string> = {
   'local default': 'local',
   'returning to default': 'returning',
+  'follows the group master': 'follows',
 };
 
 /** The word for a state code; the bare number when the profile does not name it. */
