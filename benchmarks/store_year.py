@@ -154,6 +154,7 @@ async def _fill(path: Path, batches: Iterator[SampleBatch], hours: float, plain:
     return written / spent_s
 
 
+QUARTER_POINTS = 150
 PLAIN = """CREATE TABLE plain(series INTEGER, time_ms INTEGER, value REAL, code INTEGER,
     PRIMARY KEY(series, time_ms)) WITHOUT ROWID"""
 
@@ -206,6 +207,11 @@ def _hours(
     return Measured(sizes["raw_hour"] / count, sizes["minute_hour"] / minutes), plain_bytes, rate
 
 
+def _spread(points: list[Point], count: int) -> list[Point]:
+    """About `count` of the points, evenly spread; fewer would hide in the file's page size."""
+    return points[:: max(1, len(points) // count)]
+
+
 def _quarter_bytes(folder: Path, points: list[Point], known: Mapping[PointId, Form]) -> float:
     """Bytes of a quarter-hour row, from a whole day of some points, a sample a minute."""
     path = folder / "day.sqlite"
@@ -247,13 +253,13 @@ def run(quick: bool, data: Path | None) -> dict[str, float | str]:  # noqa: ARG0
     """Bytes of state per raw point and per rollup row, and what a year takes; `quick` writes an hour of fewer GPUs."""
     site = load_site(_demo_pod())
     known = forms(site)
-    hours, every = (1.0, 24) if quick else (6.0, 1)
+    hours, every = (1.0, 24) if quick else (4.0, 6)
     gpus = [p for p in site.points.values() if GPU_MARK in p.id and _gpu_number(p.id) % every == 0]
     others = [p for p in site.points.values() if GPU_MARK not in p.id]
     with tempfile.TemporaryDirectory(prefix="coldplate-store-year-") as work:
         gpu, gpu_row, gpu_rate = _hours(Path(work), gpus, known, hours)
         other, other_row, other_rate = _hours(Path(work), others, known, hours)
-        quarter = _quarter_bytes(Path(work), [*gpus, *others][::20], known)
+        quarter = _quarter_bytes(Path(work), _spread([*gpus, *others], QUARTER_POINTS), known)
     year = _year(site, gpu, other, quarter, (gpu_row + other_row) / 2)
     return {
         "site": site.id,
