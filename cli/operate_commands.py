@@ -109,5 +109,7 @@ def migrate(state: Path = STATE) -> None:
 @state_app.command("verify-audit")
 def verify_audit(state: Path = STATE) -> None:
     """Check every audit chain; name the first entry that does not hold."""
-    for path in sorted((state / "audit").glob("*.jsonl")):
-        print(f"{path.name}: {verify(path)} entries hold")
+    checks = {path.name: verify(path) for path in sorted((state / "audit").glob("*.jsonl"))}
+    for name, check in checks.items():
+        print(f"{name}: {check.entries} entries hold" + (f"; then {check.fault}" if check.fault else ""))
+    raise typer.Exit(0 if all(check.ok for check in checks.values()) else 1)

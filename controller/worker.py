@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -131,18 +132,21 @@ class StepWorker:
 
 def _serve(pipe: Connection, site: Site) -> None:
     """The child: one request, one answer, until the parent's end of the pipe is gone."""
-    pipe.send("ready")
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):
+        pipe.send("ready")
+        while True:
             request = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
-        except (EOFError, OSError):
-            return
-        _hang_if_told()
-        try:
-            state, snapshot, outlook, now_s = request
-            pipe.send_bytes(pickle.dumps(step(state, snapshot, outlook, now_s, site)))
-        except Exception as error:  # noqa: BLE001 - the parent decides what a failure means
-            pipe.send_bytes(pickle.dumps(f"{type(error).__name__}: {error}"))
+            _hang_if_told()
+            pipe.send_bytes(pickle.dumps(_answer(request, site)))
+
+
+def _answer(request: tuple[ControlState, Snapshot, tuple[JobOutlook, ...], float], site: Site) -> StepResult | str:
+    """The step's result, or what went wrong in words."""
+    state, snapshot, outlook, now_s = request
+    try:
+        return step(state, snapshot, outlook, now_s, site)
+    except Exception as error:  # noqa: BLE001 - the parent decides what a failure means
+        return f"{type(error).__name__}: {error}"
 
 
 def _hang_if_told() -> None:

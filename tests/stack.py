@@ -54,6 +54,7 @@ class Stack:
         self.port = free_port()
         self.broker_port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.on_close: list[Callable[[], object]] = []
 
     def start(self) -> None:
         """Everything, in order; writing enabled for the plant's own endpoints as the demo does."""
@@ -158,6 +159,8 @@ class Stack:
 
     def close(self) -> None:
         """End everything, also where a test fell over."""
+        while self.on_close:
+            self.on_close.pop()()
         for name in ("run", "plant", "broker"):
             if name in self.processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
