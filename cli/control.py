@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Iterable
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.warm import past_heat
-from controller.asking import setpoints_to_ask
+from controller.asking import leases_to_ask, setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
 from controller.step import StepResult
 from controller.worker import StepWorker
 from plant.clock import Clock
 from plant.errors import ColdplateError
-from plant.leases import CONTROLLER, Lease
 from plant.live import LiveTable
 from plant.points import PointId
 from plant.ports import Store
@@ -58,7 +56,7 @@ class Control:
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
-        self._epoch, self._seq = epoch, itertools.count(1)
+        self._epoch, self._seq = epoch, 1
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id, writable))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
@@ -142,6 +140,7 @@ class Control:
         result = await self._worker.run(self._live.snapshot(), (), self._clock.now())
         self._board.publish("worker", self._worker.conditions())
         if result is None:
+            self._plans = {}  # an old plan must be neither renewed nor confirmed
             return
         self._plans = {plan.loop: plan for plan in result.plans}
         self._board.publish("controller", list(result.conditions))
@@ -163,26 +162,20 @@ class Control:
         mode, plan = self._modes[loop], self._plans.get(loop)
         if mode.mode not in WRITING or loop not in self._groups:
             return
-        by_hand = mode.mode is Mode.HOLD
-        holder = f"operator:{mode.actor}" if by_hand else CONTROLLER
-        why = mode.reason if by_hand or plan is None else plan.reason.text
         left_s = LEASE_TTL_S if mode.expires_s is None else mode.expires_s - self._clock.now()
-        for setpoint in setpoints_to_ask(plan, mode) if left_s > 0 else ():
-            ttl_s = min(LEASE_TTL_S, left_s)
-            await self._actuator.request(self._lease(setpoint.point, setpoint.value, holder, why, ttl_s))
-
-    def _lease(self, point: PointId, value: float, holder: str, reason: str, ttl_s: float) -> Lease:
-        return Lease(
-            point=point,
-            value=value,
+        setpoints = setpoints_to_ask(plan, mode) if left_s > 0 else ()
+        leases = leases_to_ask(
+            setpoints,
+            mode,
+            self._clock,
             epoch=self._epoch,
-            seq=next(self._seq),
-            issued_s=self._clock.now(),
-            issued_mono_s=self._clock.monotonic(),
-            ttl_s=ttl_s,
-            holder=holder,
-            reason=reason,
+            first_seq=self._seq,
+            ttl_s=min(LEASE_TTL_S, left_s),
+            why=plan.reason.text if plan else "",
         )
+        self._seq += len(leases)
+        for lease in leases:
+            await self._actuator.request(lease)
 
     async def run_holds(self) -> None:
         """Renew what people hold by hand, apart from the optimiser."""

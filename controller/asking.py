@@ -33,9 +33,16 @@ def setpoints_to_ask(plan: Plan | None, mode_state: ModeState) -> tuple[Setpoint
 
 
 def leases_to_ask(
-    setpoints: Iterable[Setpoint], mode_state: ModeState, clock: Clock, *, epoch: int, first_seq: int, ttl_s: float
+    setpoints: Iterable[Setpoint],
+    mode_state: ModeState,
+    clock: Clock,
+    *,
+    epoch: int,
+    first_seq: int,
+    ttl_s: float,
+    why: str = "",
 ) -> tuple[Lease, ...]:
-    """One lease a setpoint, numbered from first_seq; a hold's holder is its operator."""
+    """One lease a setpoint, numbered from first_seq; a hold's holder and reason are its operator's."""
     held = mode_state.mode is Mode.HOLD
     return tuple(
         Lease(
@@ -47,7 +54,7 @@ def leases_to_ask(
             issued_mono_s=clock.monotonic(),
             ttl_s=ttl_s,
             holder=f"operator:{mode_state.actor}" if held else CONTROLLER,
-            reason=mode_state.reason if held else f"{mode_state.loop} in mode {mode_state.mode}",
+            reason=mode_state.reason if held else why or f"{mode_state.loop} in mode {mode_state.mode}",
         )
         for index, setpoint in enumerate(setpoints)
     )

@@ -73,6 +73,28 @@ def test_small_lab_runs_without_a_code_change(make_stack, lab_site_path):
     assert "advisory" in answer.text or "fallback" in answer.text
 
 
+def test_a_person_outranks_the_optimiser(stack):
+    """A manual hold reaches the device within its steps, with reason and end; outside the limits it is refused."""
+    stack.wait_command()
+    hold = {"kind": "hold", "loop": "tcs-1", "reason": "drill", "actor": "mei", "expires_in_s": 7200}
+    point = "cdu-1/supply_temperature_setpoint"
+    refused = stack.post("/v1/intents", hold | {"values": {point: 60.0}})
+    assert refused.status_code == 409
+    assert "60" in refused.text
+    assert stack.post("/v1/intents", hold | {"values": {point: 32.5}}).status_code == 200
+
+    def followed():
+        points = {p["id"]: p["value"] for p in stack.get("/v1/points", equipment="cdu-1")["points"]}
+        return abs(points["cdu-1/effective_supply_temperature_setpoint"] - 32.5) < 0.02
+
+    wait_for(followed, 60, "the device follows the hold")
+    mode = stack.get("/v1/modes")["modes"][0]
+    assert (mode["mode"], mode["actor"], mode["reason"]) == ("hold", "mei", "drill")
+    assert {lease["holder"] for lease in stack.get("/v1/leases")["actuator"]["leases"]} == {"operator:mei"}
+    assert stack.post("/v1/intents", {"kind": "set_mode", "loop": "tcs-1", "mode": "off", "reason": "end"}).is_success
+    wait_for(lambda: not stack.get("/v1/leases")["actuator"]["leases"], 20, "no leases after off")
+
+
 def test_commands_need_the_token(stack):
     """Without the token nothing is commanded; a foreign Host header is refused."""
     assert stack.post("/v1/all-to-default", {"reason": "x"}, token=False).status_code == 401
