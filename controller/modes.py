@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
+from controller.asking import setpoints_to_ask
 from plant.points import PointId
 from plant.records import Answer, Intent, IntentKind, Mode, ModeState, Plan
 from plant.topology import CoolingGroup, Site
@@ -47,7 +49,7 @@ def apply_intent(
         return modes, Answer(accepted=False, text=f"there is no loop {intent.loop!r}; use one of {known}")
     handlers: dict[IntentKind, Callable[[], ModeState | str]] = {
         IntentKind.SET_MODE: lambda: _set_mode(modes, intent, group, writable_groups, now_s),
-        IntentKind.HOLD: lambda: _hold(modes, intent, group, site, writable_groups, now_s),
+        IntentKind.HOLD: lambda: _hold(modes, intent, group, site, plans, writable_groups, now_s),
         IntentKind.CONFIRM: lambda: _confirm(modes, intent, group, plans, now_s),
     }
     result = handlers[intent.kind]()
@@ -116,6 +118,7 @@ def _hold(
     intent: Intent,
     group: CoolingGroup,
     site: Site,
+    plans: Iterable[Plan],
     writable_groups: Collection[str],
     now_s: float,
 ) -> ModeState | str:
@@ -133,9 +136,20 @@ def _hold(
         actor=intent.actor,
         reason=intent.reason,
         expires_s=intent.expires_s,
-        hold=dict(intent.values),
+        hold={**_as_it_is(group, plans, present), **intent.values},
         back_to=before,
     )
+
+
+def _as_it_is(group: CoolingGroup, plans: Iterable[Plan], present: ModeState | None) -> dict[PointId, float]:
+    """What the loop's setpoints are asked to be now [SI]: a hold freezes what it does not name.
+
+    A device goes to its default as a whole, so a setpoint that nobody holds would end the hold on its neighbours.
+    """
+    plan = next((p for p in plans if p.loop == group.id), None)
+    asked = {s.point: s.value for s in setpoints_to_ask(plan, present)} if present is not None else {}
+    followed = {s.point: s.current for s in plan.setpoints if math.isfinite(s.current)} if plan is not None else {}
+    return followed | asked
 
 
 def _bad_values(values: Mapping[PointId, float], group: CoolingGroup, site: Site) -> str:

@@ -64,7 +64,7 @@ def test_hold_ends_by_itself(pod, plans):
     """A hold asks its value in any case, and goes back to the mode before it when its time is over."""
     modes = initial_modes(pod, auto=True)
     wish = intent(IntentKind.HOLD, values={SUPPLY: 33.0}, expires_s=600.0)
-    modes, answer = apply_intent(modes, wish, pod, plans, ALL, 0.0)
+    modes, answer = apply_intent(modes, wish, pod, (), ALL, 0.0)
     assert answer.accepted
     (asked,) = setpoints_to_ask(None, modes["tcs-1"])
     assert (asked.point, asked.value) == (SUPPLY, 33.0)
@@ -72,6 +72,17 @@ def test_hold_ends_by_itself(pod, plans):
     assert lease.by_operator
     assert expire(modes, 599.0)["tcs-1"].mode is Mode.HOLD
     assert expire(modes, 600.0)["tcs-1"].mode is Mode.AUTO
+
+
+def test_a_hold_freezes_what_it_does_not_name(pod, plans):
+    """Setpoints that a hold leaves out stay as they were asked, by the operator too: none runs out under the hold."""
+    wish = intent(IntentKind.HOLD, values={SUPPLY: 33.0}, expires_s=600.0)
+    modes, _ = apply_intent(initial_modes(pod, auto=True), wish, pod, plans, ALL, 0.0)
+    asked = {s.point: s.value for s in setpoints_to_ask(None, modes["tcs-1"])}
+    (plan,) = (p for p in plans if p.loop == "tcs-1")
+    assert asked == {s.point: s.value for s in plan.setpoints} | {SUPPLY: 33.0}
+    advisory, _ = apply_intent(initial_modes(pod), wish, pod, plans, ALL, 0.0)
+    assert advisory["tcs-1"].hold == {s.point: s.current for s in plan.setpoints} | {SUPPLY: 33.0}
 
 
 @pytest.mark.parametrize(
