@@ -21,6 +21,11 @@ from store.embedded import EmbeddedStore
 DEVICE_TIMEOUT_S = 60.0
 TICK_S = 15.0
 LARGEST_STEP_K = 1.02
+RAMP_PER_S = {
+    "effective_supply_temperature_setpoint": 0.01,
+    "effective_leaving_temperature_setpoint": 0.01,
+    "effective_differential_pressure_setpoint": 500.0,
+}
 
 
 @pytest.fixture
@@ -69,48 +74,65 @@ def test_kill_nine_at_random_moments(stack, request):
     chance = random.Random(2026)
     stack.wait_command()
     published = _witness(stack)
-    killed_at = []
+    killed = []
     for _ in range(kills):
         time.sleep(chance.uniform(0.5, 4.0))
+        ends = _promised(stack)
         stack.kill("run")
-        killed_at.append(stack.clock.now())
+        killed.append((stack.clock.now(), ends))
         time.sleep(chance.choice([0.2, 3.0, 8.0]))
         stack.start_run()
         stack.wait_live()
         stack.wait_command()
-    wait_for(lambda: len(_gpu_times(stack)) and _gpu_times(stack)[-1] > killed_at[-1] + 30, 60, "the backlog is stored")
+    wait_for(lambda: len(_gpu_times(stack)) and _gpu_times(stack)[-1] > killed[-1][0] + 30, 60, "the backlog is stored")
     time.sleep(3)
     times = _gpu_times(stack)
     due = {t for t in published if t <= times[-1]}
     assert len(due) > 5 * kills
     assert due <= set(times), f"published with QoS 1 and not stored: {sorted(due - set(times))}"
     assert len(times) == len(set(times))
-    _no_lease_outlives(stack)
+    _no_lease_outlives(stack, killed)
     _no_jump(stack)
 
 
-def _lease_ends(stack) -> list[tuple[float, str, float]]:
-    """(written at [s], device, expires at [s]) of every lease that was written or renewed."""
-    return [
-        (entry["at_s"], entry["subject"].partition("/")[0], entry["at_s"] + float(entry["detail"]["ttl_s"]))
-        for entry in stack.audit()
-        if "ttl_s" in entry["detail"]
-    ]
+def _promised(stack) -> dict[str, float]:
+    """Device → the moment [s] by which it must be free: the earliest end of the leases that it follows now."""
+    ends: dict[str, float] = {}
+    for lease in stack.get("/v1/leases")["actuator"]["leases"]:
+        device, end_s = lease["point"].partition("/")[0], lease["issued_s"] + lease["ttl_s"]
+        ends[device] = min(ends.get(device, end_s), end_s)
+    return ends
 
 
-def _no_lease_outlives(stack) -> None:
-    """Each stretch of remote control on a device ended no later than a lease's life after its last heartbeat."""
-    beats: dict[str, float] = {}
-    lost = 0
-    for event in stack.device_events():
+def _no_lease_outlives(stack, kills: list[tuple[float, dict[str, float]]]) -> None:
+    """Every device that a kill left alone went back to its default before that lease's own end, and by its ramp."""
+    released = 0
+    for device in {device for _, ends in kills for device in ends}:
+        events = [e for e in stack.device_events() if e["device"] == device]
+        beats = [e["t"] for e in events if e["event"] == "write" and e["values"]["point"] == "heartbeat"]
+        for event in (e for e in events if e["event"] == "control_source" and e["values"]["from"] == "remote"):
+            killed_s, ends = max((k for k in kills if k[0] < event["t"]), key=lambda k: k[0])
+            assert event["t"] <= max(t for t in beats if t < event["t"]) + DEVICE_TIMEOUT_S + TICK_S, event
+            if not any(killed_s < t < event["t"] for t in beats):
+                assert event["t"] <= ends[device] + TICK_S, (event, killed_s, ends)
+            released += 1
+        _returns_by_its_ramp(events)
+    assert released, "no device ever went back to its default: the kills tested nothing"
+
+
+def _returns_by_its_ramp(events: list[dict]) -> None:
+    """From release to default every setpoint moves no faster than the device's ramp, never as a jump."""
+    moved_s, followed = 0.0, {}
+    for event in events:
         values = event["values"]
-        if event["event"] == "write" and values["point"] == "heartbeat":
-            beats[event["device"]] = event["t"]
-        if event["event"] == "control_source" and values["from"] == "remote" and event["device"] in beats:
-            lost += 1
-            assert event["t"] <= beats[event["device"]] + DEVICE_TIMEOUT_S + TICK_S, event
-    assert lost, "no device ever went back to its default: the kills tested nothing"
-    assert _lease_ends(stack), "no lease was audited"
+        if event["event"] not in {"control_source", "ramp"}:
+            continue
+        if event["event"] == "ramp" or values["from"] == "returning":
+            for point, per_s in RAMP_PER_S.items():
+                if point in values and point in followed:
+                    reach = per_s * (event["t"] - moved_s + TICK_S) * 1.001
+                    assert abs(values[point] - followed[point]) <= reach, event
+        moved_s, followed = event["t"], {p: v for p, v in values.items() if p in RAMP_PER_S}
 
 
 def _no_jump(stack) -> None:
