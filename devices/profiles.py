@@ -51,8 +51,12 @@ class Fallback(_Strict):
 class ProfilePoint(_Strict):
     """One point. si = raw * scale in `unit`, then converted.
 
-    Modbus points have table, address and type; MQTT ones object and point, or field.
-    min, max, max_jump are in `unit`. invalid: raw words that mean "no value".
+    Modbus points have table, address and type; MQTT ones object and point, or field; Redfish and JSON ones a path,
+    DCGM and Sparkplug ones a field (the metric's name). min, max, max_jump, quantum, rolls_over_at are in `unit`.
+    invalid: raw words that mean "no value". fixed: binary fixed point, si = raw * 2^-fixed. bit, bit_width: the part of
+    the register that is meant, counted from its lowest bit. scale_from: name of a point of the same profile that holds
+    a power of ten (SunSpec's `_SF`). bits: names of flags; alarms: a set flag is an alarm of the device.
+    natural_run_s: the longest that a healthy sensor reads the same [s]; rolls_over_at: a counter's end.
     """
 
     name: str
@@ -69,13 +73,22 @@ class ProfilePoint(_Strict):
     type: RegisterType = "u16"
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
     scale: float = 1.0
+    fixed: int = Field(default=0, ge=0, le=63)
+    scale_from: str = ""
+    bit: int | None = Field(default=None, ge=0, le=63)
+    bit_width: int = Field(default=1, ge=1, le=63)
+    quantum: float | None = None
+    natural_run_s: float | None = None
+    rolls_over_at: float | None = None
     invalid: tuple[int, ...] = ()
     states: dict[int, str] = Field(default_factory=dict)
     bits: dict[int, str] = Field(default_factory=dict)
+    alarms: bool = False
     object: str = ""
     point: str = ""
     area: tuple[str, ...] = ()
     field: str = ""
+    path: str = ""
 
     @model_validator(mode="after")
     def _unit_known(self) -> ProfilePoint:
@@ -90,7 +103,7 @@ class ProfilePoint(_Strict):
     @property
     def factor(self) -> float:
         """Si = raw * factor + offset."""
-        return self.scale * to_si(self.unit)[0]
+        return self.scale * 2.0**-self.fixed * to_si(self.unit)[0]
 
     @property
     def offset(self) -> float:
@@ -104,18 +117,31 @@ class ProfilePoint(_Strict):
 
 
 class Profile(_Strict):
-    """A device model."""
+    """A device model.
+
+    max_words, max_gap: largest read, and the largest hole between two points that one read may span where `readable`
+    allows it; pause_s: quiet time that the device needs between requests [s]; connect_delay_s: and after connecting.
+    sunspec_models: addresses count from the header of the first of these models that the device has.
+    topic: of a plain JSON publisher, with `{object}` where the equipment's name stands.
+    """
 
     profile: str
     kind: str
-    transport: Literal["modbus-tcp", "mqtt"]
-    format: Literal["", "dsx", "gpu"] = ""
+    transport: Literal["modbus-tcp", "mqtt", "http"]
+    format: Literal["", "dsx", "gpu", "sparkplug", "json", "dcgm", "redfish"] = ""
+    title: str = ""
     revision: str
     source: str
     note: str = ""
     fallback: Fallback
     readable: tuple[ReadableRange, ...] = ()
     per_gpu: bool = False
+    max_words: int = Field(default=125, ge=1, le=125)
+    max_gap: int = Field(default=0, ge=0)
+    pause_s: float = Field(default=0.0, ge=0)
+    connect_delay_s: float = Field(default=0.0, ge=0)
+    sunspec_models: tuple[int, ...] = ()
+    topic: str = ""
     points: tuple[ProfilePoint, ...]
 
     def point(self, name: str) -> ProfilePoint:
