@@ -86,6 +86,7 @@ class Signals:
     def __init__(self, points: list[Point], forms: Mapping[PointId, Form], seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self.points = points
+        self._names = tuple(p.id for p in points)
         low, high = (np.array([getattr(forms[p.id], name) for p in points]) for name in ("low", "high"))
         self._span = high - low
         self._at = low + self._span * self._rng.uniform(0.3, 0.6, len(points))
@@ -120,7 +121,8 @@ class Signals:
         index = np.concatenate([i for _, i in due])
         time_s = np.concatenate(times)
         return SampleBatch(
-            points=tuple(self.points[i].id for i in index.tolist()),
+            names=self._names,
+            index=index,
             time_s=time_s,
             received_s=time_s,
             value=np.concatenate([self.step(i) for _, i in due]),

@@ -33,12 +33,10 @@ _decoder = msgspec.msgpack.Decoder(_Columns)
 
 def encode_frame(batch: SampleBatch) -> bytes:
     """Header and body of one batch."""
-    names = list(dict.fromkeys(batch.points))
-    slot = {name: i for i, name in enumerate(names)}
-    index = np.fromiter((slot[p] for p in batch.points), dtype="<u4", count=len(batch))
+    used, index = np.unique(batch.index, return_inverse=True)
     columns = _Columns(
-        names,
-        index.tobytes(),
+        [batch.names[i] for i in used.tolist()],
+        index.astype("<u4").tobytes(),
         batch.time_s.astype("<f8").tobytes(),
         batch.received_s.astype("<f8").tobytes(),
         batch.value.astype("<f8").tobytes(),
@@ -57,7 +55,8 @@ def decode_body(body: bytes) -> SampleBatch:
     try:
         columns = _decoder.decode(zlib.decompress(body))
         return SampleBatch(
-            points=tuple(columns.names[i] for i in np.frombuffer(columns.index, dtype="<u4").tolist()),
+            names=tuple(columns.names),
+            index=_indices(columns),
             time_s=_column(columns.time_s, "<f8", np.float64),
             received_s=_column(columns.received_s, "<f8", np.float64),
             value=_column(columns.value, "<f8", np.float64),
@@ -83,6 +82,13 @@ def frame_at(data: bytes, start: int) -> tuple[int, int] | None:
     if length > _MAX_BODY or end > len(data) or zlib.crc32(data[start + HEADER.size : end]) != crc:
         return None
     return end, samples
+
+
+def _indices(columns: _Columns) -> Any:
+    index = np.frombuffer(columns.index, dtype="<u4").astype(np.intp)
+    if index.size and int(index.max()) >= len(columns.names):
+        raise ValueError("a row of a point that is not named")
+    return index
 
 
 def _column(data: bytes, wire: str, dtype: Any) -> Any:

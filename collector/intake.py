@@ -15,7 +15,7 @@ from collector.wiring import equipment_of
 from plant.clock import Clock
 from plant.live import LiveTable
 from plant.points import Point, PointId
-from plant.samples import Quality, Reason, SampleBatch, quality_code, split_code
+from plant.samples import Quality, Reason, SampleBatch, indexed, quality_code, split_code
 
 _IMPOSSIBLE = Reason.RANGE | Reason.NOT_A_NUMBER
 _SHOWN = 3
@@ -61,7 +61,8 @@ class Intake:
         """Values [SI] read just now."""
         now_s = np.full(len(points), self._clock.now())
         code = np.zeros(len(points), dtype=np.int32)
-        self.take(SampleBatch(points=tuple(points), time_s=now_s, received_s=now_s, value=values, code=code))
+        names, index = indexed(points)
+        self.take(SampleBatch(names=names, index=index, time_s=now_s, received_s=now_s, value=values, code=code))
 
     def take_silence(self, points: Sequence[PointId]) -> None:
         """Mark points whose device no longer answers."""
@@ -75,9 +76,9 @@ class Intake:
             self._skewed.pop(point, None)
         for row in np.flatnonzero(checked.bad).tolist():
             if split_code(int(checked.batch.code[row]))[1] & _IMPOSSIBLE:
-                self._bad[checked.batch.points[row]] = f"{checked.raw[row]:.6g}"
+                self._bad[checked.batch.names[checked.batch.index[row]]] = f"{checked.raw[row]:.6g}"
         for row in np.flatnonzero(checked.skewed).tolist():
-            self._skewed[checked.batch.points[row]] = float(checked.skew_s[row])
+            self._skewed[checked.batch.names[checked.batch.index[row]]] = float(checked.skew_s[row])
 
     def judge(self, points: Mapping[PointId, Point], excused: Callable[[Point], bool]) -> None:
         """Bring the conditions on values up to date; `excused` points are silent for a reason already told."""
@@ -111,12 +112,7 @@ class Intake:
             self._raise("stale_points", equipment, params | {"total": totals[equipment]})
 
     def _stale(self, points: Mapping[PointId, Point], excused: Callable[[Point], bool]) -> list[PointId]:
-        readings = self._live.snapshot().readings
-        return [
-            point.id
-            for point in points.values()
-            if ((reading := readings.get(point.id)) is None or reading.reason & Reason.STALE) and not excused(point)
-        ]
+        return [name for name in self._live.missing() if name in points and not excused(points[name])]
 
     def _raise(self, code: str, subject: str, params: dict[str, str | float]) -> None:
         self._ledger.raise_(code, subject, self._clock.now(), params)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
-
 from collector.conditions import Ledger
 from collector.spool import Spool
 from plant.clock import Clock
@@ -114,18 +112,8 @@ def _frames(batches: list[SampleBatch]) -> list[SampleBatch]:
     size = 0
     for batch in batches:
         if pending and size + len(batch) > _MAX_FRAME_SAMPLES:
-            frames.append(_joined(pending))
+            frames.append(SampleBatch.joined(pending))
             pending, size = [], 0
         pending.append(batch)
         size += len(batch)
-    return [*frames, _joined(pending)] if pending else frames
-
-
-def _joined(batches: list[SampleBatch]) -> SampleBatch:
-    return SampleBatch(
-        points=tuple(point for batch in batches for point in batch.points),
-        time_s=np.concatenate([b.time_s for b in batches]),
-        received_s=np.concatenate([b.received_s for b in batches]),
-        value=np.concatenate([b.value for b in batches]),
-        code=np.concatenate([b.code for b in batches]),
-    )
+    return [*frames, SampleBatch.joined(pending)] if pending else frames

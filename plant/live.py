@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
 from plant.clock import Clock
 from plant.errors import StaleError
 from plant.points import Point, PointId
-from plant.samples import Quality, Reason, SampleBatch, split_code
+from plant.samples import Quality, Reason, SampleBatch, quality_code, split_code
+from plant.slots import UNKNOWN, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +61,57 @@ class Snapshot:
 
 
 class LiveTable:
-    """Newest sample of each declared point; ages run on the monotonic clock and are judged at use."""
+    """Newest sample of each declared point, in columns; ages run on the monotonic clock and are judged at use."""
 
     def __init__(self, points: Iterable[Point], clock: Clock) -> None:
-        self._points = {p.id: p for p in points}
+        declared = list(points)
         self._clock = clock
-        self._rows: dict[PointId, tuple[float, float, float, int]] = {}
+        self._names = tuple(p.id for p in declared)
+        self._slot = {name: i for i, name in enumerate(self._names)}
+        self._slots = Slots(self._slot)
+        self._max_age_s = np.array([p.max_age_s for p in declared])
+        self._time_s = np.full(len(declared), -np.inf)
+        self._mono_s = np.full(len(declared), -np.inf)
+        self._value = np.full(len(declared), np.nan)
+        self._code = np.zeros(len(declared), dtype=np.int32)
 
     def update(self, batch: SampleBatch) -> None:
         """Take the batch; a sample older than the one held is for history only, and so is backfill."""
-        mono_s = self._clock.monotonic()
-        columns = zip(batch.points, batch.time_s.tolist(), batch.value.tolist(), batch.code.tolist(), strict=True)
-        for point, time_s, value, code in columns:
-            held = self._rows.get(point)
-            backfill = (code >> 2) & Reason.BACKFILL
-            if point in self._points and not backfill and (held is None or time_s >= held[0]):
-                self._rows[point] = (time_s, mono_s, value, code)
+        slot = self._slots.of(batch.names)[batch.index]
+        backfill = (batch.code >> 2) & int(Reason.BACKFILL) != 0
+        rows = np.flatnonzero((slot != UNKNOWN) & ~backfill & (batch.time_s >= self._time_s[slot]))
+        rows = rows[np.argsort(batch.time_s[rows], kind="stable")]  # the last of a repeated index stays
+        slot = slot[rows]
+        self._time_s[slot] = batch.time_s[rows]
+        self._mono_s[slot] = self._clock.monotonic()
+        self._value[slot] = batch.value[rows]
+        self._code[slot] = batch.code[rows]
 
     def snapshot(self) -> Snapshot:
         """Everything as it stands now, stale points marked."""
-        mono_s = self._clock.monotonic()
-        readings = {point: self._reading(point, row, mono_s) for point, row in self._rows.items()}
-        return Snapshot(at_s=self._clock.now(), readings=MappingProxyType(readings))
+        return self._snapshot(np.flatnonzero(np.isfinite(self._time_s)))
 
     def select(self, points: Iterable[PointId]) -> Snapshot:
         """Only these points, for who needs a few of them often."""
-        mono_s = self._clock.monotonic()
-        readings = {p: self._reading(p, self._rows[p], mono_s) for p in points if p in self._rows}
+        slots = [self._slot[p] for p in points if p in self._slot]
+        return self._snapshot(np.array([i for i in slots if math.isfinite(self._time_s[i])], dtype=np.intp))
+
+    def missing(self) -> list[PointId]:
+        """Points that were never heard of, or not within their age."""
+        stale = ~(self._clock.monotonic() - self._mono_s <= self._max_age_s)
+        return [self._names[i] for i in np.flatnonzero(stale).tolist()]
+
+    def _snapshot(self, slot: npt.NDArray[np.intp]) -> Snapshot:
+        age_s = self._clock.monotonic() - self._mono_s[slot]
+        code = self._code[slot]
+        code = np.where(age_s > self._max_age_s[slot], (code & ~3) | _STALE, code)
+        columns = (self._value[slot], self._time_s[slot], age_s, code)
+        rows = zip(slot.tolist(), *(column.tolist() for column in columns), strict=True)
+        readings = {self._names[i]: Reading(v, t, age, *split_code(c)) for i, v, t, age, c in rows}
         return Snapshot(at_s=self._clock.now(), readings=MappingProxyType(readings))
 
-    def _reading(self, point: PointId, row: tuple[float, float, float, int], mono_s: float) -> Reading:
-        time_s, received_mono_s, value, code = row
-        quality, reason = split_code(code)
-        age_s = mono_s - received_mono_s
-        if age_s > self._points[point].max_age_s:
-            quality, reason = Quality.BAD, reason | Reason.STALE
-        return Reading(value, time_s, age_s, quality, reason)
-
     def __len__(self) -> int:
-        return len(self._rows)
+        return int(np.isfinite(self._time_s).sum())
+
+
+_STALE = quality_code(Quality.BAD, Reason.STALE)

@@ -157,15 +157,16 @@ class EmbeddedStore:
     def _write(self, db: sqlite3.Connection, batch: SampleBatch) -> WriteResult:
         oldest_s = {gpu: hour * HOUR_MS / 1000 for gpu, hour in compaction.horizons(db).items()}
         rejected = _rejections(batch, oldest_s)
-        ids = {p: self._id_or_new(db, p) for p in dict.fromkeys(batch.points)}
+        used, row = np.unique(batch.index, return_inverse=True)
+        ids = np.array([self._id_or_new(db, batch.names[i]) for i in used.tolist()], dtype=np.int64)
         usable = np.isfinite(batch.time_s)
         minute, ms = np.divmod(np.rint(np.where(usable, batch.time_s, 0) * 1000).astype(np.int64), MINUTE_MS)
         finite = np.isfinite(batch.value)
         code = np.where(~finite & ((batch.code & 3) != Quality.BAD), batch.code | _NOT_A_NUMBER, batch.code)
         value = np.where(finite, batch.value, np.nan)  # sqlite keeps NaN as NULL
-        columns = zip(minute.tolist(), ms.tolist(), value.tolist(), code.tolist(), strict=True)
-        rows = ((m, ids[batch.points[i]], t, v, c) for i, (m, t, v, c) in enumerate(columns) if i not in rejected)
-        db.executemany(_UPSERT, rows)
+        columns = (minute, ids[row], ms, value, code)
+        kept = np.delete(np.arange(len(batch)), list(rejected))
+        db.executemany(_UPSERT, zip(*(column[kept].tolist() for column in columns), strict=True))
         return WriteResult(accepted=len(batch) - len(rejected), rejected=tuple(rejected.values()))
 
     def _last(self, db: sqlite3.Connection, points: Sequence[PointId]) -> dict[PointId, tuple[float, float, int]]:
@@ -177,7 +178,7 @@ class EmbeddedStore:
 def _rejections(batch: SampleBatch, oldest_s: Mapping[bool, float]) -> dict[int, str]:
     """Rows that can never be kept, by index, with the reason."""
     suspects = np.flatnonzero(~((batch.time_s >= max(oldest_s.values())) & (batch.time_s < _LATEST_TIME_S)))
-    reasons = ((int(i), _why_not(batch.points[i], float(batch.time_s[i]), oldest_s)) for i in suspects)
+    reasons = ((int(i), _why_not(batch.names[batch.index[i]], float(batch.time_s[i]), oldest_s)) for i in suspects)
     return {i: why for i, why in reasons if why}
 
 

@@ -1,0 +1,39 @@
+"""Where named points lie in a table of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.points import PointId
+
+UNKNOWN = -1
+_MOST_REMEMBERED = 200_000
+
+
+class Slots:
+    """Looks up a whole tuple of names at once, and remembers the answer for the very same tuple.
+
+    Blocks of registers bring the same tuple with every reading, so that no name is looked up twice. `of` is -1 where a
+    name is in no slot.
+    """
+
+    def __init__(self, slot: Mapping[PointId, int]) -> None:
+        self._slot = slot
+        self._known: dict[int, tuple[tuple[PointId, ...], npt.NDArray[np.intp]]] = {}
+        self._remembered = 0
+
+    def of(self, names: tuple[PointId, ...]) -> npt.NDArray[np.intp]:
+        """The slot of each name, shape (n,); not to be written to."""
+        known = self._known.get(id(names))
+        if known is not None:  # the tuple is held, so that its id can't be another's
+            return known[1]
+        found = np.array([self._slot.get(name, UNKNOWN) for name in names], dtype=np.intp)
+        if self._remembered > _MOST_REMEMBERED:
+            self._known.clear()
+            self._remembered = 0
+        self._known[id(names)] = names, found
+        self._remembered += len(names)
+        return found
