@@ -20,7 +20,8 @@ from store.embedded import EmbeddedStore
 
 DEVICE_TIMEOUT_S = 60.0
 TICK_S = 15.0
-LARGEST_STEP_K = 1.02
+LARGEST_STEP_K = 1.02 + 0.01 * TICK_S
+"""The guard's step, and what a device that is on its way to its default ramps on between its poll and our write."""
 RAMP_PER_S = {
     "effective_supply_temperature_setpoint": 0.01,
     "effective_leaving_temperature_setpoint": 0.01,
