@@ -13,6 +13,20 @@ from api.live import live_count
 from api.service import Service
 from plant.records import Severity
 
+LINK_STATES = ("up", "slow", "mismatch", "silent")
+_EDGE_GAUGES = {
+    "spool_bytes": "Bytes in the spool",
+    "spool_pending_samples": "Samples that wait in the spool for the store",
+}
+_EDGE_COUNTERS = {
+    "bad_samples": "Samples that were judged BAD",
+    "spool_lost_samples": "Samples that could not be spooled",
+    "spool_dropped_samples": "Oldest samples dropped from a full spool",
+    "forwarded_samples": "Samples that the store took",
+    "rejected_samples": "Samples that the store refused",
+    "store_failures": "Writes that the store did not take at the time",
+}
+
 
 class ServerFigures(Collector):
     """Made anew from the mirror at each scrape."""
@@ -24,6 +38,8 @@ class ServerFigures(Collector):
         """Every figure."""
         yield from self._gauges()
         yield from self._counters()
+        yield from self._links()
+        yield from self._edge()
 
     def _gauges(self) -> Iterator[Metric]:
         service, mirror = self._service, self._service.mirror
@@ -70,6 +86,30 @@ class ServerFigures(Collector):
         for (route, status), number in sorted(self._requests.items()):
             requests.add_metric([route, str(status)], number)
         yield requests
+
+    def _links(self) -> Iterator[Metric]:
+        """Of an edge that is not heard nothing is known, so nothing is said."""
+        mirror = self._service.mirror
+        links = mirror.links if mirror.edge_connected else []
+        up = GaugeMetricFamily(
+            "coldplate_link_up", "1 when the link gives values, also slowly or in part", labels=["link", "endpoint"]
+        )
+        state = GaugeMetricFamily("coldplate_link_state", "1 for the state that it is in", labels=["link", "state"])
+        reads = CounterMetricFamily("coldplate_link_reads", "Polls answered, or messages", labels=["link"])
+        failures = CounterMetricFamily("coldplate_link_failures", "Polls or messages that failed", labels=["link"])
+        for link in links:
+            up.add_metric([link.link, link.endpoint], float(link.state != "silent"))
+            reads.add_metric([link.link], link.reads)
+            failures.add_metric([link.link], link.failures)
+            for name in LINK_STATES:
+                state.add_metric([link.link, name], float(link.state == name))
+        yield from (up, state, reads, failures)
+
+    def _edge(self) -> Iterator[Metric]:
+        """The edge's figures that an alert is made of, under names of their own."""
+        counters = self._service.mirror.counters
+        yield from (_gauge(n, text, counters[n]) for n, text in _EDGE_GAUGES.items() if n in counters)
+        yield from (_counter(n, text, counters[n]) for n, text in _EDGE_COUNTERS.items() if n in counters)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

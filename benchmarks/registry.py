@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.collect import run as collect
 from benchmarks.demo_day import run as demo_day
+from benchmarks.modbus_faults import run as modbus_faults
+from benchmarks.mqtt import run as mqtt
+from benchmarks.quality import run as quality
+from benchmarks.soak import run as soak
+from benchmarks.spool import run as spool
 from benchmarks.store_year import run as store_year
+from benchmarks.stores import run as stores
 from plant.errors import ConfigError
 
 Figures = dict[str, float | str]
 Benchmark = Callable[[bool, "Path | None"], Figures]
 
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
+    "collect": (collect, "Modbus from the socket to the fsynced spool: 2,000 devices, and one core's full speed"),
     "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
+    "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
+    "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
+    "quality": (quality, "what the quality checks find and cry wolf about on a simulated quarter, and what they cost"),
+    "soak": (soak, "half an hour of 2,000 devices: does the collector's memory stay flat"),
+    "spool": (spool, "the spool: cost of a point, a store's outage and the drain after it, kills while it is written"),
+    "stores": (stores, "points a second into each store, over real servers; beside the plain library path"),
     "store-year": (store_year, "what a year of the demo pod's history takes on disk"),
 }
 

@@ -132,6 +132,7 @@ async def _keep_running(
         str(options.port),
     ]
     arguments += ["--clock", clock.spec(), "--endpoints", folder / "endpoints.json"]
+    arguments += ["--store", "embedded"]  # simulated samples never go to a site's own server
     while not stop.is_set():
         process = await asyncio.create_subprocess_exec(*command(*arguments))
         (folder / "run.pid").write_text(str(process.pid), encoding="utf-8")

@@ -11,14 +11,18 @@ from pathlib import Path
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli.baselines import keep_baselines
 from cli.control import Control
 from cli.endpoints import read_endpoints
+from cli.link_log import LinkLog
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
+from collector.wiring import wires
 from controller.worker import StepWorker
 from devices.links import ModbusDevice
 from devices.modbus import ModbusEndpoint
+from devices.modbus_options import modbus_endpoint
 from devices.profiles import load_profile
 from plant.clock import ScaledClock
 from plant.errors import StoreError
@@ -28,7 +32,7 @@ from plant.topology import Site
 from sites import load_site
 from store.audit import AuditLog
 from store.bus import BusServer
-from store.embedded import EmbeddedStore
+from store.open import SiteStore, open_store, store_url
 from store.state import StateDir
 
 log = logging.getLogger("coldplate.edge")
@@ -40,12 +44,13 @@ SPOOL_MAX_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeOptions:
-    """What a run needs to know; `endpoints` is a JSON file {link: [host, port]} that overrides the site file."""
+    """What a run needs to know; `endpoints` is a JSON file {link: [host, port]}, `store` as `store.open.store_url`."""
 
     site_path: Path
     state: Path
     clock: ScaledClock
     endpoints: Path | None = None
+    store: str | None = None
 
 
 def writable_equipment(site: Site, commissioning: object) -> frozenset[str]:
@@ -79,13 +84,18 @@ class Edge:
     def __init__(self, options: EdgeOptions) -> None:
         self.options = options
         self.clock = options.clock
+        self._store_url = store_url(options.store)
         self.site = load_site(options.site_path, read_endpoints(options.endpoints))
         self.state = StateDir(options.state)
         self.epoch = self.state.acquire()
         self.live = LiveTable(self.site.points.values(), self.clock)
         self.board = ConditionBoard()
         self._endpoints = {
-            link.id: ModbusEndpoint(link.host, link.port)
+            link.id: modbus_endpoint(
+                *(link.host, link.port, link.options),
+                profiles=[wire.profile for wire in wires(self.site, link.id)],
+                where=f"{options.site_path}: link {link.id}",
+            )
             for link in self.site.links.values()
             if link.transport == "modbus-tcp"
         }
@@ -93,7 +103,7 @@ class Edge:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then let go of every lease in an orderly way."""
         site, clock, state = self.site, self.clock, self.state
-        store = EmbeddedStore.open(state.path / "history.sqlite", site.retention)
+        store = open_store(self._store_url, state.path, site.retention, clock=clock)
         spool = Spool(state.path / "spool", SPOOL_MAX_BYTES, clock)
         collector = Collector(site, self._endpoints, self.live, spool, clock)
         forwarder = Forwarder(spool, store, clock)
@@ -119,6 +129,7 @@ class Edge:
                 control.run_holds,
                 publish.run,
                 lambda: maintain(store, clock),
+                lambda: keep_baselines(collector.balances, state, clock),
             ]
             tasks = [asyncio.create_task(forever(job)) for job in jobs]
             await stop.wait()
@@ -140,7 +151,7 @@ async def forever(job: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(1.0)
 
 
-async def maintain(store: EmbeddedStore, clock: ScaledClock) -> None:
+async def maintain(store: SiteStore, clock: ScaledClock) -> None:
     """Pack, roll up and retire history now and then."""
     while True:
         await asyncio.sleep(max(1.0, clock.real(MAINTAIN_S)))
@@ -178,12 +189,13 @@ class Publisher:
         bus: BusServer,
         collector: Collector,
         forwarder: Forwarder,
-        store: EmbeddedStore,
+        store: SiteStore,
         actuator: Actuator,
     ) -> None:
         self._edge, self._bus = edge, bus
         self._collector, self._forwarder, self._store, self._actuator = collector, forwarder, store, actuator
         self._sent: dict[str, tuple[float, int]] = {}
+        self._link_log = LinkLog()
 
     async def run(self) -> None:
         """Publish the live table's changes and the slower records, twice a real second."""
@@ -210,6 +222,9 @@ class Publisher:
         board.publish("actuator", self._actuator.conditions())
         board.publish("store", history_incidents(self._store.incidents, self._edge.clock.now()))
         await self._bus.publish("conditions", board.all())
-        await self._bus.publish("links", self._collector.links())
+        links = self._collector.links()
+        self._link_log.note(links)
+        await self._bus.publish("links", links)
         await self._bus.publish("actuator", self._actuator.state())
-        await self._bus.publish("counters", {**self._collector.counters(), "live_points": len(self._edge.live)})
+        counters = self._collector.counters() | self._forwarder.counters()
+        await self._bus.publish("counters", counters | {"live_points": len(self._edge.live)})

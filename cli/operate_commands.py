@@ -15,7 +15,7 @@ from plant.records import Intent, IntentKind
 from sites import load_site
 from store.audit import verify
 from store.bus import BusClient
-from store.embedded import EmbeddedStore
+from store.open import open_store, store_url
 from store.state import VERSION, StateDir
 
 STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")
@@ -64,22 +64,25 @@ def report(
     out: Path = typer.Option(
         Path("coldplate-report"), "--out", help="Path without ending; .json and .pdf are written."
     ),
+    store: str | None = typer.Option(None, "--store", help="As for `run`; $COLDPLATE_STORE by default."),
 ) -> None:
     """Interval PUE from the energy registers, as JSON and PDF."""
     from reports.build import build_report
     from reports.render import render_json, render_pdf
 
     loaded = load_site(site)
-    store = EmbeddedStore.open(state / "history.sqlite", loaded.retention, read_only=True)
+    kept = open_store(store_url(store), state, loaded.retention, read_only=True)
 
     async def build() -> None:
-        newest = max((row[0] for row in (await store.last(list(loaded.points))).values()), default=time.time())
-        end_s = _moment(end, "--end") if end else newest
-        start_s = _moment(start, "--start") if start else end_s - 86400
-        model = await build_report(loaded, store, start_s, end_s)
+        try:
+            newest = max((row[0] for row in (await kept.last(list(loaded.points))).values()), default=time.time())
+            end_s = _moment(end, "--end") if end else newest
+            start_s = _moment(start, "--start") if start else end_s - 86400
+            model = await build_report(loaded, kept, start_s, end_s)
+        finally:
+            await kept.close()
         out.with_suffix(".json").write_bytes(render_json(model))
         out.with_suffix(".pdf").write_bytes(render_pdf(model, language))
-        await store.close()
 
     asyncio.run(build())
     print(f"{out.with_suffix('.json')}\n{out.with_suffix('.pdf')}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.edge import Edge, EdgeOptions
+from cli.logs import LogFormat
 from cli.processes import command, end, stop_on_signals
 
 log = logging.getLogger("coldplate.run")
@@ -23,6 +24,7 @@ class RunOptions:
     edge: EdgeOptions
     host: str
     port: int
+    log_format: LogFormat = LogFormat.TEXT
 
 
 async def run(options: RunOptions) -> None:
@@ -64,7 +66,8 @@ async def _serve(options: RunOptions) -> asyncio.subprocess.Process:
         "--port",
         str(options.port),
     ]
-    arguments += ["--clock", edge.clock.spec(), "--until-stdin-closes"]
+    arguments += ["--clock", edge.clock.spec(), "--until-stdin-closes", "--log-format", options.log_format.value]
     arguments += ["--endpoints", edge.endpoints] if edge.endpoints else []
+    arguments += ["--store", edge.store] if edge.store else []
     # The child reads its standard input to the end: the pipe closes when this process is gone, however it went.
     return await asyncio.create_subprocess_exec(*command(*arguments), stdin=asyncio.subprocess.PIPE)

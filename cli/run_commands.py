@@ -6,11 +6,11 @@ Each imports its rooms when it is called: a demo is five processes, and none sho
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 
 import typer
 
+from cli import logs
 from cli.processes import check_port_free, stop_on_signals
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
@@ -21,6 +21,9 @@ HOST = typer.Option("127.0.0.1", "--host", help="Address for the page and API; l
 PORT = typer.Option(8080, "--port", min=1, max=65535, help="Port for the page and API.")
 CLOCK = typer.Option("", "--clock", hidden=True, help="Origin and speed of a simulated site's clock.")
 ENDPOINTS = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]} that overrides addresses.")
+STORE = typer.Option(
+    None, "--store", help="Where samples go: embedded (default), or a server's URL; by default $COLDPLATE_STORE."
+)
 MAX_SPEED = 60.0
 
 
@@ -32,10 +35,6 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(run_demo)
 
 
-def _logging() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-
-
 def run_site(
     site: Path = SITE,
     state: Path = STATE,
@@ -43,23 +42,33 @@ def run_site(
     port: int = PORT,
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
+    store: str | None = STORE,
+    log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Run a site: edge and control in this process, page and API in a child."""
     from cli.edge import EdgeOptions
     from cli.run import RunOptions, run
 
-    _logging()
+    logs.set_up(log_format)
     check_port_free(host, port)
-    edge = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints)
-    asyncio.run(run(RunOptions(edge=edge, host=host, port=port)))
+    edge = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store)
+    asyncio.run(run(RunOptions(edge=edge, host=host, port=port, log_format=log_format)))
 
 
-def edge_only(site: Path = SITE, state: Path = STATE, clock: str = CLOCK, endpoints: Path | None = ENDPOINTS) -> None:
+def edge_only(
+    site: Path = SITE,
+    state: Path = STATE,
+    clock: str = CLOCK,
+    endpoints: Path | None = ENDPOINTS,
+    store: str | None = STORE,
+    log_format: logs.LogFormat = logs.OPTION,
+) -> None:
     """Run edge and control alone, without a page."""
     from cli.edge import Edge, EdgeOptions
 
-    _logging()
-    edge = Edge(EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints))
+    logs.set_up(log_format)
+    options = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store)
+    edge = Edge(options)
 
     async def work() -> None:
         stop = asyncio.Event()
@@ -76,13 +85,15 @@ def serve_only(
     port: int = PORT,
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
+    store: str | None = STORE,
     until_stdin_closes: bool = typer.Option(False, "--until-stdin-closes", hidden=True),
+    log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Serve page and API alone, over a state directory that an edge works in."""
     from cli.endpoints import read_endpoints
     from cli.serve import serve
 
-    _logging()
+    logs.set_up(log_format)
     serve(
         site_path=site,
         state=state,
@@ -90,6 +101,7 @@ def serve_only(
         port=port,
         clock=clock,
         endpoints=read_endpoints(endpoints),
+        store=store,
         until_stdin_closes=until_stdin_closes,
     )
 
@@ -105,7 +117,7 @@ def run_demo(
     """Simulate a plant over real protocols and bring it under control: open the printed address."""
     from cli.demo import DemoOptions, demo
 
-    _logging()
+    logs.set_up(logs.LogFormat.TEXT)
     if not 1.0 <= speed <= MAX_SPEED:
         raise ConfigError(
             f"--speed {speed:g}", remedy=f"choose 1 to {MAX_SPEED:g}; leases are shorter than a second above"

@@ -21,7 +21,7 @@ from cli.processes import check_port_free
 from plant.clock import ScaledClock
 from plant.topology import Site
 from sites import load_site
-from store.embedded import EmbeddedStore
+from store.open import open_store, store_url
 from store.state import StateDir
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -52,12 +52,12 @@ def _own_addresses() -> set[str]:
         return set()
 
 
-def make_app(site: Site, state: Path, host: str, clock: ScaledClock) -> FastAPI:
+def make_app(site: Site, state: Path, host: str, clock: ScaledClock, store: str | None = None) -> FastAPI:
     """The application over a state directory."""
     return create_app(
         site=site,
         bus_path=state / "bus.sock",
-        store=EmbeddedStore.open(state / "history.sqlite", site.retention, read_only=True),
+        store=open_store(store_url(store), state, site.retention, read_only=True, clock=clock),
         token=StateDir(state).token(),
         allowed_hosts=allowed_hosts(host),
         state=state,
@@ -75,6 +75,7 @@ class PageServer(uvicorn.Server):
             port=port,
             access_log=False,
             log_level="warning",
+            log_config=None,
             lifespan="on",
             server_header=False,
             timeout_graceful_shutdown=_STOP_GRACE_S,
@@ -116,6 +117,7 @@ def serve(
     port: int = 8080,
     clock: str = "",
     endpoints: Mapping[str, tuple[str, int]] | None = None,
+    store: str | None = None,
     *,
     until_stdin_closes: bool = False,
 ) -> None:
@@ -126,5 +128,5 @@ def serve(
     """
     check_port_free(host, port)
     site = load_site(site_path, dict(endpoints) if endpoints else None)
-    app = make_app(site, state, host, ScaledClock.parse(clock))
+    app = make_app(site, state, host, ScaledClock.parse(clock), store)
     asyncio.run(PageServer(app, host, port).work(until_stdin_closes=until_stdin_closes))

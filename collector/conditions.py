@@ -55,6 +55,43 @@ TEXTS: dict[str, Text] = {
         "{equipment} dates its values {skew} s off, e.g. {point}",
         "set the clock of the device or publisher (NTP); values are dated by their arrival instead",
     ),
+    "device_alarm": Text(
+        Severity.WARNING,
+        "{equipment} reports {count} alarms of its own: {alarms}",
+        "see the device's manual for these alarms and clear their cause at the device",
+    ),
+    "out_of_service": Text(
+        Severity.INFO,
+        "{what} is out of service until {until}: {reason}",
+        "its values are kept but not used; it counts again at that time, or when its entry leaves the site file",
+    ),
+    "out_of_service_expired": Text(
+        Severity.WARNING,
+        "{what} was out of service until {until} ({reason}) and counts again",
+        "remove its entry under out_of_service from the site file, or give it a later end",
+    ),
+    "stuck_values": Text(
+        Severity.WARNING,
+        "{count} points of {equipment} stay the same although what should move them moved, e.g. {points}",
+        "check the sensor and whatever passes its value on; a gateway may repeat its last value for ever",
+    ),
+    "meter_reset": Text(
+        Severity.INFO,
+        "counters of {equipment} were set back or replaced: {points}",
+        "note the change of meter; reports count on from the new reading and leave out what was not seen",
+    ),
+    "heat_balance": Text(
+        Severity.WARNING,
+        "heat at {equipment} does not balance: {residual} % off its usual for {minutes} min, usual scatter {band} %; "
+        "suspected: {points}",
+        "compare the suspected sensors with a second instrument; once calibrated, have the baseline learned anew",
+    ),
+    "mass_balance": Text(
+        Severity.WARNING,
+        "flows at {equipment} do not add up: {residual} % off their usual for {minutes} min, usual scatter {band} %; "
+        "suspected: {points}",
+        "look for a leak or an open bypass, then check the suspected flow meters",
+    ),
     "unparsable_messages": Text(
         Severity.WARNING,
         "{count} messages on link {link} could not be read, last {topic}: {error}",
@@ -65,6 +102,26 @@ TEXTS: dict[str, Text] = {
         "{count} values on link {link} belong to no equipment of the site file, last {topic}",
         "give the equipment a source with that object, or set the link's option discover: true to store them",
     ),
+    "messages_missed": Text(
+        Severity.WARNING,
+        "{count} messages on link {link} never came, last from {source}: their numbers have gaps",
+        "check the publisher's quality of service and the broker's queue limits (max_queued_messages)",
+    ),
+    "edge_node_offline": Text(
+        Severity.WARNING,
+        "{count} Sparkplug edge nodes on link {link} are offline: {nodes}",
+        "check their power and network; their points count as lost until they are born again",
+    ),
+    "bms_silent": Text(
+        Severity.WARNING,
+        "the BMS on link {link} has not beaten for {seconds} s",
+        "check the BMS and its way to the broker; its values go stale and do not drive control",
+    ),
+    "late_values": Text(
+        Severity.INFO,
+        "{count} values on link {link} came too late to be live, last {point}, {age} s old",
+        "after an outage this is the broker's backlog and ends by itself; else set the publisher's clock (NTP)",
+    ),
     "spool_failing": Text(
         Severity.CRITICAL,
         "samples can't be kept on disk: {error}; {waiting} wait in memory, {lost} were lost",
@@ -72,7 +129,7 @@ TEXTS: dict[str, Text] = {
     ),
     "spool_overflow": Text(
         Severity.CRITICAL,
-        "the spool is full and dropped {lost} of its oldest samples",
+        "the spool dropped {lost} of its oldest samples: {by_size} for its size, {by_age} for their age",
         "bring the store back, or allow the spool more bytes",
     ),
     "store_lost": Text(
@@ -82,7 +139,7 @@ TEXTS: dict[str, Text] = {
     ),
     "samples_set_aside": Text(
         Severity.WARNING,
-        "the store will never take {count} batches: {error}",
+        "the store will never take {count} samples: {error}",
         "look at the set-aside folder of the spool; other samples flow on",
     ),
 }

@@ -6,18 +6,15 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collector.rows import DISTRUSTED, GOOD, Row
 from collector.wiring import Wire
 from devices import dsx
 from devices.dsx import Metadata, Topic, Value
 from plant.points import PointId
 from plant.quantities import to_si
-from plant.samples import Quality, Reason, quality_code
 
 MAX_WAITING = 10_000
 DISCOVERED = "dsx"
-
-Row = tuple[PointId, float, float, int]
-"""point, source time [s since 1970], value [SI], quality code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +26,7 @@ class _Target:
     offset: float
 
     def row(self, value: Value) -> Row:
-        code = quality_code(
-            Quality.GOOD if value.good else Quality.BAD, Reason(0 if value.good else Reason.DEVICE_FAULT)
-        )
+        code = GOOD if value.good else DISTRUSTED
         return self.point, value.time_s, value.value * self.factor + self.offset, code
 
 
@@ -44,6 +39,7 @@ class DsxJoin:
         for wire in wires:
             self._objects[wire.object.casefold()].append(wire)
         self._targets: dict[str, _Target | None] = {}
+        self._by_topic: dict[str, _Target] = {}
         self._claims: dict[PointId, tuple[int, str]] = {}
         self._waiting: dict[str, deque[Value]] = defaultdict(deque)
         self.waiting = 0
@@ -51,9 +47,28 @@ class DsxJoin:
         self.unmapped = 0
         self.last_unmapped = ""
 
+    def row(self, topic: str, payload: bytes) -> Row | None:
+        """The row of a Value message; None if it waits for metadata or belongs to nothing.
+
+        Raises:
+            PermanentError: not of the contract's form.
+        """
+        value = dsx.decode_value(payload)
+        target = self._by_topic.get(topic)
+        if target is not None:
+            return target.row(value)
+        parsed = dsx.parse_topic(topic)
+        row = self.value(parsed, value)
+        placed = self._targets.get(parsed.key)
+        if placed is not None:
+            self._by_topic[topic] = placed
+        return row
+
     def metadata(self, topic: Topic, metadata: Metadata) -> list[Row]:
         """Learn what a tag path is; returns the rows that waited for it."""
         target = self._place(topic, metadata)
+        if target is None or target != self._targets.get(topic.key):
+            self._by_topic.clear()
         self._targets[topic.key] = target
         waited = self._waiting.pop(topic.key, deque())
         self.waiting -= len(waited)
@@ -61,6 +76,7 @@ class DsxJoin:
 
     def forget(self, topic: Topic) -> None:
         """The publisher took back the metadata (an empty retained message)."""
+        self._by_topic.clear()
         target = self._targets.pop(topic.key, None)
         if target is not None:
             self._claims.pop(target.point, None)
@@ -108,6 +124,7 @@ class DsxJoin:
             if held[0] >= fit:
                 return False
             self._targets[held[1]] = None
+            self._by_topic.clear()
         self._claims[point] = (fit, key)
         return True
 

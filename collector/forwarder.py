@@ -1,41 +1,94 @@
-"""Drains the spool into the store, oldest first; a store that is down only makes the spool longer."""
+"""Drains the spool into the store, oldest first; a store that is down only makes the spool longer.
+
+A backlog goes in large writes, read ahead in a thread. There is one forwarder and one write at a time, and what fails
+is tried again before anything younger, so the samples of a series arrive in their order.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from collector.conditions import Ledger
-from collector.spool import Spool, SpooledBatch
+from collector.replay import REPLAY_S, ReplayWindow
+from collector.spool import Cursor, Spool, SpooledBatch
 from plant.clock import Clock
 from plant.errors import RetryError
-from plant.ports import Store
+from plant.ports import Store, WriteResult
 from plant.records import Condition
+from plant.samples import SampleBatch
 
 IDLE_S = 0.1
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 15.0
+MAX_RETRY_AFTER_S = 300.0
+MAX_WRITE_SAMPLES = 50_000
+GROWTH_SAMPLES = 1000
+MAX_BISECTIONS = 1000
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Frames that go in one write; `batch` holds those that could be read (None: none)."""
+
+    frames: list[SpooledBatch]
+    batch: SampleBatch | None
+
+    @property
+    def samples(self) -> int:
+        """In all frames."""
+        return sum(frame.samples for frame in self.frames)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame could be read."""
+        return all(frame.batch is not None for frame in self.frames)
 
 
 class Forwarder:
-    """Moves frames from the spool to the store. Waits are real seconds; jitter draws from [0, 1)."""
+    """Moves frames from the spool to the store. Waits are real seconds; jitter draws from [0, 1).
+
+    monotonic: real time [s], by which a replay window of `replay_s` [s] is kept for stores that may forget.
+    """
 
     def __init__(
-        self, spool: Spool, store: Store, clock: Clock, *, jitter: Callable[[], float] = random.random
+        self,
+        spool: Spool,
+        store: Store,
+        clock: Clock,
+        *,
+        jitter: Callable[[], float] = random.random,
+        replay_s: float = REPLAY_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool, self._store, self._clock, self._jitter = spool, store, clock, jitter
+        self._window = ReplayWindow(spool, store, keep_s=replay_s, now=monotonic)
         self._ledger = Ledger()
+        self._ahead: asyncio.Task[Parcel] | None = None
+        self._write_samples = MAX_WRITE_SAMPLES
         self._backoff_s = 0.0
+        self._retry_after_s: float | None = None
+        self._reason = ""
         self.forwarded_samples = 0
+        self.replayed_samples = 0
         self.rejected_samples = 0
         self.failures = 0
 
     async def run(self) -> None:
         """Forward until cancelled."""
-        while True:
-            if not await self.forward_one():
-                await asyncio.sleep(self._backoff_s * (0.5 + 0.5 * self._jitter()) or IDLE_S)
+        try:
+            while True:
+                if not await self.forward_one():
+                    await asyncio.sleep(self.pause_s())
+        finally:
+            self._drop_ahead()
 
     async def drain(self) -> None:
         """Forward until the spool is empty or the store fails."""
@@ -43,66 +96,192 @@ class Forwarder:
             pass
 
     async def forward_one(self) -> bool:
-        """Forward the oldest frame; False if there is none or the store does not take it now."""
+        """Forward what is oldest, in one write; False if there is none or the store does not take it now."""
         try:
-            spooled = await asyncio.to_thread(self._spool.read)
-            if spooled is None:
+            if await self._window.check():
+                self._drop_ahead()
+            parcel = await self._next()
+            if not parcel.frames:
                 return False
-            await self._write(spooled)
+            await self._forward(parcel)
         except (RetryError, OSError) as error:
             self._failed(error)
             return False
-        await self._commit(spooled)
         return True
+
+    def pause_s(self) -> float:
+        """How long to wait after `forward_one` gave False [s]; a store that named a time is given that time."""
+        if self._retry_after_s is not None:
+            return min(self._retry_after_s, MAX_RETRY_AFTER_S) * (1 + 0.1 * self._jitter())
+        return self._backoff_s * (0.5 + 0.5 * self._jitter()) or IDLE_S
 
     def conditions(self) -> list[Condition]:
         """What is wrong with the store or the spool."""
-        dropped = self._spool.dropped_samples
-        if dropped:
-            self._ledger.raise_("spool_overflow", "spool", self._clock.now(), {"lost": dropped})
+        dropped = self._spool.dropped
+        if self._spool.dropped_samples:
+            params: dict[str, str | float] = {
+                "lost": self._spool.dropped_samples,
+                "by_size": dropped.by_size,
+                "by_age": dropped.by_age,
+                "until_s": dropped.until_s if np.isfinite(dropped.until_s) else 0.0,
+            }
+            self._ledger.raise_("spool_overflow", "spool", self._clock.now(), params)
         return self._ledger.all()
 
     def counters(self) -> dict[str, int]:
         """Running totals."""
         return {
             "forwarded_samples": self.forwarded_samples,
+            "replayed_samples": self.replayed_samples,
+            "store_replays": self._window.replays,
             "rejected_samples": self.rejected_samples,
             "store_failures": self.failures,
             "set_aside_batches": self._spool.set_aside_batches,
+            "set_aside_samples": self._spool.set_aside_samples,
             "spool_pending_samples": self._spool.pending_samples,
             "spool_bytes": self._spool.size_bytes,
             "spool_dropped_samples": self._spool.dropped_samples,
             "spool_damaged_frames": self._spool.damaged_frames,
         }
 
-    async def _write(self, spooled: SpooledBatch) -> None:
-        if spooled.batch is None:
-            await self._set_aside(spooled, "the frame can't be read")
+    # --- reading ---
+
+    async def _next(self) -> Parcel:
+        ahead, self._ahead = self._ahead, None
+        parcel = await ahead if ahead is not None else None
+        if parcel is None or not parcel.frames:
+            parcel = await asyncio.to_thread(self._read, None, self._write_samples)
+        if parcel.samples >= self._write_samples:  # there is a backlog
+            reading = asyncio.to_thread(self._read, parcel.frames[-1].end, self._write_samples)
+            self._ahead = asyncio.create_task(reading)
+        return parcel
+
+    def _read(self, after: Cursor | None, samples: int) -> Parcel:
+        frames = self._spool.read_on(after, samples)
+        batches = [frame.batch for frame in frames if frame.batch is not None]
+        return Parcel(frames, SampleBatch.joined(batches) if batches else None)
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
+
+    # --- writing ---
+
+    async def _forward(self, parcel: Parcel) -> None:
+        """All of it in one write; where the store refuses that, each frame by itself."""
+        if parcel.batch is not None and parcel.whole:
+            try:
+                result = await self._store.write(parcel.batch)
+            except (RetryError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever the store can't take must not stop what follows
+                if len(parcel.frames) == 1:
+                    await self._bisect(parcel.frames[0], parcel.batch, _text(error))
+                    await self._commit(parcel.frames[0])
+                    return
+            else:
+                await self._took(parcel.frames, parcel.batch, result)
+                await self._commit(parcel.frames[-1])
+                self._write_samples = min(self._write_samples + GROWTH_SAMPLES, MAX_WRITE_SAMPLES)
+                return
+        for frame in parcel.frames:
+            await self._forward_frame(frame)
+            await self._commit(frame)
+
+    async def _forward_frame(self, frame: SpooledBatch) -> None:
+        if frame.batch is None:
+            await self._set_aside(frame, "the frame can't be read")
             return
         try:
-            result = await self._store.write(spooled.batch)
+            result = await self._store.write(frame.batch)
         except (RetryError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever the store can't take must not stop what follows
-            await self._set_aside(spooled, f"{type(error).__name__}: {error}")
-            return
-        self.forwarded_samples += result.accepted
-        self.rejected_samples += len(result.rejected)
-        self._backoff_s = 0.0
-        self._ledger.clear("store_lost", "store")
+            await self._bisect(frame, frame.batch, _text(error))
+        else:
+            await self._took([frame], frame.batch, result)
 
-    async def _commit(self, spooled: SpooledBatch) -> None:
+    async def _bisect(self, frame: SpooledBatch, batch: SampleBatch, reason: str) -> None:
+        """Store all rows but those that the store refuses even alone; these are set aside.
+
+        Rows go by point, so that a whole poison point is found as one stretch. Beyond a bound of writes, what was not
+        tried is set aside, too.
+        """
+        order = np.argsort(batch.index, kind="stable")
+        pieces, refused = _halves(order), [order] if len(order) == 1 else []
+        writes = 0
+        while pieces:
+            rows = pieces.pop()
+            if writes == MAX_BISECTIONS:
+                refused.append(rows)
+                continue
+            writes += 1
+            piece = batch.take(rows)
+            try:
+                result = await self._store.write(piece)
+            except (RetryError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - see above
+                reason = _text(error)
+                pieces += _halves(rows)
+                refused += [rows] if len(rows) == 1 else []
+            else:
+                await self._took([frame], piece, result)
+        if refused:
+            rows = np.sort(np.concatenate(refused))
+            await self._set_aside(SpooledBatch(batch.take(rows), len(rows), frame.start, frame.end), reason)
+        self._works()
+
+    async def _took(self, frames: Sequence[SpooledBatch], batch: SampleBatch, result: WriteResult) -> None:
+        until = self._window.until
+        again = sum(frame.samples for frame in frames if until is not None and frame.end <= until)
+        again = min(again, result.accepted)
+        self.replayed_samples += again
+        self.forwarded_samples += result.accepted - again
+        self.rejected_samples += len(result.rejected)
+        if result.rejected:
+            await self._keep_rejected(frames, batch, result)
+        self._works()
+
+    async def _keep_rejected(self, frames: Sequence[SpooledBatch], batch: SampleBatch, result: WriteResult) -> None:
+        rows = np.array(result.rows, dtype=np.intp)
+        reason = "; ".join(result.rejected[:_SHOWN])
+        await self._set_aside(SpooledBatch(batch.take(rows), len(rows), frames[0].start, frames[-1].end), reason)
+
+    async def _commit(self, frame: SpooledBatch) -> None:
+        keep_from = self._window.acknowledged(frame.end)
         try:
-            await asyncio.to_thread(self._spool.commit, spooled.end)
+            await asyncio.to_thread(self._spool.commit, frame.end, keep_from=keep_from)
         except RetryError:
             self.failures += 1  # a restart repeats some writes; the store takes them idempotently
 
     async def _set_aside(self, spooled: SpooledBatch, reason: str) -> None:
         await asyncio.to_thread(self._spool.set_aside, spooled, reason)
-        params: dict[str, str | float] = {"count": self._spool.set_aside_batches, "error": reason}
+        params: dict[str, str | float] = {"count": self._spool.set_aside_samples, "error": reason}
         self._ledger.raise_("samples_set_aside", "store", self._clock.now(), params)
 
+    def _works(self) -> None:
+        self._backoff_s = 0.0
+        self._retry_after_s = None
+        self._ledger.clear("store_lost", "store")
+
     def _failed(self, error: Exception) -> None:
+        """Smaller writes from now on, and what was read ahead is read again: nothing may overtake."""
         self.failures += 1
+        self._drop_ahead()
+        self._window.failed(error)
+        self._write_samples = max(self._write_samples // 2, 1)
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), MAX_BACKOFF_S)
+        self._retry_after_s = error.retry_after_s if isinstance(error, RetryError) else None
         self._ledger.raise_("store_lost", "store", self._clock.now(), {"error": str(error)})
+
+
+def _halves(rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    """Two halves, the first one last: it is taken from the end."""
+    half = len(rows) // 2
+    return [rows[half:], rows[:half]] if half else []
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

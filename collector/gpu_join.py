@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from collector.dsx_join import Row
+from collector.rows import GOOD, Row
 from collector.wiring import Wire, gpu_point
 from devices.gpu import GpuMessage
 from plant.points import PointId
-from plant.samples import Quality, quality_code
 from plant.topology import Site
 
 _Field = tuple[str, PointId, float, float]
 """message field, point, factor and offset to SI."""
-_GOOD = quality_code(Quality.GOOD)
 
 
 class GpuJoin:
@@ -43,7 +41,7 @@ class GpuJoin:
             for name, point, factor, offset in fields:
                 value = values.get(name)
                 if name in values:
-                    rows.append((point, message.time_s, math.nan if value is None else value * factor + offset, _GOOD))
+                    rows.append((point, message.time_s, math.nan if value is None else value * factor + offset, GOOD))
         return rows
 
 

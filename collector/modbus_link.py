@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import zlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from collector.conditions import Ledger
-from collector.intake import Intake
 from collector.wiring import Wire
-from devices.modbus import ModbusEndpoint
+from devices.modbus import BusyError, ModbusEndpoint
+from devices.profiles import ProfilePoint
 from devices.readplan import UnitReader
 from plant.clock import Clock
 from plant.errors import RefusedError, SilentError
 from plant.points import PointId
 from plant.records import LinkState
 
+PHASES = 20
+"""All is read once at the start, then each link at one of so many moments of the period: not thousands at the same
+time, but enough together to wake up once for several."""
 SILENT_AFTER = 2
 """Missed answers in a row until a unit counts as silent: one lost packet alarms nobody."""
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0
+
+
+class Taker(Protocol):
+    """Where readings go: `collector.intake.Intake`."""
+
+    def take_values(self, points: Sequence[PointId], values: npt.NDArray[np.float64]) -> None:
+        """Values [SI] read just now."""
+        ...
+
+    def take_silence(self, points: Sequence[PointId]) -> None:
+        """Mark points whose device no longer answers."""
+        ...
 
 
 @dataclass
@@ -33,10 +55,18 @@ class _Unit:
     failures: int = 0
     quiet_until: float = 0.0
     known_unreadable: int = 0
+    named: dict[float, tuple[tuple[ProfilePoint, ...], tuple[PointId, ...]]] = field(default_factory=dict)
 
     @property
     def silent(self) -> bool:
         return self.missed >= SILENT_AFTER
+
+    def ids_of(self, period_s: float, points: tuple[ProfilePoint, ...]) -> tuple[PointId, ...]:
+        """Ids of what a group brought; made anew only when its plan has changed."""
+        known = self.named.get(period_s)
+        if known is None or known[0] is not points:
+            known = self.named[period_s] = points, tuple(f"{self.wire.equipment}/{p.name}" for p in points)
+        return known[1]
 
     def ids(self) -> list[PointId]:
         return [f"{self.wire.equipment}/{p.name}" for p in self.wire.profile.points if p.table]
@@ -54,12 +84,13 @@ class ModbusLink:
     """The task of one link."""
 
     def __init__(
-        self, link: str, endpoint: ModbusEndpoint, wires: list[Wire], intake: Intake, clock: Clock, ledger: Ledger
+        self, link: str, endpoint: ModbusEndpoint, wires: list[Wire], intake: Taker, clock: Clock, ledger: Ledger
     ) -> None:
         self.link, self.endpoint = link, endpoint
         self._intake, self._clock, self._ledger = intake, clock, ledger
         self._units = [_Unit(wire, UnitReader(endpoint, wire.profile, wire.unit)) for wire in wires]
         self._late: deque[bool] = deque(maxlen=20)
+        self._queue: list[_Due] = []
         self._state, self._since_s, self._error = "silent", clock.now(), "not read yet"
         self._heard = False
 
@@ -67,13 +98,16 @@ class ModbusLink:
         """Poll until cancelled."""
         start_s = self._clock.monotonic()
         groups = [(unit, period_s) for unit in self._units for period_s in unit.reader.periods]
-        queue = [_Due(start_s, order, unit, period_s) for order, (unit, period_s) in enumerate(groups)]
-        heapq.heapify(queue)
-        while queue:
-            due = queue[0]
+        early = 1 - zlib.crc32(self.link.encode()) % PHASES / PHASES
+        queue = self._queue = [
+            _Due(start_s - start_s % period_s - early * period_s, order, unit, period_s)
+            for order, (unit, period_s) in enumerate(groups)
+        ]
+        while queue:  # only the group that is being served is not in it
+            due = heapq.heappop(queue)
             await self._wait_until(due.at_s)
             due.at_s = await self._poll(due)
-            heapq.heapreplace(queue, due)
+            heapq.heappush(queue, due)
             self._update_state()
 
     def state(self) -> LinkState:
@@ -104,21 +138,27 @@ class ModbusLink:
         try:
             reading = await unit.reader.read(due.period_s)
         except SilentError as error:
-            return self._unanswered(unit, str(error))
+            return self._unanswered(due, error)
         except RefusedError as error:
             self._refused(unit, str(error))
             return self._clock.monotonic() + due.period_s
         self._answered(unit)
-        self._intake.take_values([f"{unit.wire.equipment}/{p.name}" for p in reading.points], reading.values)
+        self._intake.take_values(unit.ids_of(due.period_s, reading.points), reading.values)
         return self._next(due)
 
     def _next(self, due: _Due) -> float:
-        """The next turn on the grid; turns that were missed are not made up for."""
+        """The next turn on the grid; turns that were missed are not made up for.
+
+        The grid stays: links that a hold-up made late together would ask in the same moment ever after.
+        """
         planned_s, now_s = due.at_s + due.period_s, self._clock.monotonic()
         self._late.append(planned_s < now_s)
-        return max(planned_s, now_s)
+        missed = math.ceil(max(now_s - planned_s, 0.0) / due.period_s)
+        return planned_s + missed * due.period_s
 
     def _answered(self, unit: _Unit) -> None:
+        if unit.silent and all(u.silent for u in self._units):
+            self._wake()
         unit.missed, unit.quiet_until, self._heard, self._error = 0, 0.0, True, ""
         for code in ("device_silent", "device_refused"):
             self._ledger.clear(code, unit.wire.equipment)
@@ -128,7 +168,17 @@ class ModbusLink:
             params = self._params(unit) | {"points": names, "profile": unit.wire.profile.profile}
             self._ledger.raise_("profile_mismatch", unit.wire.equipment, self._clock.now(), params)
 
-    def _unanswered(self, unit: _Unit, error: str) -> float:
+    def _wake(self) -> None:
+        """The link has healed: whoever is waiting out a silence gets a turn at once."""
+        now_s = self._clock.monotonic()
+        for unit in self._units:
+            unit.quiet_until = 0.0
+        for due in self._queue:
+            due.at_s = min(due.at_s, now_s)
+        heapq.heapify(self._queue)
+
+    def _unanswered(self, due: _Due, why: SilentError) -> float:
+        unit, error = due.unit, str(why)
         was_silent = unit.silent
         unit.missed += 1
         unit.failures += 1
@@ -138,10 +188,22 @@ class ModbusLink:
             self._ledger.raise_("device_silent", unit.wire.equipment, self._clock.now(), params)
         if unit.silent and not was_silent:
             self._intake.take_silence(unit.ids())
-        backoff_s = min(FIRST_BACKOFF_S * 2.0 ** max(unit.missed - SILENT_AFTER, 0), MAX_BACKOFF_S)
-        # Waits for a wire are real; site time may run faster
-        unit.quiet_until = self._clock.monotonic() + backoff_s / (self._clock.real(1.0) or 1.0)
+        unit.quiet_until = self._next_try(due, free=isinstance(why, BusyError))
         return unit.quiet_until
+
+    def _next_try(self, due: _Due, *, free: bool) -> float:
+        """When to ask a unit again [site monotonic s]: more and more rarely while it costs its neighbours their turns.
+
+        With no neighbour that answers there is nobody to protect, and a refusal at once (`free`) costs nobody anything:
+        then it is asked at its own pace.
+        """
+        now_s = self._clock.monotonic()
+        backoff_s = min(FIRST_BACKOFF_S * 2.0 ** max(due.unit.missed - SILENT_AFTER, 0), MAX_BACKOFF_S)
+        # Waits for a wire are real; site time may run faster
+        rarely_s = now_s + backoff_s / (self._clock.real(1.0) or 1.0)
+        if free or all(u.missed for u in self._units):
+            return min(rarely_s, max(due.at_s + due.period_s, now_s))
+        return rarely_s
 
     def _refused(self, unit: _Unit, error: str) -> None:
         unit.failures += 1
@@ -159,6 +221,6 @@ class ModbusLink:
             state = "mismatch"
             self._error = self._error or "the device lacks points of its profile"
         else:
-            state = "slow" if sum(self._late) > len(self._late) // 2 else "up"
+            state = "slow" if self.endpoint.slow or sum(self._late) > len(self._late) // 2 else "up"
         if state != self._state:
             self._state, self._since_s = state, self._clock.now()

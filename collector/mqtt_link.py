@@ -1,21 +1,29 @@
-"""One broker: DSX values and GPU messages, acknowledged after they are spooled."""
+"""One broker: DSX, Sparkplug B, GPU and plain JSON messages, acknowledged after they are spooled."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import zlib
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from collector.conditions import Ledger
-from collector.dsx_join import DsxJoin, Row
+from collector.dsx_join import DsxJoin
 from collector.gpu_join import GpuJoin
 from collector.intake import Intake
-from collector.spool_writer import SpoolWriter
-from collector.wiring import Wire
-from devices import dsx, gpu
-from devices.mqtt import Message, Subscriber
+from collector.json_join import JsonJoin
+from collector.rows import BACKFILL, Row
+from collector.sparkplug_join import SparkplugJoin
+from collector.wiring import Wire, equipment_of
+from devices import dsx, gpu, sparkplug
+from devices.mqtt import Message, Subscriber, Tls
 from plant.clock import Clock
-from plant.errors import PermanentError
+from plant.errors import ConfigError, PermanentError
+from plant.points import Point
 from plant.records import LinkState
 from plant.samples import SampleBatch
 from plant.topology import Link, Site
@@ -23,9 +31,17 @@ from plant.topology import Link, Site
 KEPT_UNPARSABLE = 20
 KEPT_BYTES = 500
 FORGIVEN_AFTER_S = 600.0
-"""Site seconds without another unparsable message until the condition goes."""
+"""Site seconds without another unparsable, missed or late message until the condition goes."""
 LOST_AFTER_S = 3.0
 """Real seconds without a broker until a condition says so."""
+LATE_S = 2.5 * dsx.REPUBLISH_S
+"""A value that was measured longer ago than this, or than its point's greatest age [s], is history, not live."""
+BMS_SILENT_S = 3 * dsx.HEARTBEAT_PERIOD_S
+"""Site seconds without a heartbeat of the BMS until a condition says so."""
+LEARNT_AFTER_S = 0.4
+"""Real seconds without another retained metadata message until all are taken to be known."""
+MAX_PARTITION_TOPICS = 100_000
+_SPARKPLUG, _DSX, _GPU = f"{sparkplug.NAMESPACE}/", "BMS/", "coldplate/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,87 @@ class Unparsable:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A link's options, checked."""
+
+    client_id: str
+    protocol: int
+    username: str
+    password: str
+    tls: Tls | None
+    discover: bool
+    rebirth: bool
+    partitions: int
+    partition: int
+
+    @classmethod
+    def of(cls, site: Site, link: Link) -> Options:
+        """From the site file.
+
+        Raises:
+            ConfigError: out of range, or names that no MQTT link has.
+        """
+        given = link.options
+        where = f"link {link.id}"
+        unknown = sorted(set(given) - _KNOWN_OPTIONS)
+        if unknown:
+            remedy = f"an MQTT link has {', '.join(sorted(_KNOWN_OPTIONS))}"
+            raise ConfigError(f"unknown option {unknown[0]!r}", where=where, remedy=remedy)
+        partitions, partition = int(given.get("partitions", 1)), int(given.get("partition", 0))
+        if not 0 <= partition < partitions:
+            message = f"partition {partition} of {partitions}"
+            raise ConfigError(message, where=where, remedy="count partition from 0 to partitions - 1")
+        if int(given.get("protocol", 4)) not in (4, 5):
+            raise ConfigError("unknown protocol", where=where, remedy="use 4 for MQTT 3.1.1 or 5")
+        share = f"-{partition}of{partitions}" if partitions > 1 else ""
+        files = [str(given.get(name, "")) for name in ("tls_ca", "tls_cert", "tls_key")]
+        return cls(
+            client_id=str(given.get("client_id", f"coldplate-{site.id}-{link.id}{share}")),
+            protocol=int(given.get("protocol", 4)),
+            username=str(given.get("username", "")),
+            password=str(given.get("password", "")),
+            tls=Tls(*files) if any(files) or given.get("tls") else None,
+            discover=bool(given.get("discover", False)),
+            rebirth=bool(given.get("rebirth", True)),
+            partitions=partitions,
+            partition=partition,
+        )
+
+
+_KNOWN_OPTIONS = frozenset(Options.__dataclass_fields__) | {"tls_ca", "tls_cert", "tls_key"}
+
+
+class Partition:
+    """Which topics are this collector's, where several share a broker. Topics that belong together stay together."""
+
+    def __init__(self, partitions: int, partition: int) -> None:
+        self._partitions, self._partition = partitions, partition
+        self._known: dict[str, bool] = {}
+
+    def mine(self, messages: list[Message]) -> list[Message]:
+        """The messages of this share; the others are some other collector's."""
+        return messages if self._partitions == 1 else [m for m in messages if self.has(m.topic)]
+
+    def has(self, topic: str) -> bool:
+        """Whether a topic is of this share."""
+        found = self._known.get(topic)
+        if found is None:
+            if len(self._known) >= MAX_PARTITION_TOPICS:
+                self._known.clear()
+            found = zlib.crc32(_partition_key(topic).encode()) % self._partitions == self._partition
+            self._known[topic] = found
+        return found
+
+
+def _partition_key(topic: str) -> str:
+    """DSX values lie with their metadata; an edge node's messages, which are numbered as one, together."""
+    parts = topic.split("/")
+    if topic.startswith(_DSX):
+        return "/".join(parts[4:])
+    return "/".join([parts[1], *parts[3:4]]) if topic.startswith(_SPARKPLUG) and len(parts) > 3 else topic
+
+
 class MqttLink:
     """The task of one link."""
 
@@ -47,37 +144,41 @@ class MqttLink:
         link: Link,
         wires: list[Wire],
         intake: Intake,
-        writer: SpoolWriter,
         clock: Clock,
         ledger: Ledger,
     ) -> None:
         self.link = link.id
-        self._intake, self._writer, self._clock, self._ledger = intake, writer, clock, ledger
-        options = link.options
-        self.join = DsxJoin(
-            [w for w in wires if w.profile.format == "dsx"], discover=bool(options.get("discover", False))
-        )
-        self._gpus = GpuJoin(site, [w for w in wires if w.profile.format == "gpu"])
-        self.subscriber = Subscriber(
-            link.host,
-            link.port,
-            str(options.get("client_id", f"coldplate-{site.id}-{link.id}")),
-            [dsx.SUBSCRIPTION, gpu.subscription(site.id)],
-            protocol=int(options.get("protocol", 4)),
-            username=str(options.get("username", "")),
-            password=str(options.get("password", "")),
-        )
+        self._intake, self._clock, self._ledger = intake, clock, ledger
+        self.options = options = Options.of(site, link)
+        of = {name: [w for w in wires if w.profile.format == name] for name in ("dsx", "gpu", "sparkplug", "json")}
+        self._has_dsx = bool(of["dsx"]) or options.discover
+        self.join = DsxJoin(of["dsx"], discover=options.discover)
+        self._gpus = GpuJoin(site, of["gpu"])
+        self.sparkplug = SparkplugJoin(of["sparkplug"], self._ask_for_birth if options.rebirth else None)
+        self.json = JsonJoin(of["json"])
+        self._json_topics = frozenset(self.json.topics)
+        self._partition = Partition(options.partitions, options.partition)
+        self._late = _Late(site.points)
+        own = [topic for node in self.sparkplug.nodes for topic in sparkplug.subscription(node)] + self.json.topics
+        topics = [dsx.SUBSCRIPTION, gpu.subscription(site.id), *own]
+        self.subscriber = self._subscriber(link, options.client_id, topics)
+        self._learner = self._subscriber(link, f"{options.client_id}-metadata", [dsx.METADATA_SUBSCRIPTION], once=True)
         self.unparsable = 0
         self.kept: deque[Unparsable] = deque(maxlen=KEPT_UNPARSABLE)
         self.values = 0
+        self.foreign = 0
+        self._heard: set[str] = set()
+        self._beat_s = -math.inf
         self._state, self._since_s, self._down_since = "silent", clock.now(), 0.0
 
     async def run(self) -> None:
         """Receive until cancelled."""
         self._down_since = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.subscriber.run(self._handle))
             tasks.create_task(self._watch())
+            if self._has_dsx:
+                await self._learn()
+            tasks.create_task(self.subscriber.run(self._handle))
 
     def state(self) -> LinkState:
         """How the link is doing."""
@@ -91,9 +192,9 @@ class MqttLink:
             failures=self.unparsable,
         )
 
-    def excuses(self, _equipment: str) -> bool:
-        """Whether points here are missing for a reason that a condition tells already."""
-        return self._state == "silent"
+    def excuses(self, equipment: str) -> bool:
+        """Whether points here are missing for a known reason: a condition tells it, or another collector has them."""
+        return self._state == "silent" or (self.options.partitions > 1 and equipment not in self._heard)
 
     def counters(self) -> dict[str, int]:
         """Running totals."""
@@ -105,6 +206,11 @@ class MqttLink:
             "waiting_values": self.join.waiting,
             "waiting_values_lost": self.join.waiting_lost,
             "dsx_values": self.values,
+            "missed_messages": self.sparkplug.missed_messages + self.json.missed_messages,
+            "unborn_metrics": self.sparkplug.unborn_metrics,
+            "rebirths_asked": self.sparkplug.rebirths_asked,
+            "late_values": self._late.count,
+            "other_partitions_messages": self.foreign,
         }
 
     def judge(self) -> None:
@@ -113,33 +219,143 @@ class MqttLink:
         if unmapped:
             last = self.join.last_unmapped or self._gpus.last_unmapped
             self._raise("unmapped_messages", {"count": unmapped, "topic": last})
+        self._judge_unparsable()
+        self._judge_missed()
+        self._judge_nodes()
+        self._judge_bms()
+        if self._recent(self._late.last_s):
+            example: dict[str, str | float] = {"point": self._late.point, "age": round(self._late.age_s)}
+            self._raise("late_values", {"count": self._late.count, **example})
+        else:
+            self._ledger.clear("late_values", self.link)
+
+    def _judge_unparsable(self) -> None:
         newest = self.kept[-1] if self.kept else None
-        if newest is None or self._clock.now() - newest.at_s > FORGIVEN_AFTER_S:
+        if newest is None or not self._recent(newest.at_s):
             self._ledger.clear("unparsable_messages", self.link)
         else:
             params: dict[str, str | float] = {"count": self.unparsable, "topic": newest.topic, "error": newest.error}
             self._raise("unparsable_messages", params)
 
+    def _judge_missed(self) -> None:
+        source, at_s = max(self.sparkplug.last_gap, self.json.last_gap, key=lambda gap: gap[1])
+        if self._recent(at_s):
+            missed = self.sparkplug.missed_messages + self.json.missed_messages
+            self._raise("messages_missed", {"count": missed, "source": source})
+        else:
+            self._ledger.clear("messages_missed", self.link)
+
+    def _judge_nodes(self) -> None:
+        dead = self.sparkplug.dead()
+        if dead:
+            self._raise("edge_node_offline", {"nodes": ", ".join(dead), "count": len(dead)})
+        else:
+            self._ledger.clear("edge_node_offline", self.link)
+
+    def _judge_bms(self) -> None:
+        """A BMS that beat once and no longer does; one that never did shows in its stale points."""
+        silent_s = self._clock.now() - self._beat_s
+        if math.isfinite(silent_s) and silent_s > BMS_SILENT_S and self._state == "up":
+            self._raise("bms_silent", {"seconds": round(silent_s)})
+        else:
+            self._ledger.clear("bms_silent", self.link)
+
+    def _recent(self, at_s: float) -> bool:
+        return self._clock.now() - at_s <= FORGIVEN_AFTER_S
+
+    def _subscriber(self, link: Link, client_id: str, topics: Sequence[str], *, once: bool = False) -> Subscriber:
+        return Subscriber(
+            link.host,
+            link.port,
+            client_id,
+            topics,
+            protocol=self.options.protocol,
+            username=self.options.username,
+            password=self.options.password,
+            tls=self.options.tls,
+            keep_session=not once,
+            on_session=(lambda: None) if once else self._on_session,
+        )
+
+    async def _learn(self) -> None:
+        """Take the retained metadata before the values that the broker kept for us.
+
+        Otherwise the backlog of an outage would wait for its metadata in memory only, though acknowledged.
+        """
+        heard = asyncio.Event()
+
+        async def take(messages: list[Message]) -> None:
+            heard.set()
+            self._rows_of(self._partition.mine(messages), self._clock.now())
+
+        learning = asyncio.create_task(self._learner.run(take))
+        try:
+            while not self._learner.connected and not learning.done():
+                self.subscriber.last_error = self._learner.last_error
+                await asyncio.sleep(0.05)
+            while not learning.done():
+                heard.clear()
+                async with asyncio.timeout(LEARNT_AFTER_S):
+                    await heard.wait()
+        except TimeoutError:
+            return
+        finally:
+            learning.cancel()
+            await asyncio.gather(learning, return_exceptions=True)
+
+    def _on_session(self) -> None:
+        self.sparkplug.ask_unborn(self._clock.now())
+
+    def _ask_for_birth(self, node: str) -> None:
+        group, _, edge = node.partition("/")
+        topic = sparkplug.Topic(group, "NCMD", edge)
+        if self._partition.has(str(topic)):
+            self.subscriber.publish(str(topic), sparkplug.rebirth(self._clock.now()))
+
     async def _handle(self, messages: list[Message]) -> None:
         received_s = self._clock.now()
+        mine = self._partition.mine(messages)
+        self.foreign += len(messages) - len(mine)
+        rows = self._rows_of(mine, received_s)
+        if not rows:
+            return
+        batch = SampleBatch.of([(p, t, received_s, value, code) for p, t, value, code in rows])
+        if self.options.partitions > 1:
+            self._heard.update(map(equipment_of, batch.names))
+        self._intake.take(self._late.marked(batch))
+        await self._intake.commit()
+
+    def _rows_of(self, messages: list[Message], now_s: float) -> list[Row]:
         rows: list[Row] = []
         for message in messages:
             try:
-                rows += self._rows(message)
+                self._read(message, now_s, rows)
             except PermanentError as error:
                 self._set_aside(message, str(error))
-        self._intake.take(SampleBatch.of([(p, t, received_s, value, code) for p, t, value, code in rows]))
-        await self._writer.commit_or_give_up()
+        return rows
 
-    def _rows(self, message: Message) -> list[Row]:
-        if not message.topic.startswith("BMS/"):
-            return self._gpus.rows(gpu.decode(message.topic, message.payload))
-        topic = dsx.parse_topic(message.topic)
-        if topic.kind == dsx.VALUE:
-            value = dsx.decode_value(message.payload)
+    def _read(self, message: Message, now_s: float, rows: list[Row]) -> None:
+        """Add a message's rows."""
+        topic = message.topic
+        if topic.startswith(dsx.VALUE_PREFIX):
+            row = self.join.row(topic, message.payload)
             self.values += 1
-            row = self.join.value(topic, value)
-            return [row] if row is not None else []
+            if row is not None:
+                rows.append(row)
+            if topic.startswith(dsx.HEARTBEAT_PREFIX):
+                self._beat_s = now_s
+        elif topic in self._json_topics:
+            rows += self.json.rows(topic, message.payload, now_s, again=message.dup)
+        elif topic.startswith(_SPARKPLUG):
+            payload = sparkplug.decode(message.payload)
+            rows += self.sparkplug.rows(sparkplug.parse_topic(topic), payload, now_s, again=message.dup)
+        elif topic.startswith(_GPU):
+            rows += self._gpus.rows(gpu.decode(topic, message.payload))
+        else:
+            rows += self._metadata(message)
+
+    def _metadata(self, message: Message) -> list[Row]:
+        topic = dsx.parse_topic(message.topic)
         if not message.payload:
             self.join.forget(topic)
             return []
@@ -168,3 +384,27 @@ class MqttLink:
 
     def _raise(self, code: str, params: dict[str, str | float]) -> None:
         self._ledger.raise_(code, self.link, self._clock.now(), {**params, "link": self.link})
+
+
+class _Late:
+    """Finds values that were measured so long ago that they are no longer live, such as a broker's backlog."""
+
+    def __init__(self, points: Mapping[str, Point]) -> None:
+        self._limits = {point.id: max(LATE_S, point.max_age_s) for point in points.values()}
+        self.count = 0
+        self.point, self.age_s, self.last_s = "", 0.0, -math.inf
+
+    def marked(self, batch: SampleBatch) -> SampleBatch:
+        """The batch, with such values as backfill: they are stored, and never drive control."""
+        age_s = batch.received_s - batch.time_s
+        if not len(batch) or float(age_s.max()) <= LATE_S:
+            return batch
+        limits = np.array([self._limits.get(name, LATE_S) for name in batch.names])
+        late = (age_s > limits[batch.index]) & (batch.code & BACKFILL == 0)
+        if not late.any():
+            return batch
+        row = int(np.flatnonzero(late)[-1])
+        self.count += int(late.sum())
+        self.point, self.age_s = batch.names[int(batch.index[row])], float(age_s[row])
+        self.last_s = float(batch.received_s[row])
+        return replace(batch, code=np.where(late, batch.code | BACKFILL, batch.code).astype(np.int32))

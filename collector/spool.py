@@ -1,20 +1,24 @@
 """The spool: accepted samples on disk until the store has them. Survives `kill -9` and a full disk.
 
-Segment files of frames; a frame is accepted once `append` returns (written and fsynced). The read cursor moves only
-after the store took a frame, so a crash repeats at most some writes, which the store takes idempotently.
+Segment files of frames; a frame is accepted once `append` returns (written and synced). The cursor moves only after the
+store took a frame, so a crash repeats at most some writes, which the store takes idempotently. For a store that may
+forget what it acknowledged, what lies before the cursor is kept for a while and can be read again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from collector.frames import HEADER, decode_body, encode_frame, frame_at, scan
+from collector.frames import SEGMENT_MARK, Found, FrameDecoder, FrameEncoder, is_old, next_frame, scan
 from plant.clock import Clock
 from plant.errors import PermanentError, StoreError
 from plant.samples import SampleBatch
@@ -22,11 +26,15 @@ from plant.samples import SampleBatch
 CURSOR_FILE = "cursor.json"
 POISON_FOLDER = "set-aside"
 MAX_SET_ASIDE = 100
+MAX_AGE_S = 7 * 86_400.0
 _SEGMENTS = 16
 _MAX_SEGMENT_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024
+_CLOCK_SET_S = 946_684_800.0
+"""Before 2000 no clock had been set yet: the age of such samples is not known, so they do not go by age."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cursor:
     """A place between two frames."""
 
@@ -44,71 +52,118 @@ class SpooledBatch:
     end: Cursor
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What the spool had to give up: samples by reason, and until when the last of them were received [s]."""
+
+    by_size: int = 0
+    by_age: int = 0
+    until_s: float = -np.inf
+
+
 @dataclass(slots=True)
 class _Segment:
-    size: int
-    samples: int
+    """size: accepted bytes; newest_s: receive time of its newest sample; damaged: known gaps, by where they start."""
+
+    size: int = 0
+    samples: int = 0
+    newest_s: float = -np.inf
+    old: bool = False
+    begun_s: float = -np.inf
+    damaged: set[int] = field(default_factory=set)
+
+
+class _SavedCursor(msgspec.Struct):
+    segment: int
+    offset: int
+    kept: Cursor | None = None
 
 
 class Spool:
     """Bounded first-in first-out of sample batches in `folder`. Blocking calls; thread-safe.
 
-    max_bytes: beyond it the oldest segment goes, counted in `dropped_samples`. clock: dates what is set aside.
+    max_bytes, max_age_s: beyond either the oldest segment goes, counted in `dropped`; age is site time since the
+    samples were received. clock: site time.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, clock: Clock) -> None:
-        self.folder, self.max_bytes, self._clock = folder, max_bytes, clock
+    def __init__(self, folder: Path, max_bytes: int, clock: Clock, *, max_age_s: float = MAX_AGE_S) -> None:
+        self.folder, self.max_bytes, self.max_age_s, self._clock = folder, max_bytes, max_age_s, clock
         self._segment_bytes = min(max(max_bytes // _SEGMENTS, 4096), _MAX_SEGMENT_BYTES)
         self._lock = threading.Lock()
+        self._encoder, self._decoder = FrameEncoder(), FrameDecoder()
         self._file: int | None = None
-        self._active = 0
-        self.dropped_samples = 0
+        self.dropped = Dropped()
         self.damaged_frames = 0
         self.set_aside_batches = 0
+        self.set_aside_samples = 0
         self.accepted_samples = 0
+        self.last_sync_s = 0.0
+        self.slowest_sync_s = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         self._segments = self._repair()
-        self._cursor = self._load_cursor()
+        self._cursor, self._kept = self._load_cursor()
         self._active = max([*self._segments, self._cursor.segment], default=0)
 
     # --- writing ---
 
     def append(self, batches: Sequence[SampleBatch]) -> None:
-        """Take batches, durably: once this returns they are accepted.
+        """Take batches, durably: once this returns they are accepted. Each becomes a frame.
 
         Raises:
             StoreError: the disk is full or failing; nothing of this call was accepted.
         """
-        frames = [(encode_frame(batch), len(batch)) for batch in batches if len(batch)]
-        if not frames:
-            return
+        self.append_groups([[batch] for batch in batches])
+
+    def append_groups(self, groups: Sequence[Sequence[SampleBatch]]) -> None:
+        """Take groups of batches, each group as one frame, all with one sync.
+
+        Raises:
+            StoreError: the disk is full or failing; nothing of this call was accepted.
+        """
+        counted = [(group, sum(map(len, group))) for group in groups]
         with self._lock:
+            frames = [self._encoder.encode(group) for group, samples in counted if samples]
+            if not frames:
+                return
             try:
-                self._write(b"".join(frame for frame, _ in frames), sum(n for _, n in frames))
+                self._write(frames, sum(samples for _, samples in counted))
             except OSError as error:
                 self._abandon()
                 raise StoreError(f"spool {self.folder}: {error.strerror or error}; free some space") from error
             self._drop_oldest()
 
-    def _write(self, data: bytes, samples: int) -> None:
+    @property
+    def dropped_samples(self) -> int:
+        """Samples that the spool had to give up before the store had them."""
+        return self.dropped.by_size + self.dropped.by_age
+
+    def _write(self, frames: list[bytes], samples: int) -> None:
         file = self._writable()
         segment = self._segments[self._active]
+        data = b"".join(frames if segment.size else [SEGMENT_MARK, *frames])
         done = 0
         while done < len(data):
             done += os.write(file, data[done:])
+        began = time.perf_counter()
         os.fdatasync(file)
+        self.last_sync_s = time.perf_counter() - began
+        self.slowest_sync_s = max(self.slowest_sync_s, self.last_sync_s)
         segment.size += len(data)
         segment.samples += samples
+        segment.newest_s = _known(self._clock.now())
         self.accepted_samples += samples
 
     def _writable(self) -> int:
-        if self._file is not None and self._segments[self._active].size < self._segment_bytes:
-            return self._file
+        if self._file is not None:
+            segment = self._segments[self._active]
+            young = self._clock.now() - segment.begun_s < self.max_age_s / _SEGMENTS
+            if segment.size < self._segment_bytes and young:
+                return self._file
         self._close_file()
         number = self._active + 1
         file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o640)
         self._file, self._active = file, number
-        self._segments[number] = _Segment(0, 0)
+        self._segments[number] = _Segment(begun_s=self._clock.now())
         _sync_folder(self.folder)
         return file
 
@@ -129,54 +184,81 @@ class Spool:
             self._file = None
 
     def _drop_oldest(self) -> None:
-        while self.size_bytes > self.max_bytes and len(self._segments) > 1:
-            oldest = min(self._segments)
-            self.dropped_samples += self._unread_samples(oldest)
-            self._remove(oldest)
-            if self._cursor.segment <= oldest:
-                self._cursor = Cursor(min(self._segments), 0)
+        while len(self._segments) > 1 and self.size_bytes > self.max_bytes:
+            self._drop(min(self._segments), aged=False)
+        too_old_s = self._clock.now() - self.max_age_s
+        while self._segments and self._segments[oldest := min(self._segments)].newest_s < too_old_s:
+            self._drop(oldest, aged=True)
+
+    def _drop(self, number: int, *, aged: bool) -> None:
+        lost, segment = self._unread_samples(number), self._segments[number]
+        if lost:
+            by_size, by_age = (0, lost) if aged else (lost, 0)
+            until_s = max(self.dropped.until_s, segment.newest_s if np.isfinite(segment.newest_s) else -np.inf)
+            self.dropped = Dropped(self.dropped.by_size + by_size, self.dropped.by_age + by_age, until_s)
+        self._remove(number)
+        following = Cursor(min(self._segments, default=number + 1), 0)
+        self._cursor, self._kept = max(self._cursor, following), max(self._kept, following)
 
     # --- reading ---
 
     def read(self) -> SpooledBatch | None:
         """The oldest frame not yet committed; None if the store has everything."""
-        with self._lock:
-            while (segment := self._readable()) is not None:
-                found = self._frame(segment)
-                if found is not None:
-                    return found
-                if segment == self._active:
-                    return None
-                self._next_segment(segment)
-            return None
+        found = self.read_on()
+        return found[0] if found else None
 
-    def commit(self, cursor: Cursor) -> None:
-        """All before `cursor` is in the store; segments that are done go.
+    def read_on(self, after: Cursor | None = None, samples: int = 1) -> list[SpooledBatch]:
+        """Frames behind `after` (None: behind the last commit) until they hold at least so many samples, or all.
+
+        The files are read outside of the lock, so a long backlog does not hold up a writer.
+
+        Raises:
+            StoreError: a file can't be read now.
+        """
+        frames: list[SpooledBatch] = []
+        wanted = samples
+        with self._lock:
+            self._drop_oldest()
+        while wanted > 0 and (place := self._place(after)) is not None:
+            found, after = self._frames(place, wanted)
+            frames += found
+            wanted -= sum(frame.samples for frame in found)
+        return frames
+
+    def commit(self, cursor: Cursor, *, keep_from: Cursor | None = None) -> None:
+        """All before `cursor` is in the store. What lies before `keep_from` (None: `cursor`) is not needed any more.
 
         Raises:
             StoreError: the cursor can't be kept now; a restart would repeat some writes.
         """
         with self._lock:
-            if (cursor.segment, cursor.offset) < (self._cursor.segment, self._cursor.offset):
-                return  # its segment was dropped meanwhile
-            self._cursor = cursor
+            self._cursor = max(self._cursor, cursor)  # its segment may have been dropped meanwhile
+            self._kept = max(self._kept, min(keep_from or cursor, cursor))
+            for number in [n for n in self._segments if n < self._kept.segment]:
+                self._remove(number)
             try:
-                for number in [n for n in self._segments if n < cursor.segment]:
-                    self._remove(number)
                 self._save_cursor()
             except OSError as error:
                 raise StoreError(f"spool {self.folder}: cannot keep the cursor: {error.strerror or error}") from error
 
+    def rewind(self) -> Cursor:
+        """Go back to the oldest place that was kept, to read it again; returns where reading had been."""
+        with self._lock:
+            was, self._cursor = self._cursor, self._kept
+            return was
+
     def set_aside(self, spooled: SpooledBatch, reason: str) -> None:
-        """Keep a frame that the store will never take, with the reason, for a person; the oldest hundred stay."""
+        """Keep samples that the store will never take, with the reason, for a person; the first hundred lots stay."""
         self.set_aside_batches += 1
+        self.set_aside_samples += spooled.samples
         folder = self.folder / POISON_FOLDER
         body = {"at_s": self._clock.now(), "reason": reason, "samples": spooled.samples}
         try:
             folder.mkdir(exist_ok=True)
             if len(list(folder.glob("*.frame"))) < MAX_SET_ASIDE:
                 name = f"{spooled.start.segment:08d}-{spooled.start.offset}"
-                (folder / f"{name}.frame").write_bytes(self._bytes_of(spooled))
+                data = self._bytes_of(spooled) if spooled.batch is None else FrameEncoder().encode([spooled.batch])
+                (folder / f"{name}.frame").write_bytes(data)
                 (folder / f"{name}.json").write_bytes(msgspec.json.encode(body))
         except OSError:
             return  # the count stands; a full disk must not stop the rest
@@ -189,94 +271,145 @@ class Spool:
     @property
     def pending_samples(self) -> int:
         """About how many samples wait for the store (whole segments are counted)."""
-        return sum(s.samples for n, s in list(self._segments.items()) if n >= self._cursor.segment)
+        waiting = [(n, s) for n, s in list(self._segments.items()) if Cursor(n, s.size) > self._cursor]
+        return sum(segment.samples for _, segment in waiting)
 
     def close(self) -> None:
         """Let go of the files."""
         with self._lock:
             self._close_file()
 
-    def _readable(self) -> int | None:
-        numbers = [n for n in self._segments if n >= self._cursor.segment]
-        if not numbers:
+    def _place(self, after: Cursor | None) -> tuple[Cursor, _Segment] | None:
+        """Where the next frame is to be looked for, and the segment as it is now."""
+        with self._lock:
+            cursor = self._cursor if after is None else max(after, self._kept)
+            for number in sorted(n for n in self._segments if n >= cursor.segment):
+                segment = self._segments[number]
+                offset = cursor.offset if number == cursor.segment else 0
+                if offset < segment.size:
+                    known = _Segment(segment.size, old=segment.old, damaged=segment.damaged)
+                    return Cursor(number, offset), known
             return None
-        if min(numbers) != self._cursor.segment:
-            self._cursor = Cursor(min(numbers), 0)
-        return self._cursor.segment
 
-    def _frame(self, segment: int) -> SpooledBatch | None:
-        offset, size = self._cursor.offset, self._segments[segment].size
-        with self._path(segment).open("rb") as file:
-            file.seek(offset)
-            head = file.read(HEADER.size)
-            length = HEADER.unpack(head)[0] if len(head) == HEADER.size else 0
-            data = head + file.read(min(length, size - offset))
-        frame = frame_at(data, 0) if offset < size else None
-        if frame is None:
-            return None
-        end, samples = frame
+    def _frames(self, place: tuple[Cursor, _Segment], samples: int) -> tuple[list[SpooledBatch], Cursor]:
+        """Frames of one segment from a place on, and the place behind them."""
+        (number, offset), segment = (place[0].segment, place[0].offset), place[1]
+        frames: list[SpooledBatch] = []
         try:
-            batch: SampleBatch | None = decode_body(data[HEADER.size : end])
+            data = self._data(number, offset, segment.size, _CHUNK_BYTES)
+        except FileNotFoundError:
+            return [], Cursor(number, segment.size)  # dropped meanwhile
+        except OSError as error:
+            raise StoreError(f"spool {self._path(number)}: cannot be read: {error.strerror or error}") from error
+        at = 0 if offset or segment.old else _after_mark(data)
+        while samples > 0 and offset + at < segment.size:
+            found = next_frame(data, at, old=segment.old)
+            if (found is None or found.start != at) and offset + len(data) < segment.size:
+                data += self._data(number, offset + len(data), segment.size)
+                continue
+            if found is None or found.start != at:
+                self._note_damage(segment, offset + at)
+            if found is None:
+                return frames, Cursor(number, segment.size)
+            frames.append(self._spooled(data, found, number, offset))
+            samples -= found.samples
+            at = found.end
+        return frames, Cursor(number, offset + at)
+
+    def _spooled(self, data: bytes, found: Found, number: int, offset: int) -> SpooledBatch:
+        try:
+            batch: SampleBatch | None = self._decoder.decode(data[found.body : found.end])
         except PermanentError:
             batch = None
-        return SpooledBatch(batch, samples, Cursor(segment, offset), Cursor(segment, offset + end))
+        return SpooledBatch(
+            batch, found.samples, Cursor(number, offset + found.start), Cursor(number, offset + found.end)
+        )
 
-    def _next_segment(self, segment: int) -> None:
-        if self._cursor.offset < self._segments[segment].size:
+    def _data(self, number: int, start: int, end: int, at_most: int | None = None) -> bytes:
+        with self._path(number).open("rb") as file:
+            file.seek(start)
+            return file.read(end - start if at_most is None else min(at_most, end - start))
+
+    def _note_damage(self, segment: _Segment, offset: int) -> None:
+        if offset not in segment.damaged:
+            segment.damaged.add(offset)
             self.damaged_frames += 1
-        self._cursor = Cursor(segment + 1, 0)
-        self._remove(segment)
 
-    def _unread_samples(self, segment: int) -> int:
-        if segment != self._cursor.segment:
-            return self._segments[segment].samples if segment > self._cursor.segment else 0
-        data = self._path(segment).read_bytes()
-        return sum(samples for _, _, samples in scan(data, self._cursor.offset))
+    def _unread_samples(self, number: int) -> int:
+        segment = self._segments[number]
+        if number != self._cursor.segment:
+            return segment.samples if number > self._cursor.segment else 0
+        try:
+            data = self._data(number, self._cursor.offset, segment.size)
+        except OSError:
+            return segment.samples
+        return sum(frame.samples for frame in scan(data, 0, old=segment.old))
 
     def _bytes_of(self, spooled: SpooledBatch) -> bytes:
-        with self._path(spooled.start.segment).open("rb") as file:
-            file.seek(spooled.start.offset)
-            return file.read(spooled.end.offset - spooled.start.offset)
+        return self._data(spooled.start.segment, spooled.start.offset, spooled.end.offset)
 
     # --- files ---
 
     def _repair(self) -> dict[int, _Segment]:
-        """Cut torn tails and count what is there."""
+        """Cut torn tails, note damage, and count what is there."""
         segments: dict[int, _Segment] = {}
         for path in sorted(self.folder.glob("*.seg")):
             data = path.read_bytes()
-            frames = list(scan(data))
-            size = frames[-1][1] if frames else 0
-            if size < len(data):
+            segment = self._examined(data)
+            if segment.size < len(data):
                 self.damaged_frames += 1
-                os.truncate(path, size)
-            if size:
-                segments[int(path.stem)] = _Segment(size, sum(samples for _, _, samples in frames))
+                os.truncate(path, segment.size)
+            if segment.size:
+                segments[int(path.stem)] = segment
             else:
                 path.unlink()
         return segments
 
-    def _load_cursor(self) -> Cursor:
+    def _examined(self, data: bytes) -> _Segment:
+        segment = _Segment(old=is_old(data))
+        at = 0 if segment.old else _after_mark(data)
+        for frame in scan(data, at, old=segment.old):
+            if frame.start != at:
+                self._note_damage(segment, at)
+            segment.samples += frame.samples
+            segment.newest_s = max(segment.newest_s, _known(frame.newest_s))
+            segment.size = at = frame.end
+        return segment
+
+    def _load_cursor(self) -> tuple[Cursor, Cursor]:
+        """The saved cursor, and the place from which on samples were kept."""
         first = Cursor(min(self._segments, default=0), 0)
         try:
-            saved = msgspec.json.decode((self.folder / CURSOR_FILE).read_bytes(), type=Cursor)
+            saved = msgspec.json.decode((self.folder / CURSOR_FILE).read_bytes(), type=_SavedCursor)
         except (FileNotFoundError, msgspec.MsgspecError):
-            return first
-        return saved if saved.segment >= first.segment else first
+            return first, first
+        cursor = Cursor(saved.segment, saved.offset)
+        return max(cursor, first), max(saved.kept or cursor, first)
 
     def _save_cursor(self) -> None:
         fresh = self.folder / f"{CURSOR_FILE}.new"
-        fresh.write_bytes(msgspec.json.encode(self._cursor))
+        saved = _SavedCursor(self._cursor.segment, self._cursor.offset, self._kept)
+        fresh.write_bytes(msgspec.json.encode(saved))
         fresh.replace(self.folder / CURSOR_FILE)
 
     def _remove(self, segment: int) -> None:
         if segment == self._active:
             self._close_file()
-        self._path(segment).unlink(missing_ok=True)
         del self._segments[segment]
+        with contextlib.suppress(OSError):  # it would come again after a restart, which the store takes idempotently
+            self._path(segment).unlink()
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:08d}.seg"
+
+
+def _known(time_s: float) -> float:
+    return time_s if time_s > _CLOCK_SET_S else np.inf
+
+
+def _after_mark(data: bytes) -> int:
+    """Where frames begin; a damaged mark is skipped like any damage."""
+    return len(SEGMENT_MARK) if data.startswith(SEGMENT_MARK) else 0
 
 
 def _sync_folder(folder: Path) -> None:

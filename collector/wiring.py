@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.checks import Rule
+from collector.plausible import rule, with_witnesses
+from collector.rules import Rule
 from devices.profiles import Profile, ProfilePoint, load_profile
 from plant.points import PointId
-from plant.quantities import to_si
 from plant.topology import Site
 
 
@@ -39,13 +38,14 @@ def gpu_point(equipment: str, index: int, name: str) -> PointId:
 
 
 def rules(site: Site) -> dict[PointId, Rule]:
-    """What is plausible for each point: the site's bounds, else the profile's; jumps by the profile."""
-    return {
-        point_id: _rule(site, point_id, point)
+    """What is plausible for each point: see `collector.plausible`."""
+    found = {
+        point_id: rule(site, point_id, point)
         for link in site.links
         for wire in wires(site, link)
         for point_id, point in _points(site, wire)
     }
+    return with_witnesses(site, found)
 
 
 def equipment_of(point: PointId) -> str:
@@ -60,16 +60,3 @@ def _points(site: Site, wire: Wire) -> Iterator[tuple[PointId, ProfilePoint]]:
                 yield gpu_point(wire.equipment, index, point.name), point
         else:
             yield f"{wire.equipment}/{point.name}", point
-
-
-def _rule(site: Site, point_id: PointId, point: ProfilePoint) -> Rule:
-    declared = site.points.get(point_id)
-    low = declared.minimum if declared is not None and declared.minimum is not None else point.bound(point.min)
-    high = declared.maximum if declared is not None and declared.maximum is not None else point.bound(point.max)
-    jump = point.max_jump * to_si(point.unit)[0] if point.max_jump is not None else math.nan
-    return Rule(
-        minimum=math.nan if low is None else low,
-        maximum=math.nan if high is None else high,
-        max_jump=jump,
-        period_s=point.period_s,
-    )

@@ -1,32 +1,50 @@
-"""Modbus TCP: one connection, one request in flight, and never a late answer taken for a fresh one.
+"""Modbus over TCP, RTU over TCP, and Modbus/TLS: one request in flight, and never a late answer taken for a fresh one.
 
-The only module that knows pymodbus. A connection on which an answer failed to come is closed: some devices echo
-transaction id 0, so on a kept connection the late answer would pass as the answer to the next request.
+Why not a library: docs/decisions/008-own-modbus-client.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
+import ssl
+import struct
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
-
+from devices.modbus_frames import (
+    MAX_WORDS,
+    ExceptionAnswer,
+    FrameError,
+    Framing,
+    Request,
+    RtuFraming,
+    TcpFraming,
+    bits_as_words,
+    read_request,
+    write_request,
+)
+from devices.modbus_line import Line, Manners
 from devices.profiles import Table
 from plant.errors import RefusedError, SilentError
 
-MAX_WORDS = 125
-"""Registers in one read, by the Modbus application protocol."""
-MAX_BACKOFF_S = 8.0
-FIRST_BACKOFF_S = 0.25
+__all__ = ["ILLEGAL_ADDRESS", "ILLEGAL_VALUE", "MAX_WORDS", "BusyError", "ModbusEndpoint", "ModbusRefusedError"]
 
-ILLEGAL_ADDRESS = 2
-_RETRY_CODES = frozenset({6, 10, 11})
+MAX_BACKOFF_S = 0.5
+"""Between attempts to connect: more often helps nobody, more rarely delays a device that has healed."""
+FIRST_BACKOFF_S = 0.25
+MOST_PATIENCE = 4.0
+"""A device that answers late is waited for up to so many timeouts."""
+MARGIN = 1.5
+"""Patience over the last late answer's time."""
+CALMING = 0.95
+"""Factor by which patience returns to the timeout with every prompt answer."""
+
+_EXTRA = {1: 2.0, 3: MOST_PATIENCE}
+"""Missed answers, of eight -> timeouts to wait for the next one."""
+
+ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
+_BUSY_CODES = frozenset({5, 6, 10, 11})
 _MEANING = {
     1: "illegal function",
     2: "illegal data address",
@@ -39,9 +57,6 @@ _MEANING = {
     11: "no answer from the unit behind the gateway",
 }
 
-# Failures reach the operator as link states and conditions; pymodbus would log each one on its own
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-
 
 class ModbusRefusedError(RefusedError):
     """The device answered with an exception code."""
@@ -51,10 +66,20 @@ class ModbusRefusedError(RefusedError):
         super().__init__(f"{where}: exception {code}, {_MEANING.get(code, 'unknown code')}")
 
 
+class BusyError(SilentError):
+    """The device, or the gateway before it, has no value now (exception 5, 6, 10 or 11): ask again later."""
+
+    def __init__(self, where: str, code: int) -> None:
+        self.code = code
+        super().__init__(f"{where}: exception {code}, {_MEANING[code]}")
+
+
 class ModbusEndpoint:
     """One host:port. Times are real seconds: wires do not follow a scaled clock.
 
-    timeout_s: for connecting and for each answer [s]; pause_s: quiet time that the device needs between requests [s];
+    timeout_s: for connecting and for each answer [s]; a device that was seen to answer late is given more, up to
+    MOST_PATIENCE times. pause_s: quiet time that the device needs between requests [s], connect_delay_s: and after
+    connecting; rtu: RTU frames over TCP; tls: for Modbus/TLS, with the certificate's name where it is not the host;
     jitter: draws from [0, 1) and spreads reconnects.
     """
 
@@ -65,12 +90,22 @@ class ModbusEndpoint:
         *,
         timeout_s: float = 1.0,
         pause_s: float = 0.0,
+        connect_delay_s: float = 0.0,
+        rtu: bool = False,
+        tls: ssl.SSLContext | None = None,
+        tls_name: str = "",
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.host, self.port, self.timeout_s, self.pause_s = host, port, timeout_s, pause_s
+        self.host, self.port, self.timeout_s = host, port, timeout_s
+        self.pause_s, self.connect_delay_s = pause_s, connect_delay_s
+        self._framing: Framing = RtuFraming() if rtu else TcpFraming()
+        self._tls, self._tls_name = tls, tls_name
         self._jitter = jitter
         self._lock = asyncio.Lock()
-        self._client: AsyncModbusTcpClient | None = None
+        self._line: Line | None = None
+        self._manners = Manners()
+        self._patience: dict[int, float] = {}
+        self._missed: dict[int, int] = {}
         self._backoff_s = 0.0
         self._retry_at = 0.0
         self._free_at = 0.0
@@ -83,85 +118,142 @@ class ModbusEndpoint:
     @property
     def connected(self) -> bool:
         """Whether a connection is open."""
-        return self._client is not None and self._client.connected
+        return self._line is not None and self._line.open
+
+    @property
+    def slow(self) -> bool:
+        """Whether a device here answers later than the timeout, and is being waited for longer."""
+        return bool(self._patience)
 
     async def read(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         """`count` raw words (or bits, as 0 and 1) of a table from `address` on.
 
         Raises:
-            SilentError: no connection, or no answer in time.
+            SilentError: no connection, or no valid answer in time (`BusyError`: it said so itself).
             RefusedError: the device answered with an exception code (`ModbusRefusedError`).
         """
-        where = f"{self.name} unit {unit} {table} {address}+{count}"
-        pdu = await self._ask(where, lambda client: _reader(client, table)(address, count=count, device_id=unit))
-        words = [int(bit) for bit in pdu.bits[:count]] if table in ("coil", "discrete") else list(pdu.registers)
-        if len(words) != count:
-            self._drop()
-            raise SilentError(f"{where}: the answer holds {len(words)} values")
-        return words
+        return list(struct.unpack(f">{count}H", await self.read_octets(unit, table, address, count)))
 
-    async def write(self, unit: int, address: int, words: list[int]) -> None:
+    async def read_octets(self, unit: int, table: Table, address: int, count: int) -> bytes:
+        """The same as big-endian words in one piece, for `devices.decode`. Raises: as `read`."""
+        payload = await self._ask(read_request(unit, table, address, count))
+        return bits_as_words(payload, count) if table in ("coil", "discrete") else payload
+
+    async def write(self, unit: int, address: int, words: Sequence[int]) -> None:
         """Write holding registers. One word goes as function 6, more as function 16.
 
         Raises:
             SilentError: no connection, or no answer in time; the write may or may not have happened.
             RefusedError: the device answered with an exception code (`ModbusRefusedError`).
         """
-        where = f"{self.name} unit {unit} write {address}+{len(words)}"
+        await self.send(write_request(unit, address, words))
 
-        async def send(client: AsyncModbusTcpClient) -> ModbusPDU:
-            if len(words) == 1:
-                return await client.write_register(address, words[0], device_id=unit)
-            return await client.write_registers(address, words, device_id=unit)
-
-        await self._ask(where, send)
+    async def send(self, request: Request) -> None:
+        """Send a write that is made already, so that what was looked at is what leaves. Raises: as `write`."""
+        await self._ask(request)
 
     async def close(self) -> None:
         """Let go of the connection."""
         self._drop()
+        await asyncio.sleep(0)  # the socket is closed one turn of the loop later
 
-    async def _ask(self, where: str, send: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]) -> ModbusPDU:
-        async with self._lock:
-            client = await self._connection(where)
-            await self._rest()
-            try:
-                pdu = await send(client)
-            except ModbusException as error:
-                self._drop()
-                _cancel_after_all()
-                raise SilentError(f"{where}: no valid answer within {self.timeout_s:g} s") from error
-            except BaseException:
-                self._drop()
-                raise
-            finally:
-                self._free_at = time.monotonic() + self.pause_s
-        _cancel_after_all()
-        if pdu.isError():
-            raise _refusal(where, pdu)
-        return pdu
+    async def _ask(self, request: Request) -> bytes:
+        await self._lock.acquire()
+        try:
+            line = self._line
+            if line is None or not line.open:
+                line = await self._connect(request)
+            if self.pause_s or self.connect_delay_s:
+                await self._rest()
+            return await self._exchange(line, request)
+        finally:
+            self._free_at = max(self._free_at, time.monotonic() + self.pause_s)
+            self._lock.release()
 
-    async def _connection(self, where: str) -> AsyncModbusTcpClient:
-        if self._client is not None and self._client.connected:
-            return self._client
+    async def _exchange(self, line: Line, request: Request) -> bytes:
+        patience_s, sent_at = self._patience_for(request.unit), time.monotonic()
+        answer = line.ask(request, patience_s)
+        try:
+            payload = await answer
+        except ExceptionAnswer as exception:
+            self._answered(request.unit, time.monotonic() - sent_at)
+            raise _refusal(self._where(request), exception.code) from None
+        except FrameError as error:
+            raise SilentError(f"{self._where(request)}: no valid answer, {error}") from error
+        except TimeoutError:
+            line.leave()
+            self._expired(request.unit)
+            raise SilentError(f"{self._where(request)}: no valid answer within {patience_s:g} s") from None
+        except asyncio.CancelledError:
+            line.leave()
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # came together with the cancellation; marks it as seen
+            raise
+        self._answered(request.unit, time.monotonic() - sent_at)
+        return payload
+
+    def _patience_for(self, unit: int) -> float:
+        """How long to wait for this unit [s]: sometimes longer, or a slow device would never be heard.
+
+        Not always: a dead unit behind a gateway costs its neighbours what it is waited for.
+        """
+        if not self._missed and not self._patience:
+            return self.timeout_s
+        patience = self._patience.get(unit)
+        if patience is not None:
+            return patience
+        return self.timeout_s * _EXTRA.get(self._missed.get(unit, 0) % 8, 1.0)
+
+    def _answered(self, unit: int, took_s: float) -> None:
+        if self._missed:
+            self._missed.pop(unit, None)
+        if took_s > self.timeout_s:
+            self._be_patient(unit, took_s)
+        elif self._patience and unit in self._patience:
+            self._patience[unit] = calmed = max(self._patience[unit] * CALMING, took_s * MARGIN)
+            if calmed <= self.timeout_s:
+                del self._patience[unit]
+        for late_unit, late_s in self._manners.take_late() if self._manners.late else ():
+            self._be_patient(late_unit, late_s)
+
+    def _be_patient(self, unit: int, took_s: float) -> None:
+        self._patience[unit] = min(took_s * MARGIN, self.timeout_s * MOST_PATIENCE)
+
+    def _expired(self, unit: int) -> None:
+        self._missed[unit] = self._missed.get(unit, 0) + 1
+        if self._missed[unit] > 1:
+            self._patience.pop(unit, None)
+        for late_unit, late_s in self._manners.take_late():
+            self._be_patient(late_unit, late_s)
+
+    async def _connect(self, request: Request) -> Line:
         self._drop()
         wait_s = self._retry_at - time.monotonic()
         if wait_s > 0:
-            raise SilentError(f"{where}: no connection, next attempt in {wait_s:.1f} s")
-        client = AsyncModbusTcpClient(
-            self.host, port=self.port, timeout=self.timeout_s, retries=0, reconnect_delay=0, name=self.name
-        )
-        self._client = client
-        try:
-            if await client.connect():
-                self._backoff_s = 0.0
-                return client
-        except BaseException:
-            self._drop()
-            raise
-        self._drop()
+            raise SilentError(f"{self._where(request)}: no connection, next attempt in {wait_s:.1f} s")
+        loop = asyncio.get_running_loop()
+        # Until an attempt has succeeded it counts as failed, also when it is cancelled
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), MAX_BACKOFF_S)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                _, line = await loop.create_connection(
+                    lambda: Line(self._framing, self._manners),
+                    self.host,
+                    self.port,
+                    ssl=self._tls,
+                    server_hostname=(self._tls_name or self.host) if self._tls else None,
+                )
+        except ssl.SSLError as error:
+            raise self._unreachable(request, f"TLS failed, {_ssl_text(error)}", "certificates") from error
+        except OSError as error:  # a TimeoutError is one too
+            raise self._unreachable(request, "cannot connect", "power, cable and the link's host and port") from error
+        self._line, self._backoff_s = line, 0.0
+        self._free_at = time.monotonic() + self.connect_delay_s
+        return line
+
+    def _unreachable(self, request: Request, what: str, check: str) -> SilentError:
         self._retry_at = time.monotonic() + self._backoff_s * (0.5 + 0.5 * self._jitter())
-        raise SilentError(f"{where}: cannot connect, check power, cable and the link's host and port")
+        return SilentError(f"{self._where(request)}: {what}, check {check}")
 
     async def _rest(self) -> None:
         wait_s = self._free_at - time.monotonic()
@@ -169,33 +261,19 @@ class ModbusEndpoint:
             await asyncio.sleep(wait_s)
 
     def _drop(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _where(self, request: Request) -> str:
+        function, address, count = struct.unpack_from(">BHH", request.pdu)
+        what = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}.get(function, "write")
+        return f"{self.name} unit {request.unit} {what} {address}+{1 if function == 6 else count}"
 
 
-def _reader(client: AsyncModbusTcpClient, table: Table) -> Any:
-    return {
-        "holding": client.read_holding_registers,
-        "input": client.read_input_registers,
-        "coil": client.read_coils,
-        "discrete": client.read_discrete_inputs,
-    }[table]
+def _refusal(where: str, code: int) -> BusyError | ModbusRefusedError:
+    return BusyError(where, code) if code in _BUSY_CODES else ModbusRefusedError(where, code)
 
 
-def _cancel_after_all() -> None:
-    """Cancel a task whose cancellation was lost on the way, or it would never end.
-
-    pymodbus turns a cancellation into an exception of its own, and asyncio.wait_for of Python 3.11, which it waits
-    with, drops one that comes together with the answer.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def _refusal(where: str, pdu: ModbusPDU) -> SilentError | ModbusRefusedError:
-    code = pdu.exception_code
-    if code in _RETRY_CODES:
-        return SilentError(f"{where}: exception {code}, {_MEANING[code]}")
-    return ModbusRefusedError(where, code)
+def _ssl_text(error: ssl.SSLError) -> str:
+    return getattr(error, "verify_message", "") or (error.reason or str(error)).lower()

@@ -1,40 +1,63 @@
-"""MQTT: a subscriber that acknowledges only what its handler has stored. The only module that knows paho-mqtt."""
+"""MQTT: a subscriber that acknowledges only what its handler has stored.
+
+On asyncio alone, 3.1.1 and 5: docs/decisions/003 says why no client library stands here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from devices import mqtt_wire as wire
+from devices.mqtt_wire import Message, Packet
+from plant.errors import ConfigError, PermanentError
+
+__all__ = ["Handler", "Message", "Subscriber", "Tls"]
 
 MAX_BATCH = 2000
-MAX_BACKOFF_S = 30
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
 SESSION_EXPIRY_S = 86_400
 RECEIVE_MAXIMUM = 1000
+_SUBSCRIPTION_MID = 1
+
+Handler = Callable[[list[Message]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message as it came; `mid` and `session` are for its acknowledgement."""
+class Tls:
+    """A link's TLS: file with the broker's authority ("" for the system's), own certificate and key ("" for none)."""
 
-    topic: str
-    payload: bytes
-    retain: bool
-    qos: int
-    mid: int
-    session: int
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def context(self) -> ssl.SSLContext:
+        """Certificates and host names are always checked.
+
+        Raises:
+            ConfigError: a file is missing or is not what it should be.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+        except OSError as error:
+            raise _no_file("tls_ca", self.ca, error) from error
+        if self.cert:
+            try:
+                context.load_cert_chain(self.cert, self.key or None)
+            except OSError as error:
+                raise _no_file("tls_cert and tls_key", self.cert, error) from error
+        return context
 
 
-Handler = Callable[[list[Message]], Awaitable[None]]
+def _no_file(option: str, path: str, error: OSError) -> ConfigError:
+    remedy = "name PEM files that belong together and that this user may read"
+    return ConfigError(f"{option}: {_why(error)}", where=path, remedy=remedy)
 
 
 class Subscriber:
@@ -42,6 +65,7 @@ class Subscriber:
 
     client_id must stay the same over restarts: the broker keeps unacknowledged messages for it.
     protocol: 5 (MQTT v5) or 4 (3.1.1). At most `capacity` messages wait here; then the socket is not read.
+    on_session: called after each connect. keep_session: whether the broker keeps messages while we are away.
     """
 
     def __init__(
@@ -51,124 +75,246 @@ class Subscriber:
         client_id: str,
         topics: Sequence[str],
         *,
-        protocol: int = 4,
+        protocol: int = wire.V311,
         capacity: int = 10_000,
         keepalive_s: int = 30,
         username: str = "",
         password: str = "",
+        tls: Tls | None = None,
+        keep_session: bool = True,
+        on_session: Callable[[], None] = lambda: None,
     ) -> None:
-        self.host, self.port, self.topics, self._protocol = host, port, tuple(topics), protocol
-        self._keepalive_s = keepalive_s
+        self.host, self.port, self.topics, self.protocol = host, port, tuple(topics), protocol
+        self.keepalive_s, self._capacity, self._on_session = keepalive_s, capacity, on_session
+        self._hello = wire.connect(
+            client_id,
+            protocol=protocol,
+            keepalive_s=keepalive_s,
+            username=username,
+            password=password,
+            expiry_s=SESSION_EXPIRY_S if keep_session else 0,
+            maximum=min(RECEIVE_MAXIMUM, capacity),
+        )
+        self._tls = tls.context() if tls is not None else None
         self._waiting: deque[Message] = deque()
-        self._room = threading.BoundedSemaphore(capacity)
+        self._in_hand = 0
         self._arrived = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing = threading.Event()
-        self._session = 0
-        self.connected = False
+        self._connection: _Connection | None = None
+        self._sessions = 0
         self.last_error = "not connected yet"
         self.received = 0
-        self.reconnects = 0
-        self._client = self._make_client(client_id)
-        if username:
-            self._client.username_pw_set(username, password or None)
 
     @property
     def name(self) -> str:
         """`host:port`."""
         return f"{self.host}:{self.port}"
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker took us."""
+        return self._connection is not None
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self._sessions - 1)
+
     async def run(self, handler: Handler) -> None:
         """Receive until cancelled. The handler returns when a batch is stored; what it raises ends the run."""
-        self._loop = asyncio.get_running_loop()
-        self._closing.clear()
-        self._connect()
-        self._client.loop_start()
+        connecting = asyncio.create_task(self._keep_connected())
+        connecting.add_done_callback(lambda _task: self._arrived.set())
         try:
-            while True:
+            while not connecting.done():
                 await self._arrived.wait()
                 await self._hand_over(handler)
+            connecting.result()
         finally:
-            await self._stop()
+            connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await connecting
 
-    def _make_client(self, client_id: str) -> Client:
-        v5 = self._protocol == 5
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=None if v5 else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        client.reconnect_delay_set(1, MAX_BACKOFF_S)
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_connect_fail, client.on_message = self._on_connect_fail, self._on_message
-        return client
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send one message at QoS 0; without a connection it is not sent."""
+        if self._connection is not None:
+            self._connection.send(wire.publish(topic, payload, self.protocol))
 
-    def _connect(self) -> None:
-        if self._protocol != 5:
-            self._client.connect_async(self.host, self.port, self._keepalive_s)
-            return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        self._client.connect_async(self.host, self.port, self._keepalive_s, clean_start=False, properties=properties)
+    async def _keep_connected(self) -> None:
+        wait_s = FIRST_BACKOFF_S
+        while True:
+            sessions = self._sessions
+            try:
+                await self._connect()
+            except (OSError, PermanentError) as error:  # ssl.SSLError and TimeoutError are OSErrors
+                self.last_error = _why(error)
+            wait_s = FIRST_BACKOFF_S if self._sessions > sessions else min(2 * wait_s, MAX_BACKOFF_S)
+            await asyncio.sleep(wait_s)
+
+    async def _connect(self) -> None:
+        """One connection from begin to end."""
+        connection = _Connection(self, self._sessions + 1, self._hello)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await loop.create_connection(lambda: connection, self.host, self.port, ssl=self._tls)
+                accepted = await connection.accepted
+            self._sessions += 1
+            self._connection, self.last_error = connection, ""
+            connection.send(wire.subscribe(_SUBSCRIPTION_MID, self.topics, self.protocol))
+            self._on_session()
+            await connection.keep_alive(accepted.keepalive_s or self.keepalive_s)
+        finally:
+            self._connection = None
+            connection.close()
 
     async def _hand_over(self, handler: Handler) -> None:
-        batch: list[Message] = []
-        while self._waiting and len(batch) < MAX_BATCH:
-            batch.append(self._waiting.popleft())
-        if not self._waiting:
-            self._arrived.clear()
-        if not batch:
-            return
-        try:
-            await handler(batch)
-        finally:
-            self._room.release(len(batch))
-        for message in batch:
-            self._acknowledge(message)
+        self._arrived.clear()
+        while self._waiting:
+            waiting = self._waiting
+            batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+            self._in_hand = len(batch)
+            try:
+                await handler(batch)
+            finally:
+                self._in_hand = 0
+            self._acknowledge(batch)
+            if self._connection is not None:
+                self._connection.read_on()
 
-    def _acknowledge(self, message: Message) -> None:
+    def _acknowledge(self, batch: list[Message]) -> None:
         # A packet id belongs to its connection: on a later one the same id may be another, unstored message
-        if message.qos and message.session == self._session and self.connected:
-            self._client.ack(message.mid, message.qos)
+        if self._connection is not None:
+            session, pack, head = self._sessions, wire.PUBACK.pack, wire.PUBACK_HEAD
+            self._connection.send(b"".join([pack(head, m.mid) for m in batch if m.qos and m.session == session]))
 
-    async def _stop(self) -> None:
-        self._closing.set()
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
-        self.connected = False
+    # --- called by the connection ---
 
-    # --- called in paho's thread ---
+    @property
+    def room(self) -> int:
+        """How many messages may still wait here."""
+        return self._capacity - len(self._waiting) - self._in_hand
 
-    def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _props: Any) -> None:
-        if reason.is_failure:
-            self.last_error = f"broker refused: {str(reason).lower()}"
-            return
-        self._session += 1
-        self.reconnects = self._session - 1
-        self.connected, self.last_error = True, ""
-        client.subscribe([(topic, 1) for topic in self.topics])
+    def take(self, messages: list[Message]) -> None:
+        """Messages that came."""
+        self.received += len(messages)
+        self._waiting.extend(messages)
+        self._arrived.set()
 
-    def _on_disconnect(
-        self, _client: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _props: Any
-    ) -> None:
-        self.connected = False
-        self.last_error = f"connection lost: {str(reason).lower()}"
+    def subscribed(self, answer: wire.Subscribed) -> None:
+        """The broker's answer to the subscription."""
+        if answer.refused:
+            self.last_error = "broker refuses the topics " + ", ".join(self.topics[i] for i in answer.refused)
 
-    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self.connected = False
-        self.last_error = "cannot connect"
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        while not self._room.acquire(timeout=0.5):
-            if self._closing.is_set():
-                return
-        self.received += 1
-        self._waiting.append(
-            Message(message.topic, bytes(message.payload), message.retain, message.qos, message.mid, self._session)
-        )
-        with contextlib.suppress(RuntimeError):  # the loop may be gone at shutdown; the broker keeps the message
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._arrived.set)
+class _Connection(asyncio.Protocol):
+    """One TCP or TLS connection."""
+
+    def __init__(self, owner: Subscriber, session: int, hello: bytes) -> None:
+        self._owner, self._hello = owner, hello
+        self._parser = wire.Parser(owner.protocol, session)
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._heard_s = self._sent_s = 0.0
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        self.accepted: asyncio.Future[wire.Accepted] = loop.create_future()
+        self._lost: asyncio.Future[None] = loop.create_future()
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; what a broken connection does not take, the broker sends again."""
+        if data and self._transport is not None:
+            self._sent_s = self._now()
+            self._transport.write(data)
+
+    async def keep_alive(self, keepalive_s: float) -> None:
+        """Until the connection ends.
+
+        Raises:
+            OSError: it ended, or the broker went silent.
+            PermanentError: the broker broke the protocol or said why it ends.
+        """
+        while not self._lost.done():
+            await asyncio.wait([self._lost], timeout=keepalive_s / 4)
+            if self._now() - self._sent_s >= keepalive_s / 2:
+                self.send(wire.PINGREQ)
+            if not self._paused and self._now() - self._heard_s > 1.5 * keepalive_s:
+                raise OSError("the broker went silent")
+        self._lost.result()
+
+    def close(self) -> None:
+        """Say goodbye and let go."""
+        if self._transport is not None:
+            self.send(wire.DISCONNECT)
+            self._transport.close()
+        for future in (self.accepted, self._lost):
+            future.cancel()
+
+    def read_on(self) -> None:
+        """There is room again."""
+        if self._paused and self._transport is not None and self._owner.room > 0:
+            self._paused, self._heard_s = False, self._now()
+            self._take()
+            if not self._paused:
+                self._transport.resume_reading()
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport, self._heard_s = transport, self._now()
+        self.send(self._hello)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_s = self._now()
+        self._parser.feed(data)
+        if not self._paused:
+            self._take()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(exc or OSError("the broker closed the connection"))
+
+    def _take(self) -> None:
+        try:
+            while self._parser.waiting and not self._paused:
+                packets = self._parser.take(self._owner.room)
+                if packets:
+                    self._sort(packets)
+                if self._owner.room <= 0:
+                    self._pause()
+                elif not packets:
+                    break
+        except PermanentError as error:
+            self._fail(error)
+
+    def _sort(self, packets: list[Packet]) -> None:
+        messages = [p for p in packets if type(p) is Message]
+        if len(messages) < len(packets):
+            for packet in packets:
+                self._note(packet)
+        if messages:
+            self._owner.take(messages)
+
+    def _note(self, packet: Packet) -> None:
+        match packet:
+            case wire.Accepted() if not self.accepted.done():
+                self.accepted.set_result(packet)
+            case wire.Refused():
+                self._fail(PermanentError(f"broker refused: {packet.reason}"))
+            case wire.Subscribed():
+                self._owner.subscribed(packet)
+
+    def _pause(self) -> None:
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _fail(self, error: Exception) -> None:
+        for future in (self.accepted, self._lost):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # it may be that nobody waits for this one
+
+
+def _why(error: Exception) -> str:
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    return text if isinstance(error, PermanentError) else text.lower()

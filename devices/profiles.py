@@ -5,6 +5,7 @@ A profile says where each point lies, its scale, what is plausible, and how the 
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -12,14 +13,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from devices.profile_checks import faults
 from plant.errors import ConfigError
 from plant.quantities import Quantity, to_si
 
 Table = Literal["holding", "input", "coil", "discrete"]
 RegisterType = Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
 WORDS: dict[str, int] = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4}
+
+
+OWN_PROFILES = "COLDPLATE_PROFILES"
+"""Environment variable that names a folder with a site's own profiles."""
 
 
 class _Strict(BaseModel):
@@ -32,6 +39,15 @@ class ReadableRange(_Strict):
     table: Table
     first: int
     last: int
+
+
+class TextRegister(_Strict):
+    """A register of letters, two in a word, such as a serial number: no point, but read by `coldplate probe`."""
+
+    name: str
+    table: Literal["holding", "input"]
+    address: int = Field(ge=0, le=0xFFFF)
+    words: int = Field(ge=1, le=125)
 
 
 class Fallback(_Strict):
@@ -122,7 +138,10 @@ class Profile(_Strict):
     max_words, max_gap: largest read, and the largest hole between two points that one read may span where `readable`
     allows it; pause_s: quiet time that the device needs between requests [s]; connect_delay_s: and after connecting.
     sunspec_models: addresses count from the header of the first of these models that the device has.
-    topic: of a plain JSON publisher, with `{object}` where the equipment's name stands.
+    topic: of a plain JSON publisher, with `{object}` where the equipment's name stands, and `{point}` where each point
+    has a topic of its own (its field, else its name). time_path, time_unit: where its messages say when ("": nowhere);
+    sequence_path: where they are counted, so that a gap shows.
+    texts: what the device says of itself in letters.
     """
 
     profile: str
@@ -137,11 +156,15 @@ class Profile(_Strict):
     readable: tuple[ReadableRange, ...] = ()
     per_gpu: bool = False
     max_words: int = Field(default=125, ge=1, le=125)
-    max_gap: int = Field(default=0, ge=0)
+    max_gap: int = Field(default=125, ge=0)
     pause_s: float = Field(default=0.0, ge=0)
     connect_delay_s: float = Field(default=0.0, ge=0)
     sunspec_models: tuple[int, ...] = ()
     topic: str = ""
+    time_path: str = ""
+    time_unit: Literal["s", "ms", "iso"] = "ms"
+    sequence_path: str = ""
+    texts: tuple[TextRegister, ...] = ()
     points: tuple[ProfilePoint, ...]
 
     def point(self, name: str) -> ProfilePoint:
@@ -150,35 +173,87 @@ class Profile(_Strict):
 
 
 def profile_names() -> list[str]:
+    """Every shipped profile, and those of the folder that COLDPLATE_PROFILES names; a shipped name can't be taken."""
+    return sorted({*shipped_names(), *_own_names()})
+
+
+def shipped_names() -> list[str]:
     """Every shipped profile."""
     folder = resources.files("devices") / "models"
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
+def _own_folder() -> Path | None:
+    folder = os.environ.get(OWN_PROFILES)
+    return Path(folder) if folder else None
+
+
+def _own_names() -> list[str]:
+    folder = _own_folder()
+    return [path.stem for path in folder.glob("*.yaml")] if folder is not None else []
+
+
 @cache
 def load_profile(name: str) -> Profile:
-    """A shipped profile by name.
+    """A profile by name.
 
     Raises:
         ConfigError: unknown, or its file is wrong.
     """
-    if name not in profile_names():
+    if name in shipped_names():
+        return read_profile(Path(str(resources.files("devices") / "models" / f"{name}.yaml")))
+    folder = _own_folder()
+    if folder is None or name not in _own_names():
         raise ConfigError(f"unknown profile {name!r}", remedy=f"use one of {', '.join(profile_names())}")
-    return read_profile(Path(str(resources.files("devices") / "models" / f"{name}.yaml")))
+    path = folder / f"{name}.yaml"
+    profile = read_profile(path)
+    if profile.profile != name:
+        remedy = f"write `profile: {name}`, or rename the file"
+        raise ConfigError(f"the profile calls itself {profile.profile!r}", where=str(path), remedy=remedy)
+    return profile
 
 
 def read_profile(path: Path) -> Profile:
     """A profile from a file.
 
     Raises:
-        ConfigError: malformed, with the place.
+        ConfigError: malformed, or its first fault, with file, line and remedy.
     """
+    text = path.read_text(encoding="utf-8")
     try:
-        data: Any = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        return Profile.model_validate(data)
+        profile = Profile.model_validate(YAML(typ="safe").load(text))
     except YAMLError as error:
-        raise ConfigError(f"not YAML: {error}", where=str(path)) from error
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError(f"not YAML: {problem}", where=where, remedy="correct the file's syntax") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{place}: {first['msg']}", where=str(path)) from error
+        name = ".".join(map(str, first["loc"])) or "profile"
+        found = f", found {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+        raise ConfigError(
+            f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}{found}",
+            where=f"{path}:{_line(text, first['loc'])}",
+            remedy="compare with a shipped profile, e.g. devices/models/generic-cdu.yaml",
+        ) from error
+    for fault in faults(profile):
+        raise ConfigError(fault.text, where=f"{path}:{_line(text, fault.place)}", remedy=fault.remedy)
+    return profile
+
+
+def _line(text: str, place: tuple[str | int, ...]) -> int:
+    """The line of a place of the file; of the nearest thing around it where the place itself is not written."""
+    node: Any = YAML().load(text)
+    line = 0
+    for step in place:
+        if not isinstance(node, CommentedMap | CommentedSeq) or not _has(node, step):
+            break
+        line = (node.lc.key(step) if isinstance(node, CommentedMap) else node.lc.item(step))[0]
+        node = node[step]
+    return line + 1
+
+
+def _has(node: CommentedMap | CommentedSeq, step: str | int) -> bool:
+    if isinstance(node, CommentedMap):
+        return step in node
+    return isinstance(step, int) and step < len(node)

@@ -9,9 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from devices.decode import BlockDecoder, compile_block
-from devices.modbus import ILLEGAL_ADDRESS, MAX_WORDS, ModbusEndpoint, ModbusRefusedError
-from devices.profiles import Profile, ProfilePoint, ReadableRange, Table
+from devices.decode import BlockDecoder, compile_block, compile_points
+from devices.modbus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusEndpoint, ModbusRefusedError
+from devices.profiles import Profile, ProfilePoint, Table
+from devices.sunspec import find_model
+from plant.errors import RefusedError
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,60 @@ class Block:
         return compile_block(self.points, self.address)
 
     def split(self) -> tuple[Block, ...]:
-        """Two smaller blocks without the gap between them; a single point can't be split."""
-        middle = len(self.points) // 2
-        return (_block(self.points[:middle]), _block(self.points[middle:])) if middle else ()
+        """Two smaller blocks without the gap between them; one register can't be split, whatever its bit fields."""
+        ends = np.maximum.accumulate([_end(p) for p in self.points])
+        cuts = [i for i in range(1, len(self.points)) if _start(self.points[i]) >= ends[i - 1]]
+        if not cuts:
+            return ()
+        cut = min(cuts, key=lambda i: abs(2 * i - len(self.points)))
+        return _block(self.points[:cut]), _block(self.points[cut:])
 
 
 def plan_blocks(profile: Profile) -> dict[float, list[Block]]:
-    """Period [s] -> the blocks to read that often; points that lie in no table (MQTT) are left out."""
-    periods: dict[float, list[Block]] = {}
-    for period_s in sorted({p.period_s for p in profile.points}):
-        due = [p for p in profile.points if p.period_s == period_s and p.table and p.address is not None]
-        if due:
-            periods[period_s] = list(_coalesce(due, profile.readable))
-    return periods
+    """Period [s] -> the blocks to read that often; points that lie in no table (MQTT) are left out.
+
+    A scale factor (`scale_from`) is read together with each group that needs it.
+    """
+    placed = [p for p in profile.points if p.table and p.address is not None]
+    plan = {}
+    for period_s in sorted({p.period_s for p in placed}):
+        due = [p for p in placed if p.period_s == period_s]
+        names = {p.name for p in due}
+        factors = {p.scale_from for p in due} - names
+        plan[period_s] = list(_coalesce([*due, *(p for p in placed if p.name in factors)], profile))
+    return plan
 
 
 @dataclass(frozen=True)
 class GroupReading:
-    """What one polling group brought: points and their values [SI] in the same order."""
+    """What one polling group brought: points and their values [SI] in the same order.
+
+    points: the same tuple as last time unless the plan has changed.
+    """
 
     points: tuple[ProfilePoint, ...]
     values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One period's blocks, and the decoder for all of them in a row."""
+
+    blocks: tuple[Block, ...]
+    points: tuple[ProfilePoint, ...]
+    decoder: BlockDecoder
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block], *, sunspec: bool) -> _Group:
+        blocks = tuple(blocks)
+        points: list[ProfilePoint] = []
+        words: list[int] = []
+        before = 0
+        for block in blocks:
+            points += block.points
+            words += [before + _start(p) - block.address for p in block.points]
+            before += block.count
+        return cls(blocks, tuple(points), compile_points(points, words, sunspec=sunspec))
 
 
 class UnitReader:
@@ -57,52 +92,71 @@ class UnitReader:
 
     def __init__(self, endpoint: ModbusEndpoint, profile: Profile, unit: int) -> None:
         self.endpoint, self.profile, self.unit = endpoint, profile, unit
-        self._blocks = plan_blocks(profile)
+        self._sunspec = bool(profile.sunspec_models)
+        self._groups = {
+            period_s: _Group.of(blocks, sunspec=self._sunspec) for period_s, blocks in plan_blocks(profile).items()
+        }
+        self._base: int | None = None if self._sunspec else 0
+        self._read: set[float] = set()
         self.unreadable: list[ProfilePoint] = []
         self.reads = 0
 
     @property
     def periods(self) -> tuple[float, ...]:
         """Polling periods [s], fastest first."""
-        return tuple(self._blocks)
+        return tuple(self._groups)
 
     async def read(self, period_s: float) -> GroupReading:
         """All points of one period.
 
         Raises:
             SilentError: no answer; the rest of the group was not asked.
-            RefusedError: the unit refused for another reason than an unknown address.
+            RefusedError: the unit refused for another reason than an unknown address, or everything it was asked for.
         """
-        learned: list[Block] = []
-        values: list[npt.NDArray[np.float64]] = []
-        for block in self._blocks[period_s]:
-            for part, words in await self._read_block(block):
-                learned.append(part)
-                values.append(part.decoder.decode(words))
-        self._blocks[period_s] = learned
-        points = tuple(p for block in learned for p in block.points)
-        return GroupReading(points, np.concatenate(values) if values else np.empty(0))
+        group, base = self._groups[period_s], self._base
+        if base is None:
+            base = self._base = await find_model(self.endpoint, self.unit, self.profile.sunspec_models)
+        read, unit, parts = self.endpoint.read_octets, self.unit, []
+        for block in group.blocks:
+            self.reads += 1
+            try:
+                parts.append(await read(unit, block.table, base + block.address, block.count))
+            except ModbusRefusedError as refusal:
+                if refusal.code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE):
+                    raise
+                group, parts = await self._learn(period_s, base, refusal)
+                break
+        self._read.add(period_s)
+        return GroupReading(group.points, group.decoder.decode(b"".join(parts)))
 
-    async def _read_block(self, block: Block) -> list[tuple[Block, list[int]]]:
+    async def _learn(self, period_s: float, base: int, refusal: ModbusRefusedError) -> tuple[_Group, list[bytes]]:
+        """Read a group anew, halving what is refused; what is left of it is the plan from now on."""
+        found = [part for block in self._groups[period_s].blocks for part in await self._halve(block, base)]
+        blocks = [block for block, _ in found]
+        lost = [p for p in self._groups[period_s].points if not any(p in block.points for block in blocks)]
+        if not found and (not self._read or period_s in self._read):
+            # Another device, or one that is starting: nothing to be learned from
+            self._base = None if self._sunspec else 0
+            raise RefusedError(f"{refusal}; it knows none of the profile's addresses") from refusal
+        self.unreadable += [p for p in lost if p not in self.unreadable]
+        group = self._groups[period_s] = _Group.of(blocks, sunspec=self._sunspec)
+        return group, [octets for _, octets in found]
+
+    async def _halve(self, block: Block, base: int) -> list[tuple[Block, bytes]]:
         try:
             self.reads += 1
-            return [(block, await self.endpoint.read(self.unit, block.table, block.address, block.count))]
+            octets = await self.endpoint.read_octets(self.unit, block.table, base + block.address, block.count)
         except ModbusRefusedError as refusal:
-            if refusal.code != ILLEGAL_ADDRESS:
+            if refusal.code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE):
                 raise
-        if len(block.points) == 1:
-            self._forbid(block.points[0])
-        return [found for half in block.split() for found in await self._read_block(half)]
-
-    def _forbid(self, point: ProfilePoint) -> None:
-        if point not in self.unreadable:
-            self.unreadable.append(point)
+            return [found for half in block.split() for found in await self._halve(half, base)]
+        return [(block, octets)]
 
 
-def _coalesce(points: Sequence[ProfilePoint], readable: Sequence[ReadableRange]) -> Iterable[Block]:
+def _coalesce(points: Sequence[ProfilePoint], profile: Profile) -> Iterable[Block]:
     pending: list[ProfilePoint] = []
     for point in sorted(points, key=lambda p: (p.table or "", p.address or 0)):
-        if pending and not _joinable(pending, point, readable):
+        if pending and not _joinable(pending, point, profile):
             yield _block(pending)
             pending = []
         pending.append(point)
@@ -110,12 +164,16 @@ def _coalesce(points: Sequence[ProfilePoint], readable: Sequence[ReadableRange])
         yield _block(pending)
 
 
-def _joinable(pending: Sequence[ProfilePoint], point: ProfilePoint, readable: Sequence[ReadableRange]) -> bool:
+def _joinable(pending: Sequence[ProfilePoint], point: ProfilePoint, profile: Profile) -> bool:
     first, end = _start(pending[0]), max(_end(p) for p in pending)
-    if point.table != pending[0].table or _end(point) - first > MAX_WORDS:
+    if point.table != pending[0].table or max(_end(point), end) - first > profile.max_words:
         return False
-    inside = any(r.table == point.table and r.first <= first and _end(point) <= r.last + 1 for r in readable)
-    return inside or _start(point) <= end
+    hole = _start(point) - end
+    if hole <= 0:
+        return True
+    return hole <= profile.max_gap and any(
+        r.table == point.table and r.first <= first and _end(point) <= r.last + 1 for r in profile.readable
+    )
 
 
 def _block(points: Sequence[ProfilePoint]) -> Block:

@@ -25,7 +25,11 @@ class PermanentError(ColdplateError):
 
 
 class RetryError(ColdplateError):
-    """Asking again may help."""
+    """Asking again may help; not before `retry_after_s` [s] where the other side said so."""
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class ConfigError(PermanentError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,13 +12,26 @@ import numpy.typing as npt
 from plant.points import PointId
 from plant.samples import SampleBatch
 
+DURABLE_ON_ACK = "durable_on_ack"
+"""What `write` has accepted outlives a crash of the store."""
+UPSERT = "upsert"
+"""Of two different samples with the same point and time the one written last is kept; without it, the same sample
+twice is one sample still, but which of two different ones is read is the store's choice."""
+RETENTION = "retention"
+"""Forgets by the site's own tiers; without it the server's settings say what is kept."""
+ROLLUPS = "rollups"
+"""Answers stepped queries for longer than raw samples are kept."""
+RECORDS = "records"
+"""Keeps records (append, latest, since) beside samples."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteResult:
-    """What a store took; `rejected` names rows that it will never take, with the reason."""
+    """What a store took; `rejected` names rows that it will never take, with the reason; `rows`: their places."""
 
     accepted: int
     rejected: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +61,17 @@ class Series:
 class Store(Protocol):
     """The memory. Writes are idempotent on (point, time). Raises StoreError when it can't take or give data now."""
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What this store can do beyond taking and giving samples: the constants above."""
+        ...
+
+    async def started_s(self) -> float | None:
+        """When the store's server last started [s since 1970]; None where it has none or does not say."""
+        ...
+
     async def write(self, batch: SampleBatch) -> WriteResult:
-        """Take a batch, durably."""
+        """Take a batch; durably where `capabilities` has DURABLE_ON_ACK."""
         ...
 
     async def range(self, query: RangeQuery) -> list[Series]:
@@ -77,12 +99,21 @@ class Store(Protocol):
         ...
 
 
+FrameCheck = Callable[[float], None]
+"""Told what a frame says [SI], before it leaves; raises to keep it back."""
+
+
+def any_frame(said: float) -> None:
+    """A `FrameCheck` that lets everything leave, for tests and tools."""
+
+
 class DeviceLink(Protocol):
     """One endpoint's hands, for the actuator: by point, in SI."""
 
-    async def write(self, point: PointId, value: float) -> float:
-        """Write one value; returns the value as the frame that left encodes it, decoded back [SI].
+    async def write(self, point: PointId, value: float, check: FrameCheck = any_frame) -> float:
+        """Write one value; returns what the frame says, decoded from its bytes by another way than it was made [SI].
 
+        check: called with that before the frame leaves; what it raises keeps the frame back and comes out of here.
         Raises: RefusedError (the device said no), SilentError (no answer in time).
         """
         ...

@@ -37,6 +37,8 @@ class Reason(IntFlag):
     BACKFILL = 512
     CLOCK = 1024
     NOT_A_NUMBER = 2048
+    OUT_OF_SERVICE = 4096
+    DUPLICATE = 8192
 
 
 def quality_code(quality: Quality, reason: Reason = Reason.NONE) -> int:
@@ -56,7 +58,7 @@ class SampleBatch:
 
     names: the points that occur (or may occur), each once; index: row → name, shape (n,) integers;
     time_s: source time [s since 1970, UTC], shape (n,); received_s: receive time, shape (n,);
-    value: SI, shape (n,), NaN where BAD; code: `quality_code`, shape (n,) int32.
+    value: SI, shape (n,), NaN where BAD unless out of service; code: `quality_code`, shape (n,) int32.
     """
 
     names: tuple[PointId, ...]

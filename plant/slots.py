@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,35 @@ class Slots:
         known = self._known.get(id(names))
         if known is not None:  # the tuple is held, so that its id can't be another's
             return known[1]
-        found = np.array([self._slot.get(name, UNKNOWN) for name in names], dtype=np.intp)
+        found = np.array([self._find(name) for name in names], dtype=np.intp)
         if self._remembered > _MOST_REMEMBERED:
             self._known.clear()
             self._remembered = 0
         self._known[id(names)] = names, found
         self._remembered += len(names)
         return found
+
+    def _find(self, name: PointId) -> int:
+        return self._slot.get(name, UNKNOWN)
+
+
+class GrowingSlots(Slots):
+    """Slots that give a place to every name that is new; `names` are all, by slot."""
+
+    def __init__(self, names: Iterable[PointId]) -> None:
+        self._places: dict[PointId, int] = {name: i for i, name in enumerate(names)}
+        self._names = tuple(self._places)
+        super().__init__(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def names(self) -> tuple[PointId, ...]:
+        """Every name, in the order of the slots; the same tuple until a name is new."""
+        if len(self._names) != len(self._places):
+            self._names = tuple(self._places)
+        return self._names
+
+    def _find(self, name: PointId) -> int:
+        return self._places.setdefault(name, len(self._places))

@@ -12,7 +12,7 @@ from plant.points import Point, PointId
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """How to reach one endpoint. transport: `modbus-tcp` or `mqtt`."""
+    """How to reach one endpoint. transport: `modbus-tcp`, `mqtt` or `http`."""
 
     id: str
     transport: str
@@ -25,7 +25,8 @@ class Link:
 class Source:
     """Where some of an equipment's points come from: a device profile at a link.
 
-    unit: Modbus unit id; object: the name by which the other side knows it (DSX objectName), by default its id.
+    unit: Modbus unit id; object: the name by which the other side knows it, by default its id: DSX objectName, the id
+    of a Redfish unit, or the host names of a rack's GPUs on dcgm-exporter pages (`collector.dcgm_join`).
     """
 
     profile: str
@@ -38,7 +39,8 @@ class Source:
 class Equipment:
     """One thing that stands in the plant.
 
-    kind: utility | ups | meter | rack | cdu | manifold | sidecar | pump | dry-cooler | chiller | air-unit | room.
+    kind: utility | ups | meter | rack | cdu | manifold | sidecar | pump | dry-cooler | chiller | air-unit
+    | rear-door | power-shelf | room.
     feeds: ids of what it supplies with power, coolant or (for a meter) nothing; a meter has `meters` instead.
     design: design figures, SI, names carry units, e.g. `heat_w`, `flow_m3_s`.
     """
@@ -97,6 +99,22 @@ class Limit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutOfService:
+    """Something that people took out of service until a time [s since 1970].
+
+    subject: id of an equipment or of a point, or the start of several points' ids such as `rack-01/gpu-03`.
+    """
+
+    subject: str
+    reason: str
+    until_s: float
+
+    def covers(self, point: PointId) -> bool:
+        """Whether a point belongs to it."""
+        return point == self.subject or point.startswith(f"{self.subject}/")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tariff:
     """Energy price by hour of the site's day [currency/kWh] and demand charge [currency/kW/month]."""
 
@@ -151,6 +169,7 @@ class Site:
     climate: Climate
     workload: Workload
     retention: Mapping[str, float]
+    out_of_service: tuple[OutOfService, ...] = ()
 
     def of_kind(self, kind: str) -> list[Equipment]:
         """All equipment of a kind, in the file's order."""

@@ -17,6 +17,7 @@ PARTS: dict[str, str] = {
     "dry-cooler": "heat_rejection",
     "chiller": "heat_rejection",
     "air-unit": "air_cooling",
+    "rear-door": "air_cooling",
 }
 """Part of the cooling that a metered equipment belongs to."""
 NOT_IT = frozenset(PARTS)

@@ -10,6 +10,7 @@ from devices.profiles import ProfilePoint
 from plant.clock import ManualClock
 from plant.errors import RefusedError, SilentError
 from plant.points import PointId
+from plant.ports import FrameCheck, any_frame
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 from plant.topology import Site
 from simulator.faults import Faults
@@ -29,8 +30,8 @@ class MemoryDevice:
     equipment: str
     points: dict[PointId, ProfilePoint]
 
-    async def write(self, point: PointId, value: float) -> float:
-        """Write one value [SI]; returns it as the register holds it.
+    async def write(self, point: PointId, value: float, check: FrameCheck = any_frame) -> float:
+        """Write one value [SI]; returns it as the register holds it, `check` hears it first.
 
         Raises:
             RefusedError: not a register of this device, or the device said no.
@@ -38,6 +39,7 @@ class MemoryDevice:
         """
         register = self._register(point)
         sent = decode_words(register, encode_words(register, value))
+        check(sent)
         self.plant.command(point, sent)
         return sent
 

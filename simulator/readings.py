@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from devices.profiles import load_profile
 from plant.points import PointId
 from plant.quantities import Quantity
 from plant.topology import Equipment
 from simulator.chance import hashed, seed_number
 from simulator.coolant import Cdu, Sidecar
+from simulator.profile_device import nominal
 from simulator.racks import Rack
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ PUMP_DESIGN_SPEED = 0.8
 FULL_CLOCK_HZ = 1.98e9
 IDLE_CLOCK_HZ = 3.45e8
 FOLLOWS_MASTER = 3.0
+PARTLY_MODELLED = frozenset({"sidecar"})
+"""Kinds whose profiles have more registers than the plant has physics for; the rest stand at a plausible value."""
 
 
 class Readings:
@@ -39,6 +43,7 @@ class Readings:
     def __init__(self, plant: SimulatedPlant) -> None:
         self._plant = plant
         self._points: dict[str, list[tuple[PointId, str, float, float, int]]] = {}
+        self._idle = {e.id: _idle(e) for e in plant.site.equipment.values() if e.kind in PARTLY_MODELLED}
         for point in plant.site.points.values():
             row = (
                 point.id,
@@ -55,7 +60,7 @@ class Readings:
         tick = int(self._plant.time_s * 2)
         for name in self._points if equipment is None else equipment:
             exact = self._exact(name)
-            show = self.show(self._plant.site.equipment[name]) | exact
+            show = self._idle.get(name, {}) | self.show(self._plant.site.equipment[name]) | exact
             for point, key, absolute, relative, seed in self._points.get(name, ()):
                 value = show[key]
                 if (absolute or relative) and key not in exact:
@@ -81,6 +86,11 @@ class Readings:
             unit = plant.units[name]
             return _cdu(plant, unit) if isinstance(unit, Cdu) else _sidecar(plant, unit)
         return _facility(plant, equipment.kind) if plant.facility else {}
+
+
+def _idle(equipment: Equipment) -> dict[str, float]:
+    profiles = [load_profile(source.profile) for source in equipment.sources]
+    return {point.name: nominal(point) for profile in profiles for point in profile.points}
 
 
 def _followed(plant: SimulatedPlant, name: str) -> dict[str, float]:

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import errno
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from plant.errors import ConfigError
-from simulator.registers import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusFault, RegisterImage
+from simulator.registers import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusFault
 
 MBAP = struct.Struct(">HHHB")
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
@@ -20,10 +21,22 @@ MOST_WORDS, MOST_BITS, MOST_WRITTEN = 125, 2000, 123
 NO_UNIT_ANSWERS = 11  # gateway target device failed to respond
 
 
+class Image(Protocol):
+    """The tables of one unit; both raise `ModbusFault` for what the unit does not have."""
+
+    equipment: str
+
+    def read(self, table: str, address: int, count: int) -> list[int]:
+        """Words of a table."""
+
+    def write(self, address: int, words: Sequence[int]) -> None:
+        """Holding registers."""
+
+
 class ModbusServer:
     """One port with many units. `silent` says which equipment answers nobody."""
 
-    def __init__(self, units: Mapping[int, RegisterImage], silent: Callable[[str], bool]) -> None:
+    def __init__(self, units: Mapping[int, Image], silent: Callable[[str], bool]) -> None:
         self._units, self._silent = units, silent
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -89,7 +102,7 @@ class ModbusServer:
             return bytes((pdu[0] | 0x80, fault.code))
 
 
-def _execute(image: RegisterImage, pdu: bytes) -> bytes:
+def _execute(image: Image, pdu: bytes) -> bytes:
     function = pdu[0]
     if function in TABLES:
         return _read(image, function, pdu)
@@ -102,7 +115,7 @@ def _execute(image: RegisterImage, pdu: bytes) -> bytes:
     raise ModbusFault(ILLEGAL_FUNCTION, f"function {function} is not supported")
 
 
-def _read(image: RegisterImage, function: int, pdu: bytes) -> bytes:
+def _read(image: Image, function: int, pdu: bytes) -> bytes:
     address, count = _fields(pdu, 5)
     if not 1 <= count <= (MOST_BITS if function < 3 else MOST_WORDS):
         raise ModbusFault(ILLEGAL_VALUE, f"count {count}")
@@ -113,7 +126,7 @@ def _read(image: RegisterImage, function: int, pdu: bytes) -> bytes:
     return bytes((function, len(data))) + data
 
 
-def _write_many(image: RegisterImage, pdu: bytes) -> bytes:
+def _write_many(image: Image, pdu: bytes) -> bytes:
     if len(pdu) < 6:
         raise ModbusFault(ILLEGAL_VALUE, "request too short")
     address, count = struct.unpack_from(">HH", pdu, 1)

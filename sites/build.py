@@ -10,6 +10,7 @@ from plant.topology import Climate, Equipment, Limit, Link, Site, Source, Tariff
 from sites.form import EquipmentForm, LimitForm, SiteForm
 from sites.groups import drives_of, envelopes_of, group_of
 from sites.points import points_of
+from sites.service import out_of_service
 from sites.tariffs import hourly_prices
 
 Endpoints = Mapping[str, tuple[str, int]]
@@ -49,6 +50,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         climate=Climate(**form.climate.model_dump()),
         workload=_workload(form),
         retention=form.retention.model_dump(),
+        out_of_service=out_of_service(form),
     )
 
 

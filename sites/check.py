@@ -15,6 +15,7 @@ from sites.check_groups import group_faults
 from sites.document import Document, read_document
 from sites.form import LimitForm, SiteForm
 from sites.problem import Fault, Problem, located, one_of, suggestion
+from sites.service import service_faults
 from sites.shape import read_form
 from sites.tariffs import hourly_prices
 
@@ -50,7 +51,10 @@ def _line(problem: Problem) -> int:
 def _meaning_faults(form: SiteForm) -> list[Fault]:
     faults = [*_head_faults(form), *device_faults(form), *feed_faults(form), *_limit_faults(form)]
     if all(known_profile(source) for *_, source in sources_of(form)):
-        faults += group_faults(form, all_points(form))
+        points = all_points(form)
+        faults += group_faults(form, points)
+        zone = ZoneInfo(form.site.timezone if _is_timezone(form.site.timezone) else "UTC")
+        faults += service_faults(form, points, zone)
     return faults
 
 

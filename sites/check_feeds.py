@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sites.form import EquipmentForm, SiteForm
-from sites.network import COOLING_KINDS, FACILITY_KINDS, POWER_KINDS, feeds_of, loop_in, reached, turned
+from sites.network import FACILITY_KINDS, POWER_KINDS, RACK_COOLERS, feeds_of, loop_in, reached, turned
 from sites.problem import Fault, one_of
 
 
@@ -52,8 +52,8 @@ def _unfed(form: SiteForm) -> Iterator[Fault]:
         if equipment.kind == "rack" and not fed_from(equipment, POWER_KINDS, frozenset({"utility"})):
             remedy = f"add {equipment.id!r} to the `feeds` of a UPS or utility feed"
             yield Fault(place=place, message=f"{equipment.id}: the rack is fed by no power", remedy=remedy)
-        if equipment.kind == "rack" and not fed_from(equipment, COOLING_KINDS | {"manifold"}, COOLING_KINDS):
-            remedy = f"add {equipment.id!r} to the `feeds` of a manifold, CDU or sidecar"
+        if equipment.kind == "rack" and not fed_from(equipment, RACK_COOLERS | {"manifold"}, RACK_COOLERS):
+            remedy = f"add {equipment.id!r} to the `feeds` of a manifold, CDU, sidecar or rear door"
             yield Fault(place=place, message=f"{equipment.id}: the rack is fed by no cooling source", remedy=remedy)
         if equipment.kind == "cdu" and not fed_from(equipment, FACILITY_KINDS, FACILITY_KINDS):
             remedy = f"add {equipment.id!r} to the `feeds` of a pump, dry cooler, chiller or fws-loop"

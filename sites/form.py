@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Kind = Literal[
@@ -20,6 +21,8 @@ Kind = Literal[
     "dry-cooler",
     "chiller",
     "air-unit",
+    "rear-door",
+    "power-shelf",
     "room",
 ]
 Role = Literal["supply_temperature", "differential_pressure", "facility_supply_temperature", "flow"]
@@ -73,12 +76,12 @@ class HeadForm(Form):
 class LinkForm(Form):
     """How to reach one endpoint."""
 
-    transport: Literal["modbus-tcp", "mqtt"]
+    transport: Literal["modbus-tcp", "mqtt", "http"]
     """Protocol."""
     host: Annotated[str, Field(min_length=1)]
     """Name or address."""
     port: Annotated[int, Field(ge=1, le=65535)]
-    """TCP port; Modbus has 502, MQTT 1883 by custom."""
+    """TCP port; by custom Modbus has 502, MQTT 1883, dcgm-exporter 9400, Redfish 443."""
     options: dict[str, str | float | bool] = Field(default_factory=dict)
     """Settings of the transport."""
 
@@ -93,7 +96,7 @@ class SourceForm(Form):
     unit: Annotated[int, Field(ge=0, le=247)] = 1
     """Unit id on Modbus."""
     object: str = ""
-    """Name by which the other side knows the equipment (DSX objectName); default the equipment's id."""
+    """Name by which the other side knows the equipment: DSX objectName, Redfish id, GPU hosts; default its id."""
 
 
 class EquipmentForm(Form):
@@ -242,6 +245,22 @@ class WorkloadForm(Form):
     """What each rack does; racks that are not named train."""
 
 
+def _as_text(value: object) -> object:
+    """YAML reads an unquoted date-time as one; the form wants its text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class OutOfServiceForm(Form):
+    """Something that people took out of service; its values are kept, but nothing acts on them or complains of them."""
+
+    what: Annotated[str, Field(min_length=1)]
+    """Id of an equipment or of a point, or the start of several such as rack-01/gpu-03."""
+    reason: Annotated[str, Field(min_length=3)]
+    """Why, for whoever looks at it next."""
+    until: Annotated[str, BeforeValidator(_as_text)]
+    """ISO date-time, in the site's time zone where it names none; after it the points count again."""
+
+
 class SiteForm(Form):
     """A coldplate site file. It never enables writing; every loop starts in advisory mode."""
 
@@ -257,6 +276,8 @@ class SiteForm(Form):
     """What is commanded together."""
     limits: list[LimitForm] = Field(default_factory=list)
     """Bounds that must hold."""
+    out_of_service: list[OutOfServiceForm] = Field(default_factory=list)
+    """What people took out of service, with reason and end."""
     tariff: TariffForm
     """What energy costs."""
     carbon: CarbonForm

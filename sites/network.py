@@ -8,8 +8,9 @@ from sites.form import EquipmentForm
 
 Feeds = Mapping[str, Sequence[str]]
 
-POWER_KINDS = frozenset({"utility", "ups"})
+POWER_KINDS = frozenset({"utility", "ups", "power-shelf"})
 COOLING_KINDS = frozenset({"cdu", "sidecar"})
+RACK_COOLERS = COOLING_KINDS | {"rear-door"}
 FACILITY_KINDS = frozenset({"fws-loop", "pump", "dry-cooler", "chiller"})
 
 

@@ -125,7 +125,7 @@ def _section_mended(data: dict[str, Any], place: tuple[str | int, ...]) -> bool:
     elif section == "limits" and len(place) > 1:
         stand_in = {"id": f"limit-{place[1]}", "quantity": "case_temperature", "max": 1e6, "source": ""}
         data[section][place[1]] = stand_in
-    elif section in {"limits", "cooling_groups"}:
+    elif section in {"limits", "cooling_groups", "out_of_service"}:
         data[section] = []
     elif section == "equipment" and len(place) > 2 and place[2] in _OPTIONAL_OF_EQUIPMENT:
         data[section][place[1]].pop(place[2], None)

@@ -6,13 +6,24 @@ import sqlite3
 from collections.abc import Mapping
 from itertools import groupby
 
-from store.reading import HOT, HOT_MINUTES, samples_of
+from store.reading import HOT, HOT_SLOTS, samples_of
 from store.rollups import Rollup, Samples, of_samples, regroup
-from store.schema import HOUR_MS, MINUTE_MS, QUARTER_MS, SERIES_BITS, SERIES_MASK
+from store.schema import (
+    HOUR_MS,
+    MINUTE_MS,
+    MS_MASK,
+    QUARTER_MS,
+    SERIES_BITS,
+    SERIES_MASK,
+    SERIES_SHIFT,
+    SLOT_MS,
+    SLOT_SHIFT,
+)
 
 SETTLE_S = 3600.0
 """How long an hour stays hot after its end [s], for late rows."""
 SERIES_AT_ONCE = 128
+SLOTS_AN_HOUR = HOUR_MS // SLOT_MS
 DEFAULT_DAYS: Mapping[str, float] = {
     "raw_days": 7.0,
     "minute_days": 90.0,
@@ -26,8 +37,8 @@ GPU_MARK = "/gpu-"
 def settled_hours(db: sqlite3.Connection, now_s: float) -> list[int]:
     """Hours [h since 1970] with hot rows that ended at least SETTLE_S ago, oldest first."""
     end_hour = int((now_s - SETTLE_S) * 1000) // HOUR_MS
-    span = {"first": 0, "last": end_hour * 60 - 1}
-    return sorted({minute // 60 for (minute,) in db.execute(HOT_MINUTES, span)})
+    span = {"first": 0, "last": end_hour * SLOTS_AN_HOUR - 1}
+    return sorted({slot // SLOTS_AN_HOUR for (slot,) in db.execute(HOT_SLOTS, span)})
 
 
 def series_groups(db: sqlite3.Connection) -> list[tuple[int, int]]:
@@ -38,15 +49,18 @@ def series_groups(db: sqlite3.Connection) -> list[tuple[int, int]]:
 
 def pack_hour(db: sqlite3.Connection, hour: int, group: tuple[int, int]) -> int:
     """Pack one hour's hot rows of some series; returns how many rows. In a transaction of the caller's."""
-    span = {"first": hour * 60, "last": hour * 60 + 59, "low": group[0], "high": group[1]}
+    first = hour * SLOTS_AN_HOUR
+    span = {"first": first, "last": first + SLOTS_AN_HOUR - 1, "low": group[0], "high": group[1]}
     rows = db.execute(HOT, span).fetchall()
     kept_from = horizons(db)
     gpus = {row[0] for row in db.execute("SELECT id FROM series WHERE gpu AND id BETWEEN ? AND ?", group)}
     for series, own in groupby(rows, key=lambda row: int(row[0])):
         if hour >= kept_from[series in gpus]:  # else its rollups are final, and a late row alone would replace them
             _pack_series(db, series, hour, samples_of(row[1:] for row in own))
-    minutes = sorted({row[1] // MINUTE_MS for row in rows})
-    db.executemany("DELETE FROM hot WHERE minute = ? AND series BETWEEN ? AND ?", [(m, *group) for m in minutes])
+    slots = sorted({row[1] // SLOT_MS for row in rows})
+    low, high = group[0] << SERIES_SHIFT, group[1] << SERIES_SHIFT | MS_MASK
+    spans = [(s << SLOT_SHIFT | low, s << SLOT_SHIFT | high) for s in slots]
+    db.executemany("DELETE FROM hot WHERE key BETWEEN ? AND ?", spans)
     return len(rows)
 
 

@@ -15,7 +15,13 @@ from store.schema import migrate, version_of
 
 T = TypeVar("T")
 _BUSY_S = 10.0
-_PRAGMAS = ("page_size = 8192", "journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864")
+_PRAGMAS = (
+    "page_size = 8192",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 4000",
+    "journal_size_limit = 67108864",
+)
 _DAMAGE = ("malformed", "not a database", "corrupt")
 
 

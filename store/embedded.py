@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,16 +17,15 @@ import numpy as np
 from plant.clock import Clock, ScaledClock
 from plant.errors import ConfigError, StoreError
 from plant.points import PointId
-from plant.ports import RangeQuery, Series, WriteResult
+from plant.ports import DURABLE_ON_ACK, RECORDS, RETENTION, ROLLUPS, UPSERT, RangeQuery, Series, WriteResult
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 from store import codec, compaction, reading
 from store.connection import HistoryFile
-from store.schema import HOUR_MS, MINUTE_MS, SERIES_MASK
+from store.schema import HOT_SERIES_MASK, HOUR_MS, SERIES_SHIFT, SLOT_MS, SLOT_SHIFT
 
 T = TypeVar("T")
 _NOT_A_NUMBER = quality_code(Quality.BAD, Reason.NOT_A_NUMBER)
-_UPSERT = """INSERT INTO hot VALUES(?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET value = excluded.value, code = excluded.code"""
+_ROWS_A_STATEMENT = 64  # half the time of one row a statement
 _LATEST_TIME_S = 4.0e9
 _SMALL_BODY = 200
 
@@ -35,6 +35,8 @@ class EmbeddedStore:
 
     Sample times are kept to 1 ms. All work is done in one thread, a transaction a call.
     """
+
+    capabilities = frozenset({DURABLE_ON_ACK, UPSERT, RETENTION, ROLLUPS, RECORDS})
 
     def __init__(self, file: HistoryFile, retention: Mapping[str, float]) -> None:
         self._file, self._retention = file, dict(retention)
@@ -82,6 +84,10 @@ class EmbeddedStore:
     async def newest_s(self) -> float:
         """Time of the newest sample [s since 1970]; 0 where there is none."""
         return await self._do(reading.newest_s)
+
+    async def started_s(self) -> float | None:
+        """No process of its own that could restart and forget."""
+        return None
 
     async def append(self, kind: str, key: str, at_s: float, body: Mapping[str, object]) -> None:
         """Keep a record."""
@@ -150,8 +156,8 @@ class EmbeddedStore:
             return known
         insert = "INSERT INTO series(name, gpu) VALUES(?, ?)"
         made = db.execute(insert, (point, int(compaction.GPU_MARK in point))).lastrowid
-        if made is None or made > SERIES_MASK:
-            raise ConfigError(f"more than {SERIES_MASK} points in one history file")
+        if made is None or made > HOT_SERIES_MASK:
+            raise ConfigError(f"more than {HOT_SERIES_MASK} points in one history file")
         return made  # not remembered before the transaction has been committed: the next call looks it up
 
     def _write(self, db: sqlite3.Connection, batch: SampleBatch) -> WriteResult:
@@ -160,19 +166,30 @@ class EmbeddedStore:
         used, row = np.unique(batch.index, return_inverse=True)
         ids = np.array([self._id_or_new(db, batch.names[i]) for i in used.tolist()], dtype=np.int64)
         usable = np.isfinite(batch.time_s)
-        minute, ms = np.divmod(np.rint(np.where(usable, batch.time_s, 0) * 1000).astype(np.int64), MINUTE_MS)
+        slot, ms = np.divmod(np.rint(np.where(usable, batch.time_s, 0) * 1000).astype(np.int64), SLOT_MS)
         finite = np.isfinite(batch.value)
         code = np.where(~finite & ((batch.code & 3) != Quality.BAD), batch.code | _NOT_A_NUMBER, batch.code)
         value = np.where(finite, batch.value, np.nan)  # sqlite keeps NaN as NULL
-        columns = (minute, ids[row], ms, value, code)
-        kept = np.delete(np.arange(len(batch)), list(rejected))
-        db.executemany(_UPSERT, zip(*(column[kept].tolist() for column in columns), strict=True))
-        return WriteResult(accepted=len(batch) - len(rejected), rejected=tuple(rejected.values()))
+        key = (slot << SLOT_SHIFT) | (ids[row] << SERIES_SHIFT) | ms
+        order = np.argsort(key, kind="stable")  # rows go in where the last went; of equals the last stays
+        kept = order[~np.isin(order, list(rejected))] if rejected else order
+        columns = (column[kept].tolist() for column in (key, value, code))
+        _upsert(db, list(chain.from_iterable(zip(*columns, strict=True))))
+        return WriteResult(accepted=len(batch) - len(rejected), rejected=tuple(rejected.values()), rows=tuple(rejected))
 
     def _last(self, db: sqlite3.Connection, points: Sequence[PointId]) -> dict[PointId, tuple[float, float, int]]:
         ids = {p: self._id(db, p) for p in points}
         found = {p: reading.newest(db, series) for p, series in ids.items() if series is not None}
         return {p: row for p, row in found.items() if row is not None}
+
+
+def _upsert(db: sqlite3.Connection, flat: list[float]) -> None:
+    """Rows (key, value, code), one after the other in one list."""
+    step = 3 * _ROWS_A_STATEMENT
+    whole = len(flat) // step * step
+    for width, start, end in ((step, 0, whole), (3, whole, len(flat))):
+        insert = "INSERT OR REPLACE INTO hot VALUES" + ",".join(["(?,?,?)"] * (width // 3))
+        db.executemany(insert, (flat[i : i + width] for i in range(start, end, width)))
 
 
 def _rejections(batch: SampleBatch, oldest_s: Mapping[bool, float]) -> dict[int, str]:

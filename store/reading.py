@@ -11,28 +11,31 @@ from plant.errors import ConfigError
 from plant.ports import RangeQuery, Series
 from store.columns import Floats
 from store.rollups import Rollup, Samples, joined, of_samples, regroup
-from store.schema import DAY_MS, HOUR_MS, MINUTE_MS, QUARTER_MS, SERIES_BITS
+from store.schema import DAY_MS, HOUR_MS, LAST_SLOT, MINUTE_MS, QUARTER_MS, SERIES_BITS, SLOT_MS
 
 AGGREGATES = ("mean", "min", "max", "last", "sum", "count", "good_s")
 
-# Every minute that has rows, found by one seek each; then that minute's rows of the series.
-_MINUTES = """
-WITH RECURSIVE m(minute) AS (
-    SELECT min(minute) FROM hot WHERE minute >= :first
-    UNION ALL SELECT (SELECT min(minute) FROM hot WHERE minute > m.minute) FROM m WHERE m.minute < :last)
+# Every slot that has rows, found by one seek each; then that slot's rows of the series.
+_SLOTS = """
+WITH RECURSIVE s(slot) AS (
+    SELECT min(key) >> 34 FROM hot WHERE key >= (:first << 34)
+    UNION ALL SELECT (SELECT min(key) >> 34 FROM hot WHERE key >= ((s.slot + 1) << 34)) FROM s WHERE s.slot < :last)
 {}"""
-_ROWS = """
-SELECT h.series, h.minute * 60000 + h.ms, h.value, h.code FROM m CROSS JOIN hot h
-    ON h.minute = m.minute AND h.series BETWEEN :low AND :high WHERE m.minute <= :last
-    ORDER BY h.series, h.minute, h.ms"""
-HOT = _MINUTES.format(_ROWS)
-HOT_MINUTES = _MINUTES.format("SELECT minute FROM m WHERE minute <= :last")
-_NEWEST_HOT = """
-WITH RECURSIVE m(minute) AS (
-    SELECT max(minute) FROM hot
-    UNION ALL SELECT (SELECT max(minute) FROM hot WHERE minute < m.minute) FROM m WHERE m.minute IS NOT NULL)
-SELECT h.minute * 60000 + h.ms, h.value, h.code FROM m CROSS JOIN hot h
-    ON h.minute = m.minute AND h.series = ? ORDER BY m.minute DESC, h.ms DESC LIMIT 1"""
+_TIME_MS = "(h.key >> 34) * 10000 + (h.key & 16383)"
+_ROWS = f"""
+SELECT (h.key >> 14) & 1048575 AS series, {_TIME_MS}, h.value, h.code FROM s CROSS JOIN hot h
+    ON h.key BETWEEN (s.slot << 34) | (:low << 14) AND (s.slot << 34) | (:high << 14) | 16383
+    WHERE s.slot <= :last ORDER BY series, h.key"""  # noqa: S608 - own text
+HOT = _SLOTS.format(_ROWS)
+HOT_SLOTS = _SLOTS.format("SELECT slot FROM s WHERE slot <= :last")
+_NEWEST_HOT = f"""
+WITH RECURSIVE s(slot) AS (
+    SELECT max(key) >> 34 FROM hot
+    UNION ALL SELECT (SELECT max(key) >> 34 FROM hot WHERE key < (s.slot << 34)) FROM s WHERE s.slot IS NOT NULL)
+SELECT {_TIME_MS}, h.value, h.code FROM s CROSS JOIN hot h
+    ON h.key BETWEEN (s.slot << 34) | (?1 << 14) AND (s.slot << 34) | (?1 << 14) | 16383
+    ORDER BY s.slot DESC, h.key DESC LIMIT 1"""  # noqa: S608 - own text
+_NEWEST_MS = f"SELECT max({_TIME_MS}) FROM hot h WHERE h.key >= ((SELECT max(key) >> 34 FROM hot) << 34)"  # noqa: S608
 
 
 def samples_of(rows: Iterable[tuple[int, float | None, int]]) -> Samples:
@@ -46,13 +49,14 @@ def samples_of(rows: Iterable[tuple[int, float | None, int]]) -> Samples:
 
 def hot_samples(db: sqlite3.Connection, series: int, start_ms: int, end_ms: int) -> Samples:
     """Rows not yet packed, in [start_ms, end_ms)."""
-    span = {"first": start_ms // MINUTE_MS, "last": (end_ms - 1) // MINUTE_MS, "low": series, "high": series}
+    first, last = min(start_ms // SLOT_MS, LAST_SLOT), min((end_ms - 1) // SLOT_MS, LAST_SLOT)
+    span = {"first": first, "last": last, "low": series, "high": series}
     return samples_of(row[1:] for row in db.execute(HOT, span)).between(start_ms, end_ms)
 
 
 def newest_s(db: sqlite3.Connection) -> float:
     """Time of the newest sample of any series [s since 1970]; 0 where there is none."""
-    (hot_ms,) = db.execute("SELECT MAX(ms) FROM hot WHERE minute = (SELECT MAX(minute) FROM hot)").fetchone()
+    (hot_ms,) = db.execute(_NEWEST_MS).fetchone()
     (packed_ms,) = db.execute("SELECT MAX(packed_ms) FROM series").fetchone()
     return max(hot_ms or 0, packed_ms or 0) / 1000
 
@@ -145,12 +149,11 @@ def history(db: sqlite3.Connection, series: int | None, query: RangeQuery, point
     if step_ms is not None:
         start_ms, end_ms = start_ms // step_ms * step_ms, -(-end_ms // step_ms) * step_ms
     if series is None or end_ms <= start_ms:
-        return _series(point, Samples.empty())
+        return series_of(point, Samples.empty())
     reader = SeriesReader(db, series, start_ms, end_ms)
     if step_ms is None:
-        return _series(point, reader.raw())
-    rows = reader.bucketed(step_ms)
-    return _series(point, Samples(rows.time_ms, _aggregate(rows, query.aggregate), rows.code))
+        return series_of(point, reader.raw())
+    return stepped_series(point, reader.bucketed(step_ms), query.aggregate)
 
 
 def _ms(seconds: float) -> int:
@@ -163,6 +166,12 @@ def _aggregate(rows: Rollup, name: str) -> Floats:
     return values[name] if name in values else plain[name].astype(np.float64)
 
 
-def _series(point: str, samples: Samples) -> Series:
+def stepped_series(point: str, rows: Rollup, aggregate: str) -> Series:
+    """Buckets as an answer."""
+    return series_of(point, Samples(rows.time_ms, _aggregate(rows, aggregate), rows.code))
+
+
+def series_of(point: str, samples: Samples) -> Series:
+    """Samples as an answer."""
     code = samples.code.astype(np.int32)
     return Series(point=point, time_s=samples.time_ms / 1000, value=samples.value, code=code)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plant.samples import Quality
+from plant.samples import Quality, Reason
 from store.columns import (
     Floats,
     Ints,
@@ -130,9 +130,10 @@ def joined(parts: list[Rollup]) -> Rollup:
 
 def of_samples(samples: Samples) -> Rollup:
     """One row a sample: what `regroup` starts from."""
-    n = np.isfinite(samples.value).astype(np.int64)
+    unused = (samples.code >> 2) & int(Reason.OUT_OF_SERVICE) != 0  # such samples keep their value, for a look
+    value = np.where(unused, np.nan, samples.value)
+    n = np.isfinite(value).astype(np.int64)
     good = np.where((samples.code & 3) == Quality.GOOD, _held_ms(samples.time_ms), 0)
-    value = samples.value
     return Rollup(samples.time_ms, n, value, value, value, value, samples.code, good)
 
 

@@ -15,8 +15,16 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 SERIES_BITS = 24
 SERIES_MASK = (1 << SERIES_BITS) - 1
+SLOT_MS = 10_000
+SLOT_SHIFT = 34
+SERIES_SHIFT = 14
+HOT_SERIES_MASK = (1 << (SLOT_SHIFT - SERIES_SHIFT)) - 1
+MS_MASK = (1 << SERIES_SHIFT) - 1
+LAST_SLOT = (1 << (63 - SLOT_SHIFT)) - 1
 
-# Hot rows lie by minute, then series: a cycle's writes touch few pages, and one series is found by a seek a minute.
+# Hot rows lie by slot of ten seconds (until version 2 by minute), then series: a cycle's writes touch few pages, and
+# one series is found by a seek a slot. Since version 3 the key is one integer, the row's own number in SQLite:
+# `slot << 34 | series << 14 | ms`.
 # Packed tables are keyed `period << 24 | series`, so that they grow at their end and expire at their beginning.
 _VERSION_1 = """
 CREATE TABLE series(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, gpu INTEGER NOT NULL,
@@ -33,6 +41,13 @@ CREATE TABLE horizon(name TEXT PRIMARY KEY, hour INTEGER NOT NULL) WITHOUT ROWID
 _VERSION_2 = """
 CREATE TABLE quarter_day(key INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE INDEX record_by_key ON record(kind, key, at_s);
+"""
+_VERSION_3 = """
+CREATE TABLE hot_rows(key INTEGER PRIMARY KEY, value REAL, code INTEGER NOT NULL);
+INSERT INTO hot_rows SELECT ((minute * 6 + ms / 10000) << 34) | (series << 14) | (ms % 10000), value, code
+    FROM hot ORDER BY minute, ms / 10000, series, ms;
+DROP TABLE hot;
+ALTER TABLE hot_rows RENAME TO hot;
 """
 
 
@@ -57,7 +72,12 @@ def _to_2(db: sqlite3.Connection) -> None:
         db.executemany("INSERT INTO quarter_day VALUES(?, ?)", packed)
 
 
-LADDER: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2)
+def _to_3(db: sqlite3.Connection) -> None:
+    """Hot rows by one integer key, which takes samples three times as fast."""
+    _statements(db, _VERSION_3)
+
+
+LADDER: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3)
 VERSION = len(LADDER)
 
 

@@ -34,6 +34,10 @@ from sites import load_site
 from store.bus import BusServer
 from store.embedded import EmbeddedStore
 
+EDGE_FIGURES = (
+    "bad_samples", "spool_bytes", "spool_pending_samples", "spool_lost_samples", "spool_dropped_samples",
+    "forwarded_samples", "rejected_samples", "store_failures",
+)  # fmt: skip
 TOKEN = "a-token-for-tests"
 SPEED = 10.0
 
@@ -121,7 +125,7 @@ class Edge:
         await self.say("links", [LinkState(link="cdu-1", endpoint="127.0.0.1:1", state="up", since_s=now_s)])
         state = ActuatorState(epoch=3, leases=(), accepted_commands=4, refused_commands=1, writable_points=())
         await self.say("actuator", state)
-        await self.say("counters", {"samples": 12, "live_points": 5})
+        await self.say("counters", {"samples": 12, "live_points": 5} | dict.fromkeys(EDGE_FIGURES, 7))
 
 
 def plan(now_s: float) -> Plan:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from plant.clock import ScaledClock
+from plant.records import LinkState
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 from store.audit import AuditLog
 from store.embedded import EmbeddedStore
@@ -239,6 +240,27 @@ async def test_metrics_count_what_the_status_shows(informed):
     assert 'coldplate_edge_figure{name="samples"} 12.0' in text
     assert 'coldplate_http_requests_total{route="/v1/status",status="200"} 1.0' in text
     assert "coldplate_forecast_age_seconds" in text
+
+
+async def test_metrics_tell_each_link_and_the_spool(edge, informed, app, until):
+    """Each link's state, reads and failures, the spool's bytes and the store's failures; nothing of an unheard edge."""
+    now_s = edge.clock.now()
+    states = {"a": "up", "b": "slow", "c": "silent", "d": "mismatch"}
+    links = [LinkState(link=k, endpoint="h:1", state=v, since_s=now_s, reads=9, failures=2) for k, v in states.items()]
+    await edge.say("links", links)
+    await until(lambda: len(app.state.service.mirror.links) == 4)
+    text = (await informed.get("/metrics")).text
+    for link, up in {"a": 1.0, "b": 1.0, "c": 0.0, "d": 1.0}.items():
+        assert f'coldplate_link_up{{endpoint="h:1",link="{link}"}} {up}' in text
+        assert f'coldplate_link_state{{link="{link}",state="{states[link]}"}} 1.0' in text
+    assert text.count("coldplate_link_state{") == 16
+    assert 'coldplate_link_reads_total{link="a"} 9.0' in text
+    assert 'coldplate_link_failures_total{link="c"} 2.0' in text
+    assert "coldplate_spool_bytes 7.0" in text
+    assert "coldplate_store_failures_total 7.0" in text
+    await edge.stop()
+    await until(lambda: not app.state.service.mirror.edge_connected)
+    assert "coldplate_link_up{" not in (await informed.get("/metrics")).text
 
 
 async def test_a_malformed_record_is_set_aside(edge, client, app, until):

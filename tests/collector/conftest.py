@@ -10,7 +10,7 @@ import pytest
 
 from devices.profiles import load_profile
 from plant.points import Point
-from plant.ports import WriteResult
+from plant.ports import DURABLE_ON_ACK, WriteResult
 from plant.topology import Climate, Site, Tariff, Workload
 
 _PATH = Path(__file__).parents[1] / "devices" / "wire_peers.py"
@@ -67,6 +67,8 @@ def make_site():
 
 class MemoryStore:
     """A store that keeps everything by (point, time), and can be told to fail."""
+
+    capabilities = frozenset({DURABLE_ON_ACK})
 
     def __init__(self):
         self.rows = {}

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
-import random
-import signal
+import struct
 import subprocess
-import sys
-import time
-from pathlib import Path
+import zlib
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.conditions import Ledger
-from collector.forwarder import Forwarder
-from collector.frames import HEADER, decode_body, encode_frame
+from collector.frames import HEADER, MAGIC, SEGMENT_MARK, FrameDecoder, FrameEncoder, scan
 from collector.spool import Spool
-from collector.spool_writer import SpoolWriter
-from plant.clock import ManualClock, ScaledClock
-from plant.errors import StoreError
+from plant.clock import ManualClock
+from plant.errors import PermanentError, StoreError
 from plant.samples import SampleBatch
-
-ROOT = Path(__file__).parents[2]
 
 
 def batch(start, count=3, point="a/t"):
@@ -33,9 +26,9 @@ def batch(start, count=3, point="a/t"):
     return SampleBatch.of([(point, float(start + i), 0.0, float(start + i), 0) for i in range(count)])
 
 
-def open_spool(folder, max_bytes=10_000_000):
+def open_spool(folder, max_bytes=10_000_000, **options):
     """A spool as after a start."""
-    return Spool(folder, max_bytes, ManualClock())
+    return Spool(folder, max_bytes, ManualClock(), **options)
 
 
 def times(spool):
@@ -51,10 +44,38 @@ def times(spool):
 def test_frames_round_trip(rows):
     """A batch comes out of its frame as it went in."""
     sent = SampleBatch.of([(p, t, t, v, c) for p, t, v, c in rows])
-    got = decode_body(encode_frame(sent)[HEADER.size :])
+    got = FrameDecoder().decode(FrameEncoder().encode([sent])[HEADER.size :])
     assert got.points == sent.points
     for column in ("time_s", "received_s", "value", "code"):
         np.testing.assert_array_equal(getattr(got, column), getattr(sent, column))
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9), st.floats()), min_size=1), min_size=1),
+    st.booleans(),
+)
+def test_batches_of_several_links_share_a_frame(lots, wide):
+    """Rows of many batches come out in order under their own names, each name once, also from tables hardly used."""
+    spare = tuple(f"unused/{i}" for i in range(500)) if wide else ()
+    batches = [SampleBatch.of([(p, float(t), 0.0, v, 0) for p, t, v in lot]) for lot in lots]
+    batches = [
+        SampleBatch(
+            names=(*spare, *b.names), index=b.index + len(spare), time_s=b.time_s, received_s=b.received_s,
+            value=b.value, code=b.code,
+        )
+        for b in batches
+    ]  # fmt: skip
+    got = FrameDecoder().decode(FrameEncoder().encode(batches)[HEADER.size :])
+    assert got.points == tuple(p for b in batches for p in b.points)
+    assert len(set(got.names)) == len(got.names)
+    np.testing.assert_array_equal(got.value, np.concatenate([b.value for b in batches]))
+
+
+@given(st.binary(max_size=200))
+def test_a_body_of_another_kind_is_refused_with_a_reason(body):
+    """Whatever bytes a frame holds, they are a batch or a permanent error, never a crash."""
+    with contextlib.suppress(PermanentError):
+        FrameDecoder().decode(body)
 
 
 def test_first_in_first_out_over_a_restart(tmp_path):
@@ -99,6 +120,79 @@ def test_a_flipped_bit_is_never_read_as_data(tmp_path):
     assert spool.damaged_frames == 1
 
 
+def one_segment(folder, frames=5):
+    """A closed spool of some frames in one segment; its path."""
+    spool = open_spool(folder)
+    for i in range(frames):
+        spool.append([batch(10 * i)])
+    spool.close()
+    return next(folder.glob("*.seg"))
+
+
+def test_one_damaged_byte_costs_one_frame_wherever_it_is(tmp_path):
+    """For every byte of a segment: flipped, it never makes a wrong sample, costs one frame at most, and is counted."""
+    data = one_segment(tmp_path / "sound").read_bytes()
+    rng = np.random.default_rng(4)
+    for place in [*range(60), *rng.choice(np.arange(60, len(data)), 120, replace=False).tolist()]:
+        folder = tmp_path / f"flipped-{place}"
+        folder.mkdir()
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (folder / "00000001.seg").write_bytes(damaged)
+        spool = open_spool(folder)
+        found = times(spool)
+        lost = {0, 10, 20, 30, 40} - set(found)
+        assert len(lost) <= 1
+        assert found == [float(t + i) for t in (0, 10, 20, 30, 40) if t not in lost for i in range(3)]
+        assert spool.damaged_frames == 1
+
+
+def test_a_tear_at_any_byte_keeps_all_before_it(tmp_path):
+    """However much of a segment a crash left, every whole frame is there and appending goes on."""
+    data = one_segment(tmp_path / "sound", 3).read_bytes()
+    ends = [frame.end for frame in scan(data, len(SEGMENT_MARK))]
+    for length in range(0, len(data), 7):
+        folder = tmp_path / f"torn-{length}"
+        folder.mkdir()
+        (folder / "00000001.seg").write_bytes(data[:length])
+        spool = open_spool(folder)
+        spool.append([batch(90)])
+        whole = sum(end <= length for end in ends)
+        assert times(spool)[::3] == [*(10.0 * i for i in range(whole)), 90.0]
+        spool.close()
+
+
+def test_damage_while_it_runs_is_skipped_and_counted_once(tmp_path):
+    """A disk that spoils a frame after it was checked costs that frame, is counted once, and stops nobody."""
+    spool = open_spool(tmp_path)
+    for i in range(4):
+        spool.append([batch(10 * i)])
+    path = next(tmp_path.glob("*.seg"))
+    data = bytearray(path.read_bytes())
+    second = data.index(MAGIC, data.index(MAGIC) + 1)
+    data[second] ^= 1
+    path.write_bytes(data)
+    for _ in range(3):
+        assert [f.batch.time_s[0] for f in spool.read_on(None, 1000)] == [0, 20, 30]
+    assert spool.damaged_frames == 1
+
+
+def test_spools_of_the_first_format_are_still_read(tmp_path):
+    """What an older coldplate left behind is forwarded, and what is new comes after it."""
+    frames = []
+    for start in (0.0, 10.0):
+        columns = [np.arange(3.0) + start, np.zeros(3), np.arange(3.0)]
+        plain = [["a/t"], np.zeros(3, "<u4").tobytes(), *(c.tobytes() for c in columns), np.zeros(3, "<i4").tobytes()]
+        body = zlib.compress(msgspec.msgpack.encode(plain), 1)
+        frames.append(struct.pack("<III", len(body), zlib.crc32(body), 3) + body)
+    (tmp_path / "00000007.seg").write_bytes(b"".join(frames) + frames[0][:20])
+    (tmp_path / "cursor.json").write_text('{"segment": 7, "offset": 0}')
+    spool = open_spool(tmp_path)
+    assert spool.damaged_frames == 1
+    spool.append([batch(20)])
+    assert times(spool) == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+
+
 def test_the_oldest_go_first_and_are_counted(tmp_path):
     """A full spool drops its oldest samples, says how many, and stays within its bytes."""
     rng = np.random.default_rng(1)
@@ -115,41 +209,86 @@ def test_the_oldest_go_first_and_are_counted(tmp_path):
     assert spool.dropped_samples > 0
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from collector.spool import Spool
-from plant.clock import ManualClock
-from plant.samples import SampleBatch
-spool = Spool(Path(sys.argv[1]), 50_000_000, ManualClock())
-number = int(sys.argv[2])
-while True:
-    spool.append([SampleBatch.of([(f"p/{i}", float(number), 0.0, 1.0, 0) for i in range(50)])])
-    print(number, flush=True)
-    number += 1
-"""
+def aged(clock, folder, **options):
+    """A spool that keeps a thousand seconds of site time."""
+    return Spool(folder, 10_000_000, clock, max_age_s=1000.0, **options)
 
 
-def test_kill_minus_nine_loses_nothing_accepted(tmp_path):
-    """A process killed at random moments, twelve times: every batch that it had accepted is there, once, in order."""
-    rng = random.Random(7)
-    folder = tmp_path / "spool"
-    accepted = -1
-    for _ in range(12):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), str(accepted + 1)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        accepted = max(accepted, int(process.stdout.readline()))
-        time.sleep(rng.uniform(0.0, 0.15))
-        os.kill(process.pid, signal.SIGKILL)
-        lines = process.stdout.read().split("\n")
-        process.stdout.close()
-        process.wait()
-        accepted = max([accepted, *(int(line) for line in lines[:-1] if line)])
-    found = times(open_spool(folder))
-    numbers = list(dict.fromkeys(found))
-    assert set(range(accepted + 1)) <= set(numbers)
-    assert all(found.count(n) % 50 == 0 for n in numbers[:: max(len(numbers) // 20, 1)])
+def received(clock, start):
+    """Three samples received now."""
+    return SampleBatch.of([("a/t", float(start + i), clock.now(), 0.0, 0) for i in range(3)])
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_too_old_goes_and_is_counted_apart(tmp_path, restart):
+    """Samples older than allowed are dropped, by age and not by size, also those that an earlier run left."""
+    clock = ManualClock()
+    spool = aged(clock, tmp_path)
+    for i in range(30):
+        spool.append([received(clock, 10 * i)])
+        clock.advance(100.0)
+    if restart:
+        spool.close()
+        spool = aged(clock, tmp_path)
+    left = times(spool)[::3]
+    assert left == [10.0 * i for i in range(30 - len(left), 30)]
+    assert 10 <= len(left) <= 11
+    assert spool.dropped.by_size == 0
+    if not restart:
+        assert spool.dropped.by_age == 3 * (30 - len(left))
+        assert spool.dropped.until_s == pytest.approx(clock.epoch_s + 100.0 * (29 - len(left)))
+
+
+def test_samples_taken_before_the_clock_was_set_do_not_go_by_age(tmp_path):
+    """A box that starts in 1970 and is then set right keeps what it took in between."""
+    clock = ManualClock(epoch_s=100.0)
+    spool = aged(clock, tmp_path)
+    spool.append([received(clock, 0)])
+    clock.epoch_s = 1_800_000_000.0
+    spool.append([received(clock, 10)])
+    spool.close()
+    assert times(aged(clock, tmp_path)) == [0, 1, 2, 10, 11, 12]
+
+
+def test_one_sync_a_flush(tmp_path, monkeypatch):
+    """However many frames a flush has, it is synced once, and the time that took is known."""
+    synced = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda file: synced.append(file) or real(file))
+    spool = open_spool(tmp_path)
+    spool.append([batch(10 * i) for i in range(7)])
+    assert len(synced) == 1
+    assert 0 < spool.last_sync_s <= spool.slowest_sync_s
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_kept_for_replay_can_be_read_again(tmp_path, restart):
+    """After going back, all from the kept place on comes again in order; what lies before it is gone for good."""
+    spool = open_spool(tmp_path)
+    spool.append([batch(10 * i) for i in range(5)])
+    frames = spool.read_on(None, 1000)
+    spool.commit(frames[3].end, keep_from=frames[1].start)
+    assert spool.read().batch.time_s[0] == 40
+    if restart:
+        spool.close()
+        spool = open_spool(tmp_path)
+    assert spool.rewind() == frames[3].end
+    assert times(spool)[::3] == [10, 20, 30, 40]
+    assert spool.rewind() == spool.rewind()
+
+
+def test_kept_segments_stay_until_they_are_let_go(tmp_path):
+    """Segments that a replay may need stay on disk, are not counted as waiting, and go when the window has passed."""
+    spool = open_spool(tmp_path, 100_000_000)
+    spool._segment_bytes = 1000  # small ones, so that a test needs no megabytes
+    for i in range(40):
+        spool.append([noise(i)])
+    frames = spool.read_on(None, 10**9)
+    spool.commit(frames[-1].end, keep_from=frames[10].start)
+    assert spool.pending_samples == 0
+    assert len(list(tmp_path.glob("*.seg"))) == 30
+    spool.commit(frames[-1].end)
+    assert len(list(tmp_path.glob("*.seg"))) == 1
 
 
 @pytest.fixture
@@ -195,73 +334,3 @@ def test_a_full_disk_loses_nothing_accepted(tiny_disk):
     spool.append([noise(1000)])
     spool.close()
     assert list(dict.fromkeys(times(open_spool(tiny_disk / "spool")))) == [*accepted, 1000]
-
-
-async def test_a_failing_disk_stops_nobody(tmp_path, monkeypatch):
-    """While the disk refuses, samples wait in memory, a condition says so, publishers are let go, and all is kept once it heals."""
-    spool, ledger = open_spool(tmp_path), Ledger()
-    writer = SpoolWriter(spool, ManualClock(), ledger, grace_s=0.3)
-
-    def broken(_file):
-        raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", broken)
-        writer.put(batch(0))
-        started = time.monotonic()
-        await writer.commit_or_give_up()
-        assert time.monotonic() - started < 2
-        writer.put(batch(10))
-        await writer.commit_or_give_up()
-        assert [c.code for c in ledger.all()] == ["spool_failing"]
-        assert "Input/output error" in ledger.all()[0].cause.text
-    await writer.commit()
-    assert ledger.all() == []
-    assert times(spool) == [0, 1, 2, 10, 11, 12]
-
-
-async def test_the_store_may_come_and_go(tmp_path, memory_store):
-    """While the store fails a condition tells since when; afterwards every sample is stored, oldest first."""
-    clock = ManualClock()
-    spool = open_spool(tmp_path)
-    forwarder = Forwarder(spool, memory_store, clock)
-    spool.append([batch(0)])
-    memory_store.failing = StoreError("disk is gone")
-    await forwarder.drain()
-    since = clock.now()
-    clock.advance(60)
-    await forwarder.drain()
-    (lost,) = forwarder.conditions()
-    assert (lost.code, lost.since_s) == ("store_lost", since)
-    assert "disk is gone" in lost.cause.text
-    spool.append([batch(10)])
-    memory_store.failing = None
-    await forwarder.drain()
-    assert forwarder.conditions() == []
-    assert [time_s for _, time_s in memory_store.rows] == [0, 1, 2, 10, 11, 12]
-    assert spool.read() is None
-
-
-async def test_a_poison_batch_is_set_aside(tmp_path, memory_store):
-    """What the store never takes is kept for a person and counted, and does not stop what follows."""
-    spool = open_spool(tmp_path)
-    memory_store.poison = {"bad/t"}
-    spool.append([batch(0), batch(5, point="bad/t"), batch(10)])
-    forwarder = Forwarder(spool, memory_store, ManualClock())
-    await forwarder.drain()
-    assert [time_s for _, time_s in memory_store.rows] == [0, 1, 2, 10, 11, 12]
-    assert forwarder.counters()["set_aside_batches"] == 1
-    assert [c.code for c in forwarder.conditions()] == ["samples_set_aside"]
-    (kept,) = (tmp_path / "set-aside").glob("*.frame")
-    assert decode_body(kept.read_bytes()[HEADER.size :]).points[0] == "bad/t"
-
-
-async def test_a_crash_before_the_cursor_repeats_but_doubles_nothing(tmp_path, memory_store):
-    """A restart between store and cursor writes the frame again, and the store holds it once."""
-    spool = open_spool(tmp_path)
-    spool.append([batch(0)])
-    await memory_store.write(spool.read().batch)
-    spool.close()
-    await Forwarder(open_spool(tmp_path), memory_store, ScaledClock()).drain()
-    assert memory_store.writes == 2
-    assert len(memory_store.rows) == 3

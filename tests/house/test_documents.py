@@ -43,7 +43,23 @@ def test_each_profile_says_where_it_comes_from(name):
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "edge", "serve", "demo", "validate", "init", "schema", "report", "bench", "all-to-default", "state"],
+    [
+        "run",
+        "edge",
+        "serve",
+        "demo",
+        "validate",
+        "init",
+        "schema",
+        "report",
+        "bench",
+        "all-to-default",
+        "state",
+        "doctor",
+        "probe",
+        "devices",
+        "simulate",
+    ],
 )
 def test_each_command_explains_itself(command):
     """Every command answers --help with a sentence."""

@@ -50,6 +50,8 @@ export const en = {
   'reason.BACKFILL': 'back-filled',
   'reason.CLOCK': 'wrong clock',
   'reason.NOT_A_NUMBER': 'not a number',
+  'reason.OUT_OF_SERVICE': 'out of service',
+  'reason.DUPLICATE': 'contradicts a value of the same time',
 
   'loop.title': 'Cooling loop',
   'loop.key_supply': 'supply',
@@ -82,6 +84,8 @@ export const en = {
   'kind.manifold': 'Manifold',
   'kind.rack': 'Rack',
   'kind.air-unit': 'Air unit',
+  'kind.rear-door': 'Rear door',
+  'kind.power-shelf': 'Power shelf',
   'kind.room': 'Room',
   'state.stopped': 'stopped',
   'state.standby': 'standby',

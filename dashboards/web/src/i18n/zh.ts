@@ -52,6 +52,8 @@ export const zh: Record<Key, string> = {
   'reason.BACKFILL': '补传',
   'reason.CLOCK': '时钟错误',
   'reason.NOT_A_NUMBER': '非数值',
+  'reason.OUT_OF_SERVICE': '停用',
+  'reason.DUPLICATE': '与同一时刻的另一值矛盾',
 
   'loop.title': '冷却回路',
   'loop.key_supply': '供水',
@@ -84,6 +86,8 @@ export const zh: Record<Key, string> = {
   'kind.manifold': '分集水器',
   'kind.rack': '机柜',
   'kind.air-unit': '空调机组',
+  'kind.rear-door': '背门换热器',
+  'kind.power-shelf': '电源框',
   'kind.room': '机房',
   'state.stopped': '停止',
   'state.standby': '待机',

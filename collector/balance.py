@@ -1,0 +1,391 @@
+"""Heat and mass balances of a coolant loop: residuals, their uncertainty, detection, and who is the culprit. Pure.
+
+A rack's liquid takes up the captured share of its electrical power: r = (ρ·cp·V·ΔT − c·P) / (c·P). The racks' heat
+arrives at the CDUs' secondary side (manifold), and goes on to their primary side with the pump's power (CDU). The
+racks' flows add up to the CDUs' (mass). All residuals are relative. Arrays may have leading dimensions (…): balances
+stand in the last one, in the order racks, manifold, mass, CDUs.
+
+Each residual, less its commissioning baseline and divided by its standard deviation, feeds a two-sided CUSUM
+(Page 1954; k = 1, h = 8): one-minute means in, an alarm out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MUTE_BELOW_K = 2.0
+"""Below this temperature difference [K] a heat balance says nothing."""
+COVER = 2.0
+"""Until a baseline is known, errors within specification get a band of this many of their standard deviations."""
+LEARN_FROM_K = 4.0
+"""A baseline is learned at such differences [K] only: at small ones it would be all temperature bias."""
+ALLOWANCE, ALARM, MOST = 1.0, 8.0, 20.0
+"""k, h and the ceiling of the CUSUM [standard deviations]; the ceiling bounds how long an alarm outlives its cause."""
+BASELINE_MINUTES = 240
+BASELINE_LIMIT = 2.0
+"""A baseline takes up no more than this many standard deviations of what is stated as systematic."""
+WINDOW_MINUTES = 60
+BEFORE_MINUTES = 120
+"""A culprit is sought by how the last hour differs from these minutes before, so that drift does not matter."""
+WANDER_MINUTES, MOST_WANDER = 720.0, 0.02
+"""Slow drift off the baseline is followed with this time constant up to this much (relative); more is an alarm."""
+MOST_SCORE = 4.0
+"""What one minute can weigh at most [standard deviations], so that no single one raises an alarm."""
+MUTE_UNREST = 0.25
+"""A loop that changes by more than this share in a minute is not steady enough to be weighed."""
+UNMODELLED = 0.0015
+"""What two such means of a residual differ by without an error and without noise (relative)."""
+DECIDED = 9.0
+"""Twice the logarithm of the likelihood ratio by which the first suspect must lead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncertainty:
+    """Standard deviations.
+
+    Of one-minute means: flow and power relative, temperature [K] of one sensor. What is systematic: capture fraction
+    (relative), heat capacity by the glycol content (relative), bias of a flow meter (relative) and of a temperature
+    pair [K]. drift: what a residual wanders in a day (relative). lag: share of a change from
+    minute to minute that the balance may not have followed.
+    """
+
+    flow: float = 0.01
+    temperature_k: float = 0.03
+    power: float = 0.005
+    capture: float = 0.03
+    heat: float = 0.005
+    flow_bias: float = 0.02
+    pair_k: float = 0.1
+    drift: float = 0.003
+    lag: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """One-minute means [SI].
+
+    Racks (…, n): flow, rise (return − supply), power; units (…, m): flow and rise of the
+    secondary side, flow and rise of the primary side, pump power. NaN where a sensor is not to be trusted.
+    """
+
+    rack_flow: Floats
+    rack_rise: Floats
+    rack_power: Floats
+    unit_flow: Floats
+    unit_rise: Floats
+    primary_flow: Floats
+    primary_rise: Floats
+    pump_power: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """Heat capacity of the coolant and of the primary side's water [J/(m³ K)], capture fraction of each rack (n,)."""
+
+    coolant: float
+    water: float
+    capture: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """Relative residuals (…, balances), NaN where muted.
+
+    white: their standard deviation; rise: the ΔT [K] that each rests on, infinite for mass; systematic: what a
+    commissioning baseline takes up; pair_k: what of it is the bias of temperature pairs [K], (balances,).
+    """
+
+    value: Floats
+    white: Floats
+    rise: Floats
+    systematic: Floats
+    pair_k: Floats
+
+
+def residuals(means: Means, known: Constants, sure: Uncertainty) -> Residuals:
+    """All balances of a loop."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value, rise = _values(means, known)
+        white = np.sqrt(_variances(means, known, sure))
+        rise_or_inf = np.where(rise > 0, rise, np.nan)
+        pair_k = _pairs(means, sure)
+        systematic = np.sqrt(_systematic(means, sure) + (pair_k / rise_or_inf) ** 2)
+        heard = np.isfinite(value) & (rise >= MUTE_BELOW_K)
+    return Residuals(np.where(heard, value, np.nan), white, rise, systematic, pair_k)
+
+
+def _values(means: Means, known: Constants) -> tuple[Floats, Floats]:
+    rack_w, unit_w = heats(means, known)
+    liquid_w = known.capture * means.rack_power
+    racks_w, racks_flow = _sum(rack_w), _sum(means.rack_flow)
+    primary_w = known.water * means.primary_flow * means.primary_rise
+    value = np.concatenate(
+        [
+            (rack_w - liquid_w) / liquid_w,
+            (_sum(unit_w) - racks_w) / racks_w,
+            (_sum(means.unit_flow) - racks_flow) / racks_flow,
+            (primary_w - unit_w - means.pump_power) / unit_w,
+        ],
+        axis=-1,
+    )
+    loop_rise = racks_w / (known.coolant * racks_flow)
+    both = np.minimum(means.unit_rise, means.primary_rise)
+    rise = np.concatenate([means.rack_rise, loop_rise, np.full_like(loop_rise, np.inf), both], axis=-1)
+    return value, rise
+
+
+def heats(means: Means, known: Constants) -> tuple[Floats, Floats]:
+    """Heat [W] that the coolant takes up in each rack, and gives off in each unit."""
+    return known.coolant * means.rack_flow * means.rack_rise, known.coolant * means.unit_flow * means.unit_rise
+
+
+def heat_change(means: Means, before: Means, known: Constants) -> Floats:
+    """Relative change of what each balance weighs from one minute to the next (…, balances); 0 for mass."""
+    now, then = _weighed(means, known), _weighed(before, known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change: Floats = np.nan_to_num(np.abs(now - then) / np.abs(now), nan=0.0, posinf=1.0)
+    return change
+
+
+def _weighed(means: Means, known: Constants) -> Floats:
+    rack_w, unit_w = heats(means, known)
+    racks_w = _sum(rack_w)
+    return np.concatenate([known.capture * means.rack_power, racks_w, np.ones_like(racks_w), unit_w], axis=-1)
+
+
+def _variances(means: Means, known: Constants, sure: Uncertainty) -> Floats:
+    rack_w, unit_w = heats(means, known)
+    flow2 = sure.flow**2
+    rack2, unit2 = flow2 + _rise2(means.rack_rise, sure), flow2 + _rise2(means.unit_rise, sure)
+    primary2 = flow2 + _rise2(means.primary_rise, sure)
+    share_w, share_unit_w = rack_w / _sum(rack_w), unit_w / _sum(unit_w)
+    share, share_unit = means.rack_flow / _sum(means.rack_flow), means.unit_flow / _sum(means.unit_flow)
+    return np.concatenate(
+        [
+            rack2 + sure.power**2,
+            _sum(share_w**2 * rack2) + _sum(share_unit_w**2 * unit2),
+            flow2 * (_sum(share**2) + _sum(share_unit**2)),
+            unit2 + primary2,
+        ],
+        axis=-1,
+    )
+
+
+def _systematic(means: Means, sure: Uncertainty) -> Floats:
+    """Variance of what does not change: without the temperature pairs, which weigh by 1/ΔT."""
+    racks, units = means.rack_flow.shape[-1], means.unit_flow.shape[-1]
+    by_rack = sure.capture**2 + sure.heat**2 + sure.flow_bias**2
+    by_unit = sure.heat**2 + 2.0 * sure.flow_bias**2
+    return np.array([by_rack] * racks + [sure.flow_bias**2, sure.flow_bias**2] + [by_unit] * units)
+
+
+def _pairs(means: Means, sure: Uncertainty) -> Floats:
+    """Bias [K] of the temperature pairs of each balance: a CDU's has two."""
+    racks, units = means.rack_flow.shape[-1], means.unit_flow.shape[-1]
+    return sure.pair_k * np.array([1.0] * (racks + 2) + [math.sqrt(2.0)] * units)
+
+
+def _rise2(rise: Floats, sure: Uncertainty) -> Floats:
+    found: Floats = 2.0 * (sure.temperature_k / rise) ** 2
+    return found
+
+
+def _sum(column: Floats) -> Floats:
+    total: Floats = column.sum(axis=-1, keepdims=True)
+    return total
+
+
+class Detector:
+    """Baselines and CUSUMs of balances, any shape (…, balances). `minute` takes one-minute residuals in turn."""
+
+    def __init__(self, shape: tuple[int, ...], sure: Uncertainty) -> None:
+        self._sure = sure
+        self.high, self.low = np.zeros(shape), np.zeros(shape)
+        self.high_minutes, self.low_minutes = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        self.alarm = np.zeros(shape, dtype=np.bool_)
+        self.baseline, self.learned = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        self.wander = np.zeros(shape)
+        self._inverse_rise = np.zeros(shape)
+
+    def minute(self, found: Residuals, unrest: Floats) -> Floats:
+        """Take one minute; returns the deviations from the baseline, NaN where muted.
+
+        unrest: relative change of what the balance weighs since the last minute, (…, balances).
+        """
+        fixed = self.learned >= BASELINE_MINUTES
+        with np.errstate(invalid="ignore", divide="ignore"):
+            inverse = 1.0 / found.rise
+            moved = found.pair_k * np.abs(inverse - self._inverse_rise)
+            systematic = np.where(fixed, np.where(inverse > 0, moved, 0.0), COVER * found.systematic)
+            slow = systematic**2 + self._sure.drift**2
+            spread = np.sqrt(found.white**2 + slow + (self._sure.lag * unrest) ** 2)
+            deviation = found.value - np.where(fixed, self.baseline, 0.0)
+            score = np.clip((deviation - self.wander) / spread, -MOST_SCORE, MOST_SCORE)
+        steady = unrest <= MUTE_UNREST
+        self._follow(np.where(steady, score, np.nan))
+        self._wander(np.where(steady & fixed & (found.rise >= LEARN_FROM_K), deviation, np.nan))
+        self._learn(np.where(steady, found.value, np.nan), found.systematic, inverse, fixed)
+        return np.where(steady, deviation, np.nan)
+
+    def _follow(self, score: Floats) -> None:
+        heard = np.isfinite(score)
+        step = np.where(heard, score, 0.0)
+        less = np.where(heard, ALLOWANCE, 0.0)
+        self.high = np.clip(self.high + step - less, 0.0, MOST)
+        self.low = np.clip(self.low - step - less, 0.0, MOST)
+        self.high_minutes = np.where(self.high > 0, self.high_minutes + heard, 0)
+        self.low_minutes = np.where(self.low > 0, self.low_minutes + heard, 0)
+        worst = np.maximum(self.high, self.low)
+        self.alarm = (worst > ALARM) | (self.alarm & (worst > 0))
+
+    def _wander(self, deviation: Floats) -> None:
+        """Follow slow drift, as far as it is tolerated."""
+        calm = np.isfinite(deviation) & ~self.alarm & (np.maximum(self.high, self.low) < 0.5 * ALARM)
+        step = np.where(calm, deviation - self.wander, 0.0) / WANDER_MINUTES
+        self.wander = np.clip(self.wander + step, -MOST_WANDER, MOST_WANDER)
+
+    def _learn(self, value: Floats, systematic: Floats, inverse: Floats, fixed: Mask) -> None:
+        """The first healthy hours' mean; a baseline that is reached stays until `forget`."""
+        calm = ~self.alarm & (np.maximum(self.high, self.low) < 0.5 * ALARM)
+        quiet = np.isfinite(value) & calm & ~fixed & (inverse <= 1.0 / LEARN_FROM_K)
+        if not quiet.any():
+            return
+        self.learned = self.learned + quiet
+        weight = np.where(quiet, 1.0 / np.maximum(self.learned, 1), 0.0)
+        limit = BASELINE_LIMIT * systematic
+        step = np.where(quiet, value - self.baseline, 0.0)
+        self.baseline = np.where(quiet, np.clip(self.baseline + weight * step, -limit, limit), self.baseline)
+        self._inverse_rise = self._inverse_rise + np.where(quiet, weight * (inverse - self._inverse_rise), 0.0)
+
+    def forget(self, balances: Mask) -> None:
+        """Learn these baselines anew, after a calibration."""
+        for column in (self.baseline, self._inverse_rise, self.learned, self.wander, self.high, self.low):
+            column[balances] = 0
+        self.alarm[balances] = False
+
+    def state(self) -> dict[str, list[float]]:
+        """Baselines, to be kept over a restart."""
+        columns = {"baseline": self.baseline, "inverse_rise": self._inverse_rise, "learned": self.learned}
+        return {name: column.astype(np.float64).tolist() for name, column in columns.items()}
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        """Take baselines that were kept; those of another plant are refused.
+
+        Raises:
+            ValueError: not of this shape, or not finite.
+        """
+        columns = [np.array(state.get(name, ()), dtype=np.float64) for name in ("baseline", "inverse_rise", "learned")]
+        if any(c.shape != self.baseline.shape or not np.isfinite(c).all() for c in columns):
+            raise ValueError("baselines of another plant")
+        self.baseline, self._inverse_rise, self.learned = columns[0], columns[1], columns[2].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One possible culprit.
+
+    kind: `rack_flow`, `rack_temperatures`, `rack_power` (or its capture fraction),
+    `unit_flow`, `unit_temperatures`, `primary` (flow or temperatures) or `coolant`; number: of its rack or unit.
+    """
+
+    kind: str
+    number: int
+
+
+def suspects(racks: int, units: int) -> list[Suspect]:
+    """Everything that can be wrong in a loop, in the order of `signatures`."""
+    of_racks = [Suspect(kind, i) for kind in ("rack_flow", "rack_temperatures", "rack_power") for i in range(racks)]
+    of_units = [Suspect(kind, i) for kind in ("unit_flow", "unit_temperatures", "primary") for i in range(units)]
+    return [*of_racks, *of_units, Suspect("coolant", 0)]
+
+
+def signatures(means: Means, known: Constants) -> Floats:
+    """How each balance answers to a relative error of each suspect: (balances, suspects), for means without lead."""
+    rack_w, unit_w = heats(means, known)
+    heat, heat_unit = rack_w / rack_w.sum(), unit_w / unit_w.sum()
+    flow, flow_unit = means.rack_flow / means.rack_flow.sum(), means.unit_flow / means.unit_flow.sum()
+    n, m = len(heat), len(heat_unit)
+    one, none = np.eye(n), np.zeros
+    unit = np.eye(m)
+    columns = [
+        np.vstack([one, -heat, -flow, none((m, n))]),
+        np.vstack([one, -heat, none(n), none((m, n))]),
+        np.vstack([-one, none(n), none(n), none((m, n))]),
+        np.vstack([none((n, m)), heat_unit, flow_unit, -unit]),
+        np.vstack([none((n, m)), heat_unit, none(m), -unit]),
+        np.vstack([none((n, m)), none(m), none(m), unit]),
+        np.concatenate([np.ones(n), [0.0, 0.0], -np.ones(m)])[:, None],
+    ]
+    return np.hstack(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """The suspects that explain the deviations best, and whether the first one leads clearly."""
+
+    ranked: tuple[Suspect, ...]
+    error: float
+    decided: bool
+
+
+def isolate(minutes: Floats, since: int, means: Means, known: Constants, sure: Uncertainty) -> Isolated:
+    """Which single error explains how the deviations (minutes, balances) changed: generalised likelihood ratio.
+
+    since: how many of the last minutes lie after the error's onset. The covariance is that of the sensors' own noise
+    through the same signatures, so that balances which share a sensor are not counted as two witnesses. Balances that
+    were muted are left out.
+    """
+    since = min(max(since, 1), len(minutes))
+    after, before = minutes[-since:][-WINDOW_MINUTES:], minutes[:-since][-BEFORE_MINUTES:]
+    deviation = mean_heard(after) - np.nan_to_num(mean_heard(before))
+    scatter = 1.0 / len(after) + 1.0 / max(len(before), 1)
+    heard = np.isfinite(deviation)
+    shape = signatures(means, known)[heard]
+    shape = np.where(np.isfinite(shape), shape, 0.0)
+    noise = shape @ np.diag(_sensor_variances(means, sure)) @ shape.T
+    inverse = np.linalg.inv(scatter * noise + UNMODELLED**2 * np.eye(int(heard.sum())))
+    along = shape.T @ inverse @ deviation[heard]
+    length = np.einsum("bs,bc,cs->s", shape, inverse, shape)
+    gain = np.where(length > 0, along**2 / np.maximum(length, 1e-12), 0.0)
+    order = np.argsort(-gain)
+    names = suspects(means.rack_flow.shape[-1], means.unit_flow.shape[-1])
+    best = order[0]
+    return Isolated(
+        ranked=tuple(names[i] for i in order.tolist() if gain[best] - gain[i] < DECIDED),
+        error=float(along[best] / length[best]) if length[best] > 0 else 0.0,
+        decided=bool(gain[best] - gain[order[1]] >= DECIDED),
+    )
+
+
+def _sensor_variances(means: Means, sure: Uncertainty) -> Floats:
+    racks, units = means.rack_flow.shape[-1], means.unit_flow.shape[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        primary = sure.flow**2 + _rise2(means.primary_rise, sure)
+        found = np.concatenate(
+            [
+                np.full(racks, sure.flow**2),
+                _rise2(means.rack_rise, sure),
+                np.full(racks, sure.power**2),
+                np.full(units, sure.flow**2),
+                _rise2(means.unit_rise, sure),
+                primary,
+                [0.0],
+            ]
+        )
+    return np.where(np.isfinite(found), found, 1.0)
+
+
+def mean_heard(minutes: Floats) -> Floats:
+    """Of each balance, over the minutes in which it was heard; NaN where there are none."""
+    heard = np.isfinite(minutes)
+    count = heard.sum(axis=0)
+    total = np.where(heard, minutes, 0.0).sum(axis=0)
+    mean: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
