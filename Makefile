@@ -6,7 +6,7 @@ PAGE   := dashboards/dist/index.html
 PORT   ?= 8080
 SPEED  ?= 20
 
-.PHONY: setup demo test check debian faults clean
+.PHONY: setup demo test check debian faults campaign clean
 
 setup: $(VENV)/.installed $(PAGE)
 
@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "coldplate needs Python 3.11 or newer; found %d.%d. Install it, or name one with PYTHON=..." % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	touch $@
 
 # The page needs Node at build time only. Where it is missing or too old it comes as a wheel, into the same environment.
@@ -38,6 +38,10 @@ check: setup
 # Slower campaigns: kills, full disks, lost brokers, over and over.
 faults: setup debian
 	$(BIN)/python -m pytest tests/faults --campaign
+
+# A million hostile asks of the guard, and all of the above.
+campaign: faults
+	$(BIN)/python -m pytest tests/actuator --campaign
 
 clean:
 	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules

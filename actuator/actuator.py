@@ -117,6 +117,10 @@ class Actuator:
             writable_points=tuple(p for h in self._hands.values() for p in h.setpoints),
         )
 
+    def last_beat_mono_s(self, equipment: str) -> float:
+        """When a device's heartbeat was last changed [s]; -inf if never."""
+        return self._hands[equipment].beat_mono_s
+
     def conditions(self) -> list[Condition]:
         """What is wrong with driven devices now."""
         return self._ledger.conditions()

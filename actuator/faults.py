@@ -13,6 +13,8 @@ _REMEDY: dict[str, str] = {
     "write_refused": "check the device's remote permission and that its profile matches its firmware",
     "write_silent": "check power, network and address of the device; it goes to its default by itself meanwhile",
     "frame_mismatch": "correct scale and type of this point in the device's profile",
+    "register_implausible": "correct scale, unit and word order of this point in the device's profile; if they are "
+    "right, set the register to its design value at the device",
     "command_failure": "check the device's actuator, interlocks and manual overrides; it was let go to its default",
     "release_unconfirmed": "look at the device itself; its own timeout returns it to its default",
     "audit_failed": "free the disk of the state directory; no new setpoint is written until the audit log works",
@@ -22,11 +24,12 @@ _SEVERITY: dict[str, Severity] = {
     "foreign_write": Severity.CRITICAL,
     "command_failure": Severity.CRITICAL,
     "frame_mismatch": Severity.CRITICAL,
+    "register_implausible": Severity.CRITICAL,
     "actuator_fault": Severity.CRITICAL,
     "release_unconfirmed": Severity.CRITICAL,
 }
 FAULT_CODES = tuple(_REMEDY)
-LOCKING = frozenset({"mode_lost", "foreign_write", "command_failure", "frame_mismatch"})
+LOCKING = frozenset({"mode_lost", "foreign_write", "command_failure", "frame_mismatch", "register_implausible"})
 """After these a controller may not take the device again at once: somebody, or something, wants it otherwise."""
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from actuator.guard import guard_frame, guard_register
 from actuator.hand import EPOCHS, Driven, FaultError, Hand, WithdrawnError
 from actuator.ledger import Detail, Ledger
-from actuator.watch import foreign_write, tolerance
+from actuator.watch import foreign_write, resolution, tolerance
 from plant.clock import Clock
 from plant.errors import RefusedError, SilentError
 from plant.leases import Lease
 from plant.points import PointId
+from plant.ports import FrameCheck
 from plant.topology import Site
 
 BEATS_PER_TIMEOUT = 3
@@ -37,11 +39,14 @@ class Grip:
     ) -> None:
         """Make the device ours without a jump: every setpoint register first gets what the device follows already.
 
-        Raises: FaultError `foreign_owner`, WithdrawnError, RefusedError, SilentError.
+        Raises: FaultError `foreign_owner`, `register_implausible` or `frame_mismatch`, WithdrawnError, RefusedError,
+            SilentError.
         """
+        for point, actual in actuals.items():
+            await self._check_register(hand, point, actual)
         await self._claim(hand, remote=remote, generation=generation)
         for point, actual in actuals.items():
-            await hand.write(point, actual, generation)
+            await hand.write(point, actual, generation, self._frame_check(point, actual))
         hand.beat = int(await hand.read_back(hand.drive.heartbeat))
         mono_s = self._clock.monotonic()
         if mono_s + hand.drive.timeout_s > lease.expires_mono_s:
@@ -49,7 +54,7 @@ class Grip:
         hand.taken = True
         await hand.beat_now(mono_s, generation)
         if hand.drive.enable:
-            await hand.write(hand.drive.enable, 1.0, generation)
+            await hand.put_number(hand.drive.enable, 1, generation)
         if generation != hand.generation:
             raise WithdrawnError(f"{hand.equipment}: given up while it was taken")
         hand.taken_s, hand.release_due, hand.mode_strikes = self._clock.now(), False, 0
@@ -63,7 +68,30 @@ class Grip:
         if remote and 0 < ahead < EPOCHS // 2:
             text = f"{hand.equipment}: epoch {owner} drives it, this process has {self._epoch}"
             raise FaultError("foreign_owner", hand.equipment, text, {"ours": self._epoch, "found": owner})
-        await hand.write(hand.drive.owner, float(self._epoch % EPOCHS), generation)
+        await hand.put_number(hand.drive.owner, self._epoch % EPOCHS, generation)
+
+    async def _check_register(self, hand: Hand, point: PointId, actual: float) -> None:
+        """Before the first write of a hold: both what a register holds and what its device follows must be possible.
+
+        With a wrong scale, unit or word order in the profile they are not: a frame made by the same profile would
+        decode to what was meant, and tell the device something else.
+        """
+        found = await hand.read_back(point)
+        for value in (found, actual):
+            verdict = guard_register(value, self._site.envelopes[point])
+            if not verdict.allowed:
+                raise FaultError("register_implausible", point, verdict.text, {"found": value})
+
+    def _frame_check(self, point: PointId, meant: float) -> FrameCheck:
+        """What the guard says to a frame before it leaves."""
+        envelope, within = self._site.envelopes[point], resolution(self._site, point)
+
+        def check(said: float) -> None:
+            verdict = guard_frame(meant, said, envelope, within)
+            if not verdict.allowed:
+                raise FaultError("frame_mismatch", point, verdict.text, {"meant": meant, "sent": said})
+
+        return check
 
     async def put(self, hand: Hand, lease: Lease, value: float, actual: float, generation: int) -> float:
         """Write one setpoint [SI] and read it back; the device follows the lease from here on.
@@ -73,10 +101,7 @@ class Grip:
         point, within = lease.point, tolerance(self._site, lease.point)
         if not lease.live(self._clock.monotonic()):
             raise WithdrawnError(f"{point}: the lease expired before it could be written")
-        sent = await hand.write(point, value, generation)
-        if not abs(sent - value) <= within:
-            text = f"{point}: {value:g} was meant, the frame said {sent:g}"
-            raise FaultError("frame_mismatch", point, text, {"meant": value, "sent": sent})
+        sent = await hand.write(point, value, generation, self._frame_check(point, value))
         found = await self._settled(hand, point, sent, within)
         if not abs(found - sent) <= within:
             raise foreign_write(point, sent, found)
@@ -144,7 +169,7 @@ class Grip:
                 hand.release_due = False
                 return True
             if hand.drive.enable:
-                await hand.write(hand.drive.enable, 0.0, hand.generation)
+                await hand.put_number(hand.drive.enable, 0, hand.generation)
         except (SilentError, RefusedError) as error:
             self._unconfirmed(hand, str(error))
             return False

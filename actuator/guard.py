@@ -13,6 +13,8 @@ from plant.live import Snapshot
 
 FUTURE_TOLERANCE_S = 1.0
 """How far ahead of our clock a lease's issue may lie [s]."""
+ROUNDING = 1e-6
+"""Share of an envelope's width by which a frame's binary fractions may cross its bounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,30 @@ def guard(
         or _dwell(lease, value, actual, envelope, mono_s - last_change_mono_s)
     )
     return refused or _allowed(lease.value, value, envelope)
+
+
+def guard_frame(meant: float, said: float, envelope: Envelope, within: float) -> GuardVerdict:
+    """Judge a frame before it leaves.
+
+    meant: what was allowed [SI]; said: what the frame's bytes say, decoded apart from the encoder [SI]; within: the
+    register's resolution [SI].
+    """
+    slack = ROUNDING * (envelope.maximum - envelope.minimum)
+    if within > envelope.max_step:
+        return _refuse("frame_mismatch", f"{envelope.point}: its register is too coarse for steps of its envelope")
+    if not abs(said - meant) <= within:
+        return _refuse("frame_mismatch", f"{envelope.point}: {meant:g} was meant, the frame said {said:g}; not sent")
+    if not envelope.minimum - slack <= said <= envelope.maximum + slack:
+        return _refuse("frame_mismatch", f"{envelope.point}: the frame said {said:g}, beyond its envelope; not sent")
+    return GuardVerdict(allowed=True, value=said, code="allowed", text=f"{envelope.point}: {said:g} may leave")
+
+
+def guard_register(found: float, envelope: Envelope) -> GuardVerdict:
+    """Judge what stands in a register before it is written for the first time [SI], as the profile decodes it."""
+    if envelope.minimum <= found <= envelope.maximum:
+        return GuardVerdict(allowed=True, value=found, code="allowed", text=f"{envelope.point}: {found:g} is possible")
+    text = f"{envelope.point}: the device says {found:g}, outside {envelope.minimum:g} to {envelope.maximum:g}"
+    return _refuse("register_implausible", f"{text}; its profile may be wrong")
 
 
 def _refuse(code: str, text: str) -> GuardVerdict:
@@ -124,9 +150,7 @@ def _inputs(lease: Lease, envelope: Envelope, snapshot: Snapshot) -> GuardVerdic
 
 
 def _stepped(asked: float, actual: float, max_step: float) -> float:
-    if abs(asked - actual) <= max_step:
-        return asked
-    return actual + math.copysign(max_step, asked - actual)
+    return min(max(asked, actual - max_step), actual + max_step)
 
 
 def _reaches(value: float, actual: float, envelope: Envelope) -> GuardVerdict | None:

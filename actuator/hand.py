@@ -12,7 +12,7 @@ from actuator.priority import resolve
 from plant.errors import ColdplateError, SilentError
 from plant.leases import Lease
 from plant.points import PointId
-from plant.ports import DeviceLink
+from plant.ports import DeviceLink, FrameCheck
 from plant.topology import Drive
 
 T = TypeVar("T")
@@ -99,14 +99,14 @@ class Hand:
         self.mode_strikes = 0
         return points
 
-    async def write(self, point: PointId, value: float, generation: int) -> float:
-        """Write [SI] if the hold is still the same one; gives the frame's decoded value [SI].
+    async def write(self, point: PointId, value: float, generation: int, check: FrameCheck) -> float:
+        """Write [SI] if the hold is still the same one; gives the frame's decoded value [SI], which `check` allowed.
 
-        Raises: WithdrawnError, RefusedError, SilentError.
+        Raises: WithdrawnError, RefusedError, SilentError, what `check` raises.
         """
         if generation != self.generation:
             raise WithdrawnError(f"{point}: the hold on {self.equipment} was given up meanwhile")
-        return await self.bounded(point, self.link.write(point, value))
+        return await self.bounded(point, self.link.write(point, value, check))
 
     async def read_back(self, point: PointId) -> float:
         """The register's value now [SI]. Raises: RefusedError, SilentError."""
@@ -127,5 +127,18 @@ class Hand:
     async def beat_now(self, mono_s: float, generation: int) -> None:
         """Change the heartbeat register; the hold counts from `mono_s` [s], before the frame leaves."""
         self.beat = (self.beat + 1) % EPOCHS
-        await self.write(self.drive.heartbeat, float(self.beat), generation)
+        await self.put_number(self.drive.heartbeat, self.beat, generation)
         self.beat_mono_s = mono_s
+
+    async def put_number(self, point: PointId, number: int, generation: int) -> None:
+        """Write a count or a state, which has no envelope: the frame must say exactly that.
+
+        Raises: FaultError `frame_mismatch`, WithdrawnError, RefusedError, SilentError.
+        """
+
+        def check(said: float) -> None:
+            if said != number:
+                text = f"{point}: {number} was meant, the frame said {said:g}; it was not sent"
+                raise FaultError("frame_mismatch", point, text, {"meant": float(number), "sent": said})
+
+        await self.write(point, float(number), generation, check)

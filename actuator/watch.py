@@ -26,6 +26,12 @@ def tolerance(site: Site, point: PointId) -> float:
     return max(site.points[point].quantum or 0.0, 1e-3 * (envelope.maximum - envelope.minimum))
 
 
+def resolution(site: Site, point: PointId) -> float:
+    """How far a frame may lie from what was meant [SI]: half a count of its register, or a float's rounding."""
+    envelope, quantum = site.envelopes[point], site.points[point].quantum
+    return 0.500001 * quantum if quantum else 1e-6 * max(abs(envelope.minimum), abs(envelope.maximum))
+
+
 def watched_points(site: Site, hand: Hand) -> list[PointId]:
     """Every polled point that the actuator looks at for one device."""
     own = [f"{hand.equipment}/control_source", *hand.setpoints, *map(effective_point, hand.setpoints)]

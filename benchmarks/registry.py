@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.collect import run as collect
+from benchmarks.control import run as control
 from benchmarks.demo_day import run as demo_day
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
@@ -14,13 +15,18 @@ from benchmarks.soak import run as soak
 from benchmarks.spool import run as spool
 from benchmarks.store_year import run as store_year
 from benchmarks.stores import run as stores
+from benchmarks.tuning import run as tuning
+from benchmarks.twin import run as twin
 from plant.errors import ConfigError
 
-Figures = dict[str, float | str]
-Benchmark = Callable[[bool, "Path | None"], Figures]
+Figures = Mapping[str, float | str | list[dict[str, float | str]]]
+"""By name; a list is a table."""
+Benchmark = Callable[..., Figures]
+"""Takes (quick, data), and by keyword what else its signature names: `plant`, `days`."""
 
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "collect": (collect, "Modbus from the socket to the fsynced spool: 2,000 devices, and one core's full speed"),
+    "control": (control, "cooling energy on every plant and climate: fixed, reset rule, coldplate, bound; violations"),
     "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
@@ -29,6 +35,8 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "spool": (spool, "the spool: cost of a point, a store's outage and the drain after it, kills while it is written"),
     "stores": (stores, "points a second into each store, over real servers; beside the plain library path"),
     "store-year": (store_year, "what a year of the demo pod's history takes on disk"),
+    "twin": (twin, "the simulated plant against reference trajectories, its energy balance and its speed"),
+    "tuning": (tuning, "fixed setpoints and the reset rule tuned to each plant and climate, with their grids"),
 }
 
 

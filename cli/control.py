@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli.commissioned import highest_of_loop, too_high
 from cli.warm import past_heat
 from controller.asking import leases_to_ask, setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
@@ -28,6 +29,7 @@ from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer
 from store.codec import from_plain, to_plain
+from store.commissioning import read_commissioning, rung_of
 from store.state import StateDir
 
 log = logging.getLogger("coldplate.control")
@@ -51,21 +53,22 @@ class Control:
         worker: StepWorker,
         audit: AuditLog,
         board: ConditionBoard,
-        writable: frozenset[str],
+        highest: Mapping[str, Mode],
         epoch: int,
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
         self._epoch, self._seq = epoch, 1
-        self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id, writable))
+        self._highest = highest
+        self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
         self._bus: BusServer | None = None
         self._store: Store | None = None
 
-    def _commissioned(self, group: str, writable: frozenset[str]) -> bool:
+    def _commissioned(self, group: str) -> bool:
         commands = self._site.groups[group].commands.values()
-        return self._site.groups[group].drivable and all(p.partition("/")[0] in writable for p in commands)
+        return self._site.groups[group].drivable and all(p.partition("/")[0] in self._highest for p in commands)
 
     def _remembered(self) -> dict[str, ModeState]:
         """Modes as they were left; a loop that may no longer be driven starts in advisory."""
@@ -74,11 +77,14 @@ class Control:
         if not isinstance(kept, dict):
             return fresh
         modes = {loop: from_plain(ModeState, row) for loop, row in kept.items() if loop in fresh}
-        return fresh | {m.loop: m for m in modes.values() if m.mode not in WRITING or m.loop in self._groups}
+        return fresh | {m.loop: m for m in modes.values() if m.mode not in WRITING or self._allowed(m.loop, m.mode)}
+
+    def _allowed(self, loop: str, mode: Mode) -> bool:
+        most = highest_of_loop(self._site, loop, self._highest)
+        return loop in self._groups and rung_of(mode) <= rung_of(most)
 
     def _start_auto(self) -> bool:
-        commissioning = self._state.read_json("commissioning.json")
-        return isinstance(commissioning, dict) and commissioning.get("start_mode") == "auto" and bool(self._groups)
+        return read_commissioning(self._state).start_auto and bool(self._groups)
 
     def publish_to(self, bus: BusServer, store: Store) -> None:
         """Where plans, forecasts and modes go."""
@@ -88,6 +94,9 @@ class Control:
         """Do what an operator wants, or say why not."""
         plans, now = self._plans.values(), self._clock.now()
         modes, answer = apply_intent(self._modes, intent, self._site, plans, self._groups, now)
+        beyond = too_high(self._site, intent, self._highest)
+        if answer.accepted and beyond:
+            modes, answer = dict(self._modes), Answer(accepted=False, text=beyond)
         self._audit_intent(intent, answer)
         if not answer.accepted:
             return answer

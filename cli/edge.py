@@ -12,6 +12,7 @@ from pathlib import Path
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.baselines import keep_baselines
+from cli.commissioned import highest_modes
 from cli.control import Control
 from cli.endpoints import read_endpoints
 from cli.link_log import LinkLog
@@ -32,6 +33,7 @@ from plant.topology import Site
 from sites import load_site
 from store.audit import AuditLog
 from store.bus import BusServer
+from store.commissioning import read_commissioning
 from store.open import SiteStore, open_store, store_url
 from store.state import StateDir
 
@@ -53,19 +55,17 @@ class EdgeOptions:
     store: str | None = None
 
 
-def writable_equipment(site: Site, commissioning: object) -> frozenset[str]:
-    """Equipment whose fallback was shown to work at the endpoint that it has now.
-
-    commissioning: {"endpoints": ["host:port", ...]}, written by a commissioning run (or by the demo for its own plant).
-    """
-    shown = set(commissioning.get("endpoints", ())) if isinstance(commissioning, dict) else set()
-    addresses = {link.id: f"{link.host}:{link.port}" for link in site.links.values()}
-    return frozenset(
-        drive.equipment
-        for drive in site.drives.values()
-        if drive.kind != "none"
-        and any(addresses.get(source.link) in shown for source in site.equipment[drive.equipment].sources)
-    )
+def modbus_endpoints(site: Site, site_path: Path) -> dict[str, ModbusEndpoint]:
+    """One for every Modbus link."""
+    return {
+        link.id: modbus_endpoint(
+            *(link.host, link.port, link.options),
+            profiles=[wire.profile for wire in wires(site, link.id)],
+            where=f"{site_path}: link {link.id}",
+        )
+        for link in site.links.values()
+        if link.transport == "modbus-tcp"
+    }
 
 
 def modbus_devices(site: Site, endpoints: dict[str, ModbusEndpoint]) -> dict[str, ModbusDevice]:
@@ -90,15 +90,7 @@ class Edge:
         self.epoch = self.state.acquire()
         self.live = LiveTable(self.site.points.values(), self.clock)
         self.board = ConditionBoard()
-        self._endpoints = {
-            link.id: modbus_endpoint(
-                *(link.host, link.port, link.options),
-                profiles=[wire.profile for wire in wires(self.site, link.id)],
-                where=f"{options.site_path}: link {link.id}",
-            )
-            for link in self.site.links.values()
-            if link.transport == "modbus-tcp"
-        }
+        self._endpoints = modbus_endpoints(self.site, options.site_path)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then let go of every lease in an orderly way."""
@@ -108,11 +100,15 @@ class Edge:
         collector = Collector(site, self._endpoints, self.live, spool, clock)
         forwarder = Forwarder(spool, store, clock)
         audit = AuditLog(state.path / "audit", "edge")
-        writable = writable_equipment(site, state.read_json("commissioning.json"))
+        commissioned = read_commissioning(state)
+        if commissioned.fault:
+            log.error("nothing is written to devices: %s", commissioned.fault)
+        highest = highest_modes(site, commissioned)
+        writable = frozenset(highest)
         devices = modbus_devices(site, self._endpoints)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
-        control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, writable, self.epoch)
+        control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch)
         bus = BusServer(state.path / "bus.sock", control.intent)
         control.publish_to(bus, store)
         async with contextlib.AsyncExitStack() as stack:

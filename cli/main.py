@@ -7,11 +7,29 @@ from importlib.metadata import version
 
 import typer
 
-from cli import device_commands, doctor, operate_commands, run_commands, site_commands, study_commands
+from cli import (
+    audit_commands,
+    commission,
+    device_commands,
+    doctor,
+    operate_commands,
+    run_commands,
+    site_commands,
+    study_commands,
+)
 from plant.errors import ColdplateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for commands in (run_commands, operate_commands, doctor, site_commands, device_commands, study_commands):
+for commands in (
+    run_commands,
+    operate_commands,
+    doctor,
+    site_commands,
+    device_commands,
+    study_commands,
+    commission,
+    audit_commands,
+):
     commands.register(app)
 
 

@@ -45,7 +45,8 @@ def all_to_default(
     raise typer.Exit(0 if answer.accepted else 1)
 
 
-def _moment(text: str, option: str) -> float:
+def moment(text: str, option: str) -> float:
+    """An ISO time of an option [s since 1970]. Raises: ConfigError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -76,8 +77,8 @@ def report(
     async def build() -> None:
         try:
             newest = max((row[0] for row in (await kept.last(list(loaded.points))).values()), default=time.time())
-            end_s = _moment(end, "--end") if end else newest
-            start_s = _moment(start, "--start") if start else end_s - 86400
+            end_s = moment(end, "--end") if end else newest
+            start_s = moment(start, "--start") if start else end_s - 86400
             model = await build_report(loaded, kept, start_s, end_s)
         finally:
             await kept.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -22,6 +24,8 @@ def bench(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
     quick: bool = typer.Option(False, "--quick", help="A short run with rougher figures."),
     data: Path | None = typer.Option(None, "--data", help="Public data; else $COLDPLATE_DATA, else ../shared/data."),
+    plant: str = typer.Option("", "--plant", help="Only this plant: a name, or MODULE:FACTORY (docs/plants.md)."),
+    days: int = typer.Option(0, "--days", help="Days of the year: 1, or 12 weighted ones."),
 ) -> None:
     """Measure something and print the figures."""
     from benchmarks.registry import BENCHMARKS, find_data
@@ -33,11 +37,44 @@ def bench(
             raise ConfigError(f"unknown benchmark {name!r}", remedy=f"use one of {', '.join(sorted(BENCHMARKS))}")
         return
     run, _ = BENCHMARKS[name]
-    figures = run(quick, find_data(data, os.environ))
+    figures = run(quick, find_data(data, os.environ), **_extras(name, run, {"plant": plant, "days": days}))
     if as_json:
         json.dump(figures, sys.stdout)
         print()
         return
     width = max(map(len, figures))
     for key, value in figures.items():
-        print(f"{key:{width}}  {value:,.4g}" if isinstance(value, float) else f"{key:{width}}  {value}")
+        if isinstance(value, list):
+            print(*table(value), sep="\n")
+        else:
+            print(f"{key:{width}}  {_shown(value)}")
+
+
+def _extras(name: str, run: Callable[..., object], given: Mapping[str, object]) -> dict[str, object]:
+    """The options that were given, if this benchmark takes them."""
+    known = inspect.signature(run).parameters
+    for option, value in given.items():
+        if value and option not in known:
+            raise ConfigError(f"bench {name} takes no --{option}", remedy="leave it out")
+    return {option: value for option, value in given.items() if value}
+
+
+def _shown(value: float | str) -> str:
+    """Four digits, or all before the point."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def table(rows: Sequence[Mapping[str, float | str]]) -> list[str]:
+    """Rows as lines under their column names; what a row has not is blank."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[_shown(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in (columns, *cells)) for i in range(len(columns))]
+    numeric = [any(isinstance(row.get(column), float) for row in rows) for column in columns]
+    return [
+        "  ".join(
+            f"{text:>{w}}" if right else f"{text:{w}}" for text, w, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in (columns, *cells)
+    ]

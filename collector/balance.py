@@ -6,7 +6,7 @@ racks' flows add up to the CDUs' (mass). All residuals are relative. Arrays may 
 stand in the last one, in the order racks, manifold, mass, CDUs.
 
 Each residual, less its commissioning baseline and divided by its standard deviation, feeds a two-sided CUSUM
-(Page 1954; k = 1, h = 8): one-minute means in, an alarm out.
+(Page 1954; k = 1, h = 7): one-minute means in, an alarm out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COVER = 2.0
 """Until a baseline is known, errors within specification get a band of this many of their standard deviations."""
 LEARN_FROM_K = 4.0
 """A baseline is learned at such differences [K] only: at small ones it would be all temperature bias."""
-ALLOWANCE, ALARM, MOST = 1.0, 8.0, 20.0
+ALLOWANCE, ALARM, MOST = 1.0, 7.0, 20.0
 """k, h and the ceiling of the CUSUM [standard deviations]; the ceiling bounds how long an alarm outlives its cause."""
 BASELINE_MINUTES = 240
 BASELINE_LIMIT = 2.0

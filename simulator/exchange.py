@@ -24,11 +24,18 @@ def exchanged_w(ua_w_k: float, hot_w_k: float, cold_w_k: float, difference_k: fl
     return effectiveness(ua_w_k / low, low / high) * low * difference_k
 
 
-def exchanger_ua_w_k(design_w_k: float, hot_share: float, cold_share: float) -> float:
-    """UA [W/K] off design: equal film resistances at design, each hA ~ flow^0.8 (Dittus-Boelter)."""
+def exchanger_ua_w_k(
+    design_w_k: float, hot_share: float, cold_share: float, film_ratio: float = 1.0, fouling_k_w: float = 0.0
+) -> float:
+    """UA [W/K] off design: 1/UA = 1/hA_hot + 1/hA_cold + fouling, each hA ~ flow^0.8 (Dittus-Boelter).
+
+    film_ratio: hA_cold / hA_hot at design; fouling_k_w: resistance of the deposit [K/W].
+    """
     if hot_share <= 0.0 or cold_share <= 0.0:
         return 0.0
-    return 2.0 * design_w_k / (math.pow(hot_share, -0.8) + math.pow(cold_share, -0.8))
+    hot_k_w = film_ratio / (math.pow(hot_share, 0.8) * design_w_k * (1.0 + film_ratio))
+    cold_k_w = 1.0 / (math.pow(cold_share, 0.8) * design_w_k * (1.0 + film_ratio))
+    return 1.0 / (hot_k_w + cold_k_w + fouling_k_w)
 
 
 def design_ua_w_k(heat_w: float, hot_w_k: float, cold_w_k: float, difference_k: float) -> float:

@@ -9,19 +9,23 @@ from dataclasses import dataclass, field
 from plant.errors import ConfigError
 from plant.points import PointId
 
-USAGE = "silence|resume|stop|start EQUIPMENT, stuck|nan|0xffff|clear POINT, leak|dry EQUIPMENT, heal"
+USAGE = (
+    "silence|resume|stop|start EQUIPMENT, jam|free EQUIPMENT, stuck|nan|0xffff|clear POINT, leak|dry EQUIPMENT, heal"
+)
 
 
 @dataclass(slots=True)
 class Faults:
     """What is wrong now.
 
-    silent: equipment that answers nobody (it runs on); stopped: equipment that stands still; stuck: points that
+    silent: equipment that answers nobody (it runs on); stopped: equipment that stands still; jammed: CDUs whose valve
+    does not move; stuck: points that
     repeat a value [SI]; missing: points without a value; all_ones: points whose words are 0xFFFF; leaking: equipment.
     """
 
     silent: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
+    jammed: set[str] = field(default_factory=set)
     stuck: dict[PointId, float] = field(default_factory=dict)
     missing: set[PointId] = field(default_factory=set)
     all_ones: set[PointId] = field(default_factory=set)
@@ -51,7 +55,8 @@ class Faults:
         subject = subject.strip()
         sets = {"silence": self.silent, "stop": self.stopped, "nan": self.missing, "0xffff": self.all_ones}
         undo = {"resume": self.silent, "start": self.stopped, "dry": self.leaking}
-        sets["leak"] = self.leaking
+        sets |= {"leak": self.leaking, "jam": self.jammed}
+        undo["free"] = self.jammed
         if verb == "heal":
             self.heal()
         elif verb in sets and subject:
@@ -67,7 +72,7 @@ class Faults:
 
     def heal(self) -> None:
         """Take everything back."""
-        for kept in (self.silent, self.stopped, self.missing, self.all_ones, self.leaking):
+        for kept in (self.silent, self.stopped, self.jammed, self.missing, self.all_ones, self.leaking):
             kept.clear()
         self.stuck.clear()
 

@@ -41,6 +41,8 @@ class JobMix:
         self._power_w = rack_power_w
         self._offset_s = utc_offset_s
         self._weeks: dict[tuple[int, int], tuple[list[float], list[Job]]] = {}
+        self._level_s, self._levels = math.nan, dict[int, float]()  # racks of one job ask at the same time
+        self._day_s, self._day = math.nan, 0.0
 
     @cached_property
     def _teams(self) -> dict[str, int]:
@@ -64,6 +66,14 @@ class JobMix:
         return sorted((j for j in found if j.start_s < end_s and j.end_s > start_s), key=lambda j: (j.start_s, j.id))
 
     def _training(self, team: int, time_s: float) -> float:
+        if time_s != self._level_s:
+            self._level_s, self._levels = time_s, {}
+        level = self._levels.get(team)
+        if level is None:
+            level = self._levels[team] = self._team_level(team, time_s)
+        return level
+
+    def _team_level(self, team: int, time_s: float) -> float:
         starts, jobs = self._week(team, math.floor(time_s / WEEK_S))
         index = bisect.bisect_right(starts, time_s) - 1
         if index < 0 or time_s >= jobs[index].end_s:
@@ -72,11 +82,12 @@ class JobMix:
 
     def _inference(self, rack: str, time_s: float) -> float:
         seed = seed_number(self._workload.seed, rack)
-        hour = ((time_s + self._offset_s) / 3600.0) % 24.0
-        day = 0.5 - 0.5 * math.cos(2 * math.pi * (hour - 4.0) / 24.0)
-        evening = math.exp(-(((hour - 20.5) / 2.0) ** 2))
+        if time_s != self._day_s:
+            hour = ((time_s + self._offset_s) / 3600.0) % 24.0
+            day = 0.5 - 0.5 * math.cos(2 * math.pi * (hour - 4.0) / 24.0)
+            self._day_s, self._day = time_s, 0.30 + 0.45 * day + 0.12 * math.exp(-(((hour - 20.5) / 2.0) ** 2))
         noise = 0.05 * smooth_noise(seed, time_s, 300.0) + 0.03 * smooth_noise(seed + 1, time_s, 30.0)
-        return min(max(0.30 + 0.45 * day + 0.12 * evening + noise, IDLE), 1.0)
+        return min(max(self._day + noise, IDLE), 1.0)
 
     def _week(self, team: int, week: int) -> tuple[list[float], list[Job]]:
         known = self._weeks.get((team, week))

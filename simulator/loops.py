@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from devices.profiles import Profile, load_profile
 from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site
-from simulator.coolant import Cdu, CoolantLoop, Sidecar
+from simulator.chillers import Chiller, ChillerPlant
+from simulator.coolant import PUMP_INTEGRAL_S, Cdu, CoolantLoop, Sidecar
 from simulator.devices import DeviceController, Log
-from simulator.facility import Chiller, DryCooler, FacilityLoop, Pump, Room
-from simulator.fluids import fluid
+from simulator.facility import FacilityLoop, Pump, WetSide
+from simulator.fluids import Fluid, fluid
 from simulator.racks import Rack
+from simulator.rejection import CoolingTower, DryCooler, Economiser
+from simulator.room import Room, WaterCoil
 
 FACILITY_DESIGN_C = 27.0
+REJECTION_KINDS = ("dry-cooler", "economiser", "cooling-tower")
 VOLUME_S = 45.0  # coolant volume where the file gives none, in seconds of flow
 
 
@@ -34,7 +38,8 @@ def coolant_rho_cp(site: Site) -> float:
 def racks_of(site: Site) -> dict[str, Rack]:
     """All racks by id."""
     rho_cp, seed = coolant_rho_cp(site), site.workload.seed
-    return {e.id: Rack(e, site.gpus_per_rack, rho_cp, seed) for e in site.of_kind("rack")}
+    gpus, coolant = site.gpus_per_rack, site.coolant if site.glycol_percent > 0 else "water"
+    return {e.id: Rack(e, gpus, rho_cp, seed, coolant) for e in site.of_kind("rack")}
 
 
 def group_loops(site: Site, racks: Mapping[str, Rack]) -> list[GroupLoop]:
@@ -46,20 +51,35 @@ def facility_loop(site: Site) -> FacilityLoop | None:
     """The facility water loop, None where nothing needs it.
 
     Raises:
-        ConfigError: pumps or dry coolers are missing, or there is more than one of a kind.
+        ConfigError: pumps or heat rejection are missing, or there is more than one of what is described as a bank.
     """
     if not site.of_kind("cdu"):
         return None
-    pump, cooler, chiller = (only(site, kind) for kind in ("pump", "dry-cooler", "chiller"))
-    if pump is None or cooler is None:
-        raise ConfigError("the simulator needs a pump and a dry cooler for its CDUs", where=site.path)
-    water = fluid("water").rho_cp
-    return FacilityLoop(Pump(pump), DryCooler(cooler, water), Chiller(chiller) if chiller else None, water)
+    pump, cooler = only(site, "pump"), only(site, "dry-cooler")
+    tower = only(site, "cooling-tower")
+    if pump is None or (cooler is None and tower is None):
+        problem = "the simulator needs a pump, and a dry cooler or a cooling tower, for its CDUs"
+        raise ConfigError(problem, where=site.path)
+    water = fluid("water")
+    chillers = [Chiller(e, water_cooled=tower is not None and not cooler) for e in site.of_kind("chiller")]
+    dry = DryCooler(cooler, water.rho_cp) if cooler else None
+    wet = _wet_side(site, tower, water) if tower else None
+    return FacilityLoop(Pump(pump), dry, ChillerPlant(chillers) if chillers else None, water.rho_cp, wet)
+
+
+def _wet_side(site: Site, tower: Equipment, water: Fluid) -> WetSide:
+    economiser = only(site, "economiser")
+    pump = Pump(tower) if "head_pa" in tower.design else None
+    exchanger = Economiser(economiser, water.rho_cp) if economiser else None
+    return WetSide(CoolingTower(tower, water.rho_cp, water.density), pump, exchanger)
 
 
 def room_of(site: Site) -> Room:
-    """The hall."""
-    return Room(only(site, "room"), only(site, "air-unit"))
+    """The hall; an air unit with `water_flow_m3_s`, and every rear door with it, is a coil on facility water."""
+    water, unit = fluid("water").rho_cp, only(site, "air-unit")
+    on_water = [e for e in (*site.of_kind("rear-door"), *((unit,) if unit else ())) if "water_flow_m3_s" in e.design]
+    expansion = unit if unit and unit not in on_water else None
+    return Room(only(site, "room"), expansion, [WaterCoil(e, water) for e in on_water])
 
 
 def only(site: Site, kind: str) -> Equipment | None:
@@ -91,6 +111,14 @@ def controllers(site: Site, log: Log) -> dict[str, DeviceController]:
     return found
 
 
+def commanded_rejection(site: Site, found: Mapping[str, DeviceController]) -> str:
+    """The equipment whose leaving-temperature setpoint rules the facility water, empty where nothing takes one."""
+    kinds = {e.id: e.kind for e in site.equipment.values()}
+    able = [name for name, device in found.items() if "leaving_temperature_setpoint" in device.writable]
+    ranked = [name for kind in REJECTION_KINDS for name in able if kinds[name] == kind]
+    return ranked[0] if ranked else ""
+
+
 def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
     """The designer's setpoints by register name; followers share their group's."""
     found: dict[str, float] = {}
@@ -100,7 +128,7 @@ def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
             follower = equipment.id in group.members and device == group.master
             if role in group.design and (device == equipment.id or follower):
                 found[name] = group.design[role]
-    if equipment.kind == "dry-cooler":
+    if equipment.kind in REJECTION_KINDS:
         found.setdefault("leaving_temperature_setpoint", FACILITY_DESIGN_C)
     return found
 
@@ -111,7 +139,8 @@ def _coolant_loop(site: Site, group: CoolingGroup, racks: Mapping[str, Rack]) ->
     fallback_m3 = VOLUME_S * sum(unit.design_flow_m3_s for unit in units)
     ramp_s = max(member.design.get("pump_ramp_s", 30.0) for member in members)
     group_racks = [racks[rack] for rack in group.racks]
-    return CoolantLoop(group_racks, units, rho_cp, _volume(site, members, fallback_m3), ramp_s)
+    integral_s = max(member.design.get("pump_integral_s", PUMP_INTEGRAL_S) for member in members)
+    return CoolantLoop(group_racks, units, rho_cp, _volume(site, members, fallback_m3), ramp_s, integral_s)
 
 
 def _unit(equipment: Equipment, rho_cp: float) -> Cdu | Sidecar:

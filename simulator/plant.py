@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from plant.errors import RefusedError
 from plant.points import PointId
@@ -16,9 +18,11 @@ from simulator.devices import Log
 from simulator.faults import Faults
 from simulator.ledger import Ledger
 from simulator.load import Job, JobMix
+from simulator.room import WaterCoil
+from simulator.sensors import Sensors
 from simulator.weather import Weather, weather
 
-INNER_STEP_S = 2.5
+INNER_STEP_S = 5.0
 WEATHER_STEP_S = 60.0
 WARM_UP_S = 3600.0
 UPS_IDLE_SHARE = 0.3
@@ -39,7 +43,14 @@ class SimulatedPlant:
         faults: Faults | None = None,
         log: Log = _no_log,
         warm_up_s: float = WARM_UP_S,
+        sky: Callable[[float], Weather] | None = None,
+        work: Callable[[str, float], float] | None = None,
+        sensors: Sensors | None = None,
     ) -> None:
+        """sky(time_s) and work(rack, time_s) stand for the site's own climate and job mix where they are given.
+
+        sensors are imperfect instruments; without them readings have a little noise and nothing else.
+        """
         self.site, self.faults = site, faults or Faults()
         self.time_s = start_s - warm_up_s
         self.racks = loops.racks_of(site)
@@ -54,11 +65,19 @@ class SimulatedPlant:
         self.utc_offset_s = offset.total_seconds() if offset else 0.0
         design_w = {rack: r.design_power_w for rack, r in self.racks.items()}
         self.mix = JobMix(site.workload, design_w, self.utc_offset_s)
-        self._ups = {e.id: (e.design.get("efficiency", 0.97), e.feeds) for e in site.of_kind("ups")}
+        self._rejection = loops.commanded_rejection(site, self.controllers)
+        self._ups = {
+            e.id: (e.design.get("efficiency", 0.97), e.feeds, sum(design_w.get(fed, 0.0) for fed in e.feeds))
+            for e in site.of_kind("ups")
+        }
         self._weather_s = -math.inf
-        self.weather: Weather = weather(site.climate, self.time_s, self.utc_offset_s)
+        self._sky = sky or (lambda at_s: weather(site.climate, at_s, self.utc_offset_s))
+        self._work = work or self.mix.utilisation
+        self.weather: Weather = self._sky(self.time_s)
         self.power_w: dict[str, float] = {}
         self.ledger = Ledger(site.limits)
+        self.sensors = sensors
+        self._inner_s = min([INNER_STEP_S, *(0.5 * span_s for span_s in self._residences())])
         self._readings = readings.Readings(self)
         self.step(warm_up_s)
         self.ledger = Ledger(site.limits)
@@ -70,8 +89,9 @@ class SimulatedPlant:
         return water_j + self.room.stored_j + sum(entry.loop.stored_j for entry in self.groups)
 
     def step(self, dt_s: float) -> None:
-        """Advance by dt_s [s], in inner steps of 2.5 s at most."""
-        count = max(math.ceil(dt_s / INNER_STEP_S - 1e-9), 0)
+        """Advance by dt_s [s], in inner steps of 5 s at most."""
+        count = max(math.ceil(dt_s / self._inner_s - 1e-9), 0)
+        self._obey_faults()
         for _ in range(count):
             self._inner(dt_s / count)
 
@@ -99,15 +119,14 @@ class SimulatedPlant:
         self.time_s += dt_s
         if self.time_s - self._weather_s >= WEATHER_STEP_S:
             self._weather_s = self.time_s
-            self.weather = weather(self.site.climate, self.time_s, self.utc_offset_s)
+            self.weather = self._sky(self.time_s)
         for controller in self.controllers.values():
             controller.step(self.time_s, dt_s)
-        for unit in self.units.values():
-            unit.running = unit.id not in self.faults.stopped
         for entry in self.groups:
             self._advance(entry, dt_s)
         if self.facility:
-            self.facility.step(dt_s, self._facility_setpoint_c(), self.cdus, self.weather.dry_bulb_c)
+            users: list[Cdu | WaterCoil] = [*self.cdus, *self.room.coils]
+            self.facility.step(dt_s, self._facility_setpoint_c(), users, self.weather)
         self._advance_room(dt_s)
         self._account(dt_s)
 
@@ -123,20 +142,59 @@ class SimulatedPlant:
             dp_pa = entry.loop.pressure_for(controller.effective("flow_setpoint"))
         else:
             dp_pa = controller.effective("differential_pressure_setpoint")
-        loop, at_s, mix = entry.loop, self.time_s, self.mix
-        loop.step(dt_s, dp_pa, [mix.utilisation(rack.id, at_s) for rack in loop.racks])
+        loop, at_s, work = entry.loop, self.time_s, self._work
+        loop.step(dt_s, dp_pa, np.array([work(rack.id, at_s) for rack in loop.racks]))
         for unit in loop.units:
             cold_c = self.facility.supply_c if isinstance(unit, Cdu) and self.facility else self.room.air_c
-            unit.step(dt_s, supply_c, loop.unit_return_c, loop.dp_pa, cold_c)
+            unit.step(dt_s, supply_c, loop.return_c, loop.dp_pa, cold_c)
+        loop.mix(dt_s)
+
+    def _residences(self) -> list[float]:
+        """How long coolant stays in each volume at the most flow [s]: no step may be longer."""
+        spans = [
+            entry.loop.half_j_k / entry.loop.rho_cp / sum(unit.most_flow_m3_s for unit in entry.loop.units)
+            for entry in self.groups
+        ]
+        if self.facility:
+            design_m3_s = sum(cdu.design_facility_flow_m3_s for cdu in self.cdus)
+            design_m3_s += sum(coil.design_flow_m3_s for coil in self.room.coils)
+            spans.append(self.facility.half_j_k / self.facility.water_rho_cp / design_m3_s)
+            if self.facility.cooler:
+                spans.append(self.facility.cooler.capacity_j_k / self.facility.water_rho_cp / design_m3_s)
+        return spans
+
+    def _obey_faults(self) -> None:
+        """What stands still, and valves that do not move."""
+        stopped, jammed = self.faults.stopped, self.faults.jammed
+        for unit in self.units.values():
+            unit.running = unit.id not in stopped
+        facility = self.facility
+        if facility is None:
+            return
+        facility.pump.running = facility.pump.id not in stopped
+        users: list[Cdu | WaterCoil] = [*self.cdus, *self.room.coils]
+        for user in users:
+            user.facility_drive = float(facility.pump.running)
+        for cdu in self.cdus:
+            cdu.valve_jammed = cdu.id in jammed
+        for rejection in (facility.cooler, facility.wet.tower if facility.wet else None):
+            if rejection is not None:
+                rejection.stopped = rejection.id in stopped
+        for chiller in facility.chillers.chillers if facility.chillers else ():
+            chiller.tripped = chiller.id in stopped
 
     def _facility_setpoint_c(self) -> float:
-        assert self.facility is not None
-        return self.controllers[self.facility.cooler.id].effective("leaving_temperature_setpoint")
+        return (
+            self.controllers[self._rejection].effective("leaving_temperature_setpoint")
+            if self._rejection
+            else (loops.FACILITY_DESIGN_C)
+        )
 
     def _advance_room(self, dt_s: float) -> None:
-        gains_w = sum(rack.air_w for rack in self.racks.values())
+        gains_w = sum(float(entry.loop.bank.air_w.sum()) for entry in self.groups)
         gains_w += sum(unit.heat_w + unit.fan_w for unit in self.sidecars)
-        self.room.step(dt_s, gains_w, self.weather.dry_bulb_c, self.weather.dew_point_c)
+        facility_c = self.facility.supply_c if self.facility else self.room.air_c
+        self.room.step(dt_s, gains_w, self.weather.dry_bulb_c, self.weather.dew_point_c, facility_c)
 
     def _account(self, dt_s: float) -> None:
         power_w, ledger = self._powers(), self.ledger
@@ -152,30 +210,31 @@ class SimulatedPlant:
 
     def _powers(self) -> dict[str, float]:
         """Electrical power by equipment [W], with `it`, `ups-losses` and `utility` as sums; a UPS by its output."""
-        found = {rack.id: rack.power_w for rack in self.racks.values()}
+        found: dict[str, float] = {}
+        for entry in self.groups:
+            found.update(zip(entry.loop.rack_ids, entry.loop.bank.power_w.tolist(), strict=True))
         it_w = sum(found.values())
         for unit in self.units.values():
             found[unit.id] = unit.power_w
         if self.facility:
-            for part in (self.facility.pump, self.facility.cooler, self.facility.chiller):
-                if part is not None:
-                    found[part.id] = part.power_w
+            found |= self.facility.powers
+        for coil in self.room.coils:
+            found[coil.id] = coil.power_w
         if self.room.id:
             found[self.room.id] = self.room.power_w
         total_w, losses_w = sum(found.values()), 0.0
-        for name, (efficiency, feeds) in self._ups.items():
+        for name, (efficiency, feeds, rated_w) in self._ups.items():
             load_w = sum(found.get(fed, 0.0) for fed in feeds)
-            rated_w = sum(self.racks[fed].design_power_w for fed in feeds if fed in self.racks)
             losses_w += (1.0 / efficiency - 1.0) * (UPS_IDLE_SHARE * rated_w + (1.0 - UPS_IDLE_SHARE) * load_w)
             found[name] = load_w
         return found | {"it": it_w, "ups-losses": losses_w, "utility": total_w + losses_w}
 
     def _extremes(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest of each quantity that a limit may name."""
-        racks = self.racks.values()
-        cases = max(rack.hottest_case_c for rack in racks)
-        returns = max(rack.return_c for rack in racks)
-        flows = [rack.flow_m3_s for rack in racks]
+        banks = [entry.loop.bank for entry in self.groups]
+        cases = max(bank.hottest_case_c for bank in banks)
+        returns = max(float(bank.return_c.max()) for bank in banks)
+        flows = [flow for bank in banks for flow in bank.flow_range_m3_s]
         supplies = [entry.loop.supply_c for entry in self.groups]
         low_c, high_c = min(supplies), max(supplies)
         facility_c = self.facility.supply_c if self.facility else high_c

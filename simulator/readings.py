@@ -10,7 +10,9 @@ from plant.points import PointId
 from plant.quantities import Quantity
 from plant.topology import Equipment
 from simulator.chance import hashed, seed_number
+from simulator.chillers import Chiller
 from simulator.coolant import Cdu, Sidecar
+from simulator.facility import FacilityLoop
 from simulator.profile_device import nominal
 from simulator.racks import Rack
 
@@ -29,7 +31,6 @@ RELATIVE_NOISE = {
 }
 POWER_FACTOR = 0.97
 LINE_V = 400.0
-PUMP_DESIGN_SPEED = 0.8
 FULL_CLOCK_HZ = 1.98e9
 IDLE_CLOCK_HZ = 3.45e8
 FOLLOWS_MASTER = 3.0
@@ -66,6 +67,8 @@ class Readings:
                 if (absolute or relative) and key not in exact:
                     value += (absolute + relative * value) * hashed(seed, tick)
                 found[point] = value
+        if self._plant.sensors is not None:
+            self._plant.sensors.apply(found, self._plant.time_s)
         if self._plant.faults.any_point:
             self._plant.faults.apply(found)
         return found
@@ -85,7 +88,7 @@ class Readings:
         if name in plant.units:
             unit = plant.units[name]
             return _cdu(plant, unit) if isinstance(unit, Cdu) else _sidecar(plant, unit)
-        return _facility(plant, equipment.kind) if plant.facility else {}
+        return _facility(plant, equipment) if plant.facility else {}
 
 
 def _idle(equipment: Equipment) -> dict[str, float]:
@@ -142,8 +145,6 @@ def _meter(plant: SimulatedPlant, meter: Equipment) -> dict[str, float]:
 def _cdu(plant: SimulatedPlant, cdu: Cdu) -> dict[str, float]:
     entry = next(e for e in plant.groups if cdu in e.loop.units)
     facility_c = plant.facility.supply_c if plant.facility else cdu.facility_return_c
-    design_pa = entry.loop.design_dp_pa + cdu.internal_dp_pa
-    head_pa = entry.loop.dp_pa + cdu.internal_pa(cdu.flow_m3_s)
     leaking, controller = cdu.id in plant.faults.leaking, plant.controllers[cdu.id]
     hot = cdu.supply_c > controller.effective("supply_temperature_setpoint") + 5.0
     alarms = leaking | (not cdu.running) << 1 | controller.heartbeat_lost << 2 | hot << 3
@@ -163,7 +164,7 @@ def _cdu(plant: SimulatedPlant, cdu: Cdu) -> dict[str, float]:
         "fws_flow": cdu.facility_flow_m3_s,
         "tcs_differential_pressure": entry.loop.dp_pa,
         "tcs_supply_pressure": STATIC_PA + entry.loop.dp_pa,
-        "pump_speed": PUMP_DESIGN_SPEED * (head_pa / design_pa) ** 0.5 if cdu.running else 0.0,
+        "pump_speed": cdu.speed,
         "fws_valve_position": cdu.valve,
         "active_power": cdu.power_w,
         "status": float(cdu.running) or 2.0,
@@ -183,7 +184,7 @@ def _sidecar(plant: SimulatedPlant, unit: Sidecar) -> dict[str, float]:
         "tcs_return_pressure": STATIC_PA,
         "active_power": unit.power_w,
         "air_inlet_temperature": plant.room.air_c,
-        "pump_speed": PUMP_DESIGN_SPEED * unit.flow_m3_s / unit.design_flow_m3_s,
+        "pump_speed": unit.speed,
         "fan_speed": unit.fan,
         "hex_water_inlet_temperature": unit.return_c,
         "filter_pressure": STATIC_PA + 0.1 * unit.internal_dp_pa,
@@ -194,33 +195,45 @@ def _sidecar(plant: SimulatedPlant, unit: Sidecar) -> dict[str, float]:
     }
 
 
-def _facility(plant: SimulatedPlant, kind: str) -> dict[str, float]:
-    loop = plant.facility
+def _facility(plant: SimulatedPlant, equipment: Equipment) -> dict[str, float]:
+    loop, kind = plant.facility, equipment.kind
     assert loop is not None
-    if kind == "dry-cooler":
-        return {
-            "leaving_temperature": loop.cooler.leaving_c,
-            "entering_temperature": loop.cooler.entering_c,
-            "outdoor_dry_bulb": plant.weather.dry_bulb_c,
-            "outdoor_relative_humidity": plant.weather.relative_humidity,
-            "flow": loop.cooler.flow_m3_s,
-            "fan_speed": loop.cooler.fan,
-            "active_power": loop.cooler.power_w,
-            "status": 1.0,
-        }
-    if kind == "chiller" and loop.chiller:
-        return {
-            "leaving_temperature": loop.chiller.leaving_c,
-            "entering_temperature": loop.chiller.entering_c,
-            "cooling_power": loop.chiller.heat_w,
-            "active_power": loop.chiller.power_w,
-            "status": float(loop.chiller.running),
-            "load": loop.chiller.heat_w / loop.chiller.capacity_w,
-        }
+    if kind == "chiller" and loop.chillers:
+        return _chiller(next(c for c in loop.chillers.chillers if c.id == equipment.id))
+    if kind in {"dry-cooler", "cooling-tower", "economiser"}:
+        return _rejection(plant, loop, kind)
     return {
         "flow": loop.pump.flow_m3_s,
         "differential_pressure": loop.pump.head_pa,
-        "pump_speed": PUMP_DESIGN_SPEED,
+        "pump_speed": loop.pump.speed,
         "active_power": loop.pump.power_w,
-        "status": 1.0,
+        "status": float(loop.pump.running),
+    }
+
+
+def _rejection(plant: SimulatedPlant, loop: FacilityLoop, kind: str) -> dict[str, float]:
+    tower = loop.wet.tower if loop.wet else None
+    part = loop.cooler if kind == "dry-cooler" or tower is None else tower
+    assert part is not None
+    on_facility = kind == "economiser"
+    return {
+        "leaving_temperature": loop.supply_c if on_facility else part.leaving_c,
+        "entering_temperature": loop.return_c if on_facility else part.entering_c,
+        "outdoor_dry_bulb": plant.weather.dry_bulb_c,
+        "outdoor_relative_humidity": plant.weather.relative_humidity,
+        "flow": loop.pump.flow_m3_s if on_facility else part.flow_m3_s,
+        "fan_speed": part.fan,
+        "active_power": 0.0 if on_facility else loop.powers[part.id],
+        "status": float(not part.stopped),
+    }
+
+
+def _chiller(chiller: Chiller) -> dict[str, float]:
+    return {
+        "leaving_temperature": chiller.leaving_c,
+        "entering_temperature": chiller.entering_c,
+        "cooling_power": chiller.heat_w,
+        "active_power": chiller.power_w,
+        "status": 2.0 if chiller.tripped else float(chiller.running),
+        "load": chiller.heat_w / chiller.capacity_w,
     }

@@ -19,6 +19,8 @@ Kind = Literal[
     "fws-loop",
     "pump",
     "dry-cooler",
+    "cooling-tower",
+    "economiser",
     "chiller",
     "air-unit",
     "rear-door",

@@ -11,7 +11,7 @@ Feeds = Mapping[str, Sequence[str]]
 POWER_KINDS = frozenset({"utility", "ups", "power-shelf"})
 COOLING_KINDS = frozenset({"cdu", "sidecar"})
 RACK_COOLERS = COOLING_KINDS | {"rear-door"}
-FACILITY_KINDS = frozenset({"fws-loop", "pump", "dry-cooler", "chiller"})
+FACILITY_KINDS = frozenset({"fws-loop", "pump", "dry-cooler", "cooling-tower", "economiser", "chiller"})
 
 
 def feeds_of(equipment: Iterable[EquipmentForm]) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from plant.errors import ConfigError, StoreError
 
 HISTORY = "history.sqlite"
-FILES = ("version", "epoch", "token", "modes.json", "commissioning.json")
+FILES = ("version", "epoch", "token", "modes.json", "commissioning.json", "commissioning.key")
 FOLDERS = ("spool", "audit")
 _PRIVATE = 0o600
 

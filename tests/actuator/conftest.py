@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,7 @@ from plant.errors import RefusedError, SilentError
 from plant.leases import Envelope, Lease
 from plant.live import LiveTable
 from plant.points import Point
+from plant.ports import any_frame
 from plant.quantities import Quantity
 from plant.samples import SampleBatch
 from plant.topology import Climate, CoolingGroup, Drive, Equipment, Site, Tariff, Workload
@@ -39,9 +43,10 @@ class FakeDevice:
     stuck: bool = False
     scale_error: float = 0.0
 
-    async def write(self, point: str, value: float) -> float:
-        """Write a register, in SI."""
+    async def write(self, point: str, value: float, check=any_frame) -> float:
+        """Write a register, in SI, if `check` allows what the frame says."""
         await self._wire()
+        check(value + self.scale_error)
         name = point.rpartition("/")[2]
         if name == "heartbeat" and value != self.registers[name]:
             self.beat_mono_s = self.clock.monotonic()
@@ -216,6 +221,27 @@ class Rig:
     def codes(self) -> list[str]:
         """Codes of the conditions."""
         return [c.code for c in self.actuator.conditions()]
+
+
+def _beside(name: str):
+    """A module of this folder: test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(f"coldplate_test_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def guard_cases():
+    """What the guard must say."""
+    return _beside("guard_cases")
+
+
+@pytest.fixture(scope="session")
+def mutants():
+    """Maker of mutants."""
+    return _beside("mutants")
 
 
 @pytest.fixture(scope="session")

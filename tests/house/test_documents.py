@@ -59,6 +59,9 @@ def test_each_profile_says_where_it_comes_from(name):
         "probe",
         "devices",
         "simulate",
+        "commission",
+        "audit",
+        "switchback",
     ],
 )
 def test_each_command_explains_itself(command):

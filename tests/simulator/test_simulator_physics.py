@@ -145,7 +145,8 @@ def test_warmer_coolant_costs_leakage(demo):
     rack = plant.racks["rack-01"]
     cold_w = rack.gpu_mean_w
     rack.case_c += 10.0
-    rack.draw(rack.utilisation)
+    bank = plant.groups[0].loop.bank
+    bank.draw(bank.utilisation)
     assert rack.gpu_mean_w / cold_w == pytest.approx(1.01, abs=0.001)
 
 

@@ -92,6 +92,8 @@ export const messagesZh: Record<string, string> = {
   'write_silent.remedy': '检查设备的电源、网络和地址；其间它会自行回到默认值',
   'frame_mismatch.cause': '{subject} 的报文与要写的值不符',
   'frame_mismatch.remedy': '更正设备配置文件中该点的比例和类型',
+  'register_implausible.cause': '{subject} 的寄存器内容不可能，配置文件可能有误',
+  'register_implausible.remedy': '更正设备配置文件中该点的比例、单位和字序；若无误，请在设备上把寄存器设为设计值',
   'command_failure.cause': '{subject} 已写入，但设备没有照做',
   'command_failure.remedy': '检查设备的执行机构、联锁和手动覆盖；已放开，让其回到默认值',
   'release_unconfirmed.cause': '{subject} 没有确认放开',

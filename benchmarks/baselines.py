@@ -1,0 +1,109 @@
+"""What coldplate is measured against: fixed setpoints and a reset rule, each tuned to its plant and climate.
+
+Both obey the same guard, ranges, steps and dwell as the controller. The rule is in the spirit of ASHRAE Guideline 36:
+flow follows load down to a least share, facility water stays an approach below the supply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller import inputs
+from controller.design import rack_design
+from controller.step import initial_state, step
+from plant.live import Snapshot
+from plant.points import PointId
+from plant.topology import CoolingGroup, Site
+
+PRESSURE_EXPONENT = 1.85
+DEW_RESERVE_K = 0.5
+
+SUPPLY_C = (30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0)
+FLOW_SHARE = (0.60, 0.65, 0.70, 0.80, 0.90, 1.00)
+LEAST_FLOW_SHARE = (0.60, 0.65, 0.70)
+APPROACH_K = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Parameters of a baseline.
+
+    kind: `static` or `reset`; supply_c: TCS supply [°C]; flow_share: flow against design, of the rule at full
+    load [1]; least_flow_share: the rule's minimum [1]; approach_k: supply less facility water [K].
+    """
+
+    kind: str
+    supply_c: float = 32.0
+    flow_share: float = 1.0
+    approach_k: float = 5.0
+    least_flow_share: float = 0.60
+
+
+def axes(kind: str = "reset") -> dict[str, tuple[float, ...]]:
+    """The grid of each parameter that a kind has."""
+    every = {"supply_c": SUPPLY_C, "flow_share": FLOW_SHARE, "approach_k": APPROACH_K}
+    return every | ({"least_flow_share": LEAST_FLOW_SHARE} if kind == "reset" else {})
+
+
+def along(tuning: Tuning, axis: str) -> Iterator[Tuning]:
+    """The tuning with one parameter at each value of its grid."""
+    for value in axes()[axis]:
+        changed: dict[str, Any] = {axis: value}
+        yield replace(tuning, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A baseline at work on one site."""
+
+    site: Site
+    tuning: Tuning
+
+    def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:  # noqa: ARG002 - rules have no clock
+        """Setpoints of every group, kept within their envelopes and above the dew point."""
+        wanted: dict[PointId, float] = {}
+        for group in self.site.groups.values():
+            wanted |= self._group(snapshot, group)
+        return wanted
+
+    def _group(self, snapshot: Snapshot, group: CoolingGroup) -> dict[PointId, float]:
+        share = self.tuning.flow_share
+        if self.tuning.kind == "reset":
+            share = max(self.tuning.least_flow_share, share * min(self._load(snapshot, group), 1.0))
+        supply_c = max(self.tuning.supply_c, self._least_supply_c(snapshot, group))
+        values = {
+            inputs.SUPPLY: supply_c,
+            inputs.DP: group.design[inputs.DP] * share**PRESSURE_EXPONENT,
+            inputs.FACILITY: supply_c - self.tuning.approach_k,
+        }
+        return {point: self._within(point, values[role]) for role, point in group.commands.items() if role in values}
+
+    def _load(self, snapshot: Snapshot, group: CoolingGroup) -> float:
+        """Power of the racks against design [1]; all of it where a rack does not tell."""
+        racks = [rack_design(self.site, rack).power_w for rack in group.racks]
+        shown_w = sum(snapshot.get(f"{rack}/power", w) for rack, w in zip(group.racks, racks, strict=True))
+        return shown_w / sum(racks)
+
+    def _least_supply_c(self, snapshot: Snapshot, group: CoolingGroup) -> float:
+        envelope = self.site.envelopes[group.commands[inputs.SUPPLY]]
+        known = [snapshot.get(point, -100.0) for point in envelope.dew_point_points]
+        return max(known, default=-100.0) + (envelope.dew_point_margin_k or 0.0) + DEW_RESERVE_K
+
+    def _within(self, point: PointId, value: float) -> float:
+        envelope = self.site.envelopes[point]
+        return round(min(max(value, envelope.minimum), envelope.maximum), 2)
+
+
+class Ours:
+    """The controller itself, in mode auto: snapshot, step, plan."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._state = site, initial_state()
+
+    def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
+        """The plans' setpoints of this cycle; none where inputs are missing."""
+        result = step(self._state, snapshot, (), now_s, self._site)
+        self._state = result.state
+        return {s.point: s.value for plan in result.plans for s in plan.setpoints}

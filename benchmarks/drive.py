@@ -1,0 +1,132 @@
+"""One operator drives one plant for one day through the seam; every setpoint passes the actuator's guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+from actuator.guard import guard
+from benchmarks.plants import Plant, PlantTruth
+from controller.inputs import effective_point
+from plant.clock import ManualClock
+from plant.leases import CONTROLLER, Lease
+from plant.live import LiveTable, Snapshot
+from plant.points import PointId
+from plant.samples import Quality, SampleBatch, quality_code
+from plant.topology import Site
+
+GOOD = quality_code(Quality.GOOD)
+LEAD_H = 2
+"""The first hours, in which setpoints walk from design to where an operator wants them, are not counted."""
+DAY_H = 24
+LEASE_S = 1800.0
+
+
+class Operator(Protocol):
+    """Whoever decides: a rule or the controller."""
+
+    def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
+        """Setpoints wanted now [SI]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What one day came to. Energies [J], by hour for the bound; minutes outside limits by the limit's id."""
+
+    energy_j: Mapping[str, float]
+    it_j: float
+    site_j: float
+    violation_s: Mapping[str, float]
+    highest_case_c: float
+    least_dew_margin_k: float
+    moves: int
+    hourly: tuple[tuple[float, float, bool], ...]
+    """(cooling energy [J], site energy [J], every limit held) of each hour."""
+
+
+@dataclass(slots=True)
+class _Guarded:
+    """Setpoints as the guard lets them pass, and when each last changed."""
+
+    site: Site
+    clock: ManualClock
+    accepted: dict[PointId, float] = field(default_factory=dict)
+    changed_s: dict[PointId, float] = field(default_factory=dict)
+    moves: int = 0
+    seq: int = 0
+
+    def take(self, wanted: Mapping[PointId, float], snapshot: Snapshot) -> dict[PointId, float]:
+        for point, value in wanted.items():
+            self._judge(point, value, snapshot)
+        return dict(self.accepted)
+
+    def _judge(self, point: PointId, value: float, snapshot: Snapshot) -> None:
+        self.seq += 1
+        now_s = self.clock.monotonic()
+        lease = Lease(
+            point=point,
+            value=value,
+            epoch=1,
+            seq=self.seq,
+            issued_s=self.clock.now(),
+            issued_mono_s=now_s,
+            ttl_s=LEASE_S,
+            holder=CONTROLLER,
+            reason="benchmark",
+        )
+        actual = snapshot.get(effective_point(self.site, point))
+        actual = self.accepted.get(point, actual)
+        last_s = self.changed_s.get(point, float("-inf"))
+        verdict = guard(lease, self.site.envelopes[point], actual, last_s, snapshot, now_s, epoch=1)
+        if verdict.allowed:
+            if abs(verdict.value - actual) > 1e-6:
+                self.moves += 1
+                self.changed_s[point] = now_s
+            self.accepted[point] = verdict.value
+
+
+def drive_day(plant: Plant, operator: Operator, start_s: float, cycle_s: float) -> Day:
+    """24 hours from two hours after start_s [s since 1970], decided every cycle_s [s]."""
+    plant.reset(start_s)
+    clock = ManualClock(epoch_s=start_s)
+    live, hands = LiveTable(plant.site.points.values(), clock), _Guarded(plant.site, clock)
+    setpoints: dict[PointId, float] = {}
+    marks: list[PlantTruth] = []
+    for hour in range(LEAD_H + DAY_H):
+        if hour >= LEAD_H:
+            marks.append(plant.truth())
+        if hour == LEAD_H:
+            hands.moves = 0
+        for _ in range(round(3600.0 / cycle_s)):
+            shown = plant.advance(setpoints, cycle_s)
+            clock.advance(cycle_s)
+            live.update(_batch(shown, clock.now()))
+            snapshot = live.snapshot()
+            setpoints = hands.take(operator.decide(snapshot, clock.now()), snapshot)
+    marks.append(plant.truth())
+    return _day(marks, hands.moves)
+
+
+def _batch(shown: Mapping[PointId, float], now_s: float) -> SampleBatch:
+    return SampleBatch.of([(point, now_s, now_s, value, GOOD) for point, value in shown.items()])
+
+
+def _day(marks: list[PlantTruth], moves: int) -> Day:
+    first, last = marks[0], marks[-1]
+    return Day(
+        energy_j={name: joules - first.energy_j.get(name, 0.0) for name, joules in last.energy_j.items()},
+        it_j=last.it_j - first.it_j,
+        site_j=last.site_j - first.site_j,
+        violation_s=_since(first, last),
+        highest_case_c=last.highest_case_c,
+        least_dew_margin_k=last.least_dew_margin_k,
+        moves=moves,
+        hourly=tuple((b.cooling_j - a.cooling_j, b.site_j - a.site_j, not _since(a, b)) for a, b in pairwise(marks)),
+    )
+
+
+def _since(before: PlantTruth, after: PlantTruth) -> dict[str, float]:
+    seconds = {limit: s - before.violation_s.get(limit, 0.0) for limit, s in after.violation_s.items()}
+    return {limit: s for limit, s in seconds.items() if s > 0}

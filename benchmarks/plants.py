@@ -1,0 +1,101 @@
+"""The seam between a controller and a plant that it has never seen: points out, setpoints in. See docs/plants.md.
+
+`load_plant` finds a plant by name, or by `module:factory` of whoever wants to plug in another.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from benchmarks.climate import Climate
+from plant.errors import ConfigError
+from plant.points import PointId
+from plant.topology import Site
+
+Utilisation = Callable[[str, float], float]
+"""(rack, time [s since 1970]) -> share of full load [0..1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Weather and work that a plant is asked to live through; a plant with its own of either may ignore it."""
+
+    climate: Climate
+    utilisation: Utilisation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlantTruth:
+    """Sums since `reset`, as the plant itself sees them.
+
+    energy_j: electrical energy by component [J], of `tcs_pumps`, `facility_pumps`, `tower_pumps`, `fans`, `chillers`,
+    `air_units` those that it has; it_j, site_j: IT and whole site [J]; violation_s: seconds outside each limit, by the
+    id of the site's limit; highest_case_c: hottest GPU case [°C]; least_dew_margin_k: least supply above dew point [K].
+    """
+
+    energy_j: Mapping[str, float] = field(default_factory=dict)
+    it_j: float = 0.0
+    site_j: float = 0.0
+    violation_s: Mapping[str, float] = field(default_factory=dict)
+    highest_case_c: float = -273.15
+    least_dew_margin_k: float = 1e3
+
+    @property
+    def cooling_j(self) -> float:
+        """All components together [J]."""
+        return sum(self.energy_j.values())
+
+
+class Plant(Protocol):
+    """What stands behind the seam. A plant moves only while it is told to."""
+
+    site: Site
+    """Its site file, loaded: the only thing that a controller knows of it."""
+
+    def reset(self, start_s: float) -> None:
+        """Begin anew at start_s [s since 1970] in a steady state under the site's design setpoints."""
+
+    def advance(self, setpoints: Mapping[PointId, float], seconds: float) -> Mapping[PointId, float]:
+        """Take setpoints [SI] (those not named stay), let `seconds` [s] pass, and return what the instruments show."""
+
+    def truth(self) -> PlantTruth:
+        """Energies and violations since `reset`."""
+
+    def close(self) -> None:
+        """Let go of processes and files."""
+
+
+Factory = Callable[[Scenario], Plant]
+PLANTS: dict[str, str] = {
+    "twin": "benchmarks.twin_plant:TwinPlant",
+    "hall": "benchmarks.energyplus_plant:EnergyPlusPlant",
+}
+
+
+def load_plant(name: str) -> Factory:
+    """What makes a plant for a scenario: by name, or by `module:factory`.
+
+    Raises:
+        ConfigError: no such plant, or it can't be imported.
+    """
+    path = PLANTS.get(name, name)
+    module, _, factory = path.partition(":")
+    if not factory:
+        remedy = f"use {', '.join(sorted(PLANTS))}, or MODULE:FACTORY of your own plant"
+        raise ConfigError(f"unknown plant {name!r}", where="--plant", remedy=remedy)
+    try:
+        found = getattr(importlib.import_module(module), factory)
+    except ModuleNotFoundError as error:
+        remedy = f"install {error.name}, or run where it can be imported"
+        raise ConfigError(f"plant {name!r}: {error}", where="--plant", remedy=remedy) from error
+    except AttributeError as error:
+        remedy = "name the function or class that takes a Scenario"
+        raise ConfigError(f"plant {name!r}: {module} has no {factory}", where="--plant", remedy=remedy) from error
+    if not callable(found):
+        remedy = "name the function or class that takes a Scenario"
+        raise ConfigError(f"plant {name!r} is not callable", where="--plant", remedy=remedy)
+    made: Factory = found
+    return made

@@ -1,0 +1,97 @@
+"""The simulator behind the seam of benchmark plants: its devices are commanded as a gateway would command them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import sites
+from benchmarks.plants import PlantTruth, Scenario
+from plant.points import PointId
+from plant.topology import Site
+from simulator.plant import SimulatedPlant
+
+BEAT_S = 30.0
+"""Devices let go 60 s after the last heartbeat."""
+COMPONENTS = {
+    "cdu": "tcs_pumps",
+    "sidecar": "tcs_pumps",
+    "pump": "facility_pumps",
+    "dry-cooler": "fans",
+    "cooling-tower": "fans",
+    "chiller": "chillers",
+    "air-unit": "air_units",
+}
+
+
+@lru_cache(maxsize=4)
+def example_site(name: str) -> Site:
+    """One of the project's own site files: in the repository, or beside the installed package."""
+    beside = Path(__file__).parents[1] / "site-configs" / name
+    return sites.load_site(beside if beside.exists() else Path(sites.__file__).parent / "examples" / name)
+
+
+class TwinPlant:
+    """The demo pod's simulator under a scenario's weather and work."""
+
+    def __init__(self, scenario: Scenario, site: Site | None = None) -> None:
+        self.site, self._scenario = site or example_site("demo-pod.yaml"), scenario
+        self._read = [e.id for e in self.site.equipment.values() if e.kind in COMPONENTS or e.kind in {"rack", "meter"}]
+        self._beats = 0
+        self._plant: SimulatedPlant | None = None
+
+    def reset(self, start_s: float) -> None:
+        """Begin anew, an hour of warm-up under design setpoints behind it."""
+        self._beats, sky = 0, self._scenario.climate.at
+        self._plant = SimulatedPlant(self.site, start_s, sky=sky, work=self._scenario.utilisation)
+
+    def advance(self, setpoints: Mapping[PointId, float], seconds: float) -> Mapping[PointId, float]:
+        """Write setpoints, then beat all driven devices' hearts while time passes."""
+        plant = self._running()
+        driven = {point.partition("/")[0] for point in setpoints}
+        left_s = seconds
+        while left_s > 1e-9:
+            self._hold(plant, driven)
+            for point, value in setpoints.items():
+                plant.command(point, value)
+            span_s = min(left_s, BEAT_S)
+            plant.step(span_s)
+            left_s -= span_s
+        shown = plant.measured(self._read)
+        return {point: value for point, value in shown.items() if "/gpu-" not in point}
+
+    def truth(self) -> PlantTruth:
+        """The simulator's ledger, by component."""
+        ledger = self._running().ledger
+        energy_j: dict[str, float] = {}
+        for equipment in self.site.equipment.values():
+            component = COMPONENTS.get(equipment.kind)
+            if component and equipment.id in ledger.energy_j:
+                energy_j[component] = energy_j.get(component, 0.0) + ledger.energy_j[equipment.id]
+        return PlantTruth(
+            energy_j=energy_j,
+            it_j=ledger.it_j,
+            site_j=ledger.electric_j,
+            violation_s=dict(ledger.violation_s),
+            highest_case_c=ledger.highest_case_c,
+            least_dew_margin_k=ledger.least_dew_margin_k,
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+        self._plant = None
+
+    def _running(self) -> SimulatedPlant:
+        assert self._plant is not None, "reset comes first"
+        return self._plant
+
+    def _hold(self, plant: SimulatedPlant, driven: set[str]) -> None:
+        """Tell each driven device that somebody is there; once, that it is to listen."""
+        self._beats += 1
+        for equipment in driven:
+            drive = self.site.drives[equipment]
+            if drive.enable:
+                plant.command(drive.enable, 1.0)
+            if drive.heartbeat:
+                plant.command(drive.heartbeat, float(self._beats % 60000))

@@ -1,0 +1,66 @@
+"""Work for benchmark plants: the public Frontier trace scaled to racks, and the simulator's job mix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.plants import Utilisation
+from plant.errors import ConfigError
+from plant.topology import Site
+from simulator.load import JobMix
+
+TRACE = Path("frontier") / "cdu_power_2024-04-07.csv"
+STEP_S, CDUS = 15.0, 25
+IDLE_SHARE = 0.15
+"""Share of full power at no load: what the trace's own quiet hours show."""
+
+
+@dataclass(slots=True)
+class Work:
+    """Work that is chosen once the plant, and with it the racks, are known."""
+
+    source: Utilisation | None = None
+
+    def __call__(self, rack: str, time_s: float) -> float:
+        """Share of full load [0..1] of a rack at time_s [s since 1970]."""
+        assert self.source is not None, "the work was never chosen"
+        return self.source(rack, time_s)
+
+
+@lru_cache(maxsize=2)
+def _trace(path: Path) -> npt.NDArray[np.float64]:
+    rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(1, CDUS + 1))
+    return np.asarray(rows / np.quantile(rows, 0.999), dtype=np.float64)
+
+
+def frontier(data: Path | None, racks: tuple[str, ...], offset_s: float) -> Utilisation:
+    """A day of Frontier for ever: rack i follows CDU i, at its local time of day.
+
+    Raises:
+        ConfigError: the trace is not there.
+    """
+    path = data / TRACE if data is not None else TRACE
+    if not path.is_file():
+        remedy = "it comes from github.com/HewlettPackard/sustain-lc; name the folder that has `frontier/` with --data"
+        raise ConfigError("no Frontier trace", where=str(path), remedy=remedy)
+    share = _trace(path)
+    column = {rack: index % CDUS for index, rack in enumerate(racks)}
+
+    def utilisation(rack: str, time_s: float) -> float:
+        row = int(((time_s + offset_s) % 86400.0) / STEP_S)
+        wanted = float(share[min(row, len(share) - 1), column[rack]])
+        return min(max((wanted - IDLE_SHARE) / (1.0 - IDLE_SHARE), 0.0), 1.0)
+
+    return utilisation
+
+
+def job_mix(site: Site, offset_s: float) -> Utilisation:
+    """The site's own job mix, see `simulator.load`."""
+    power_w: Mapping[str, float] = {e.id: e.design["power_w"] for e in site.of_kind("rack")}
+    return JobMix(site.workload, power_w, offset_s).utilisation

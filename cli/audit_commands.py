@@ -1,0 +1,104 @@
+"""`audit` and `switchback`: what there is to save, and whether it was saved."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from cli.operate_commands import moment
+from plant.errors import ConfigError
+
+switchback_app = typer.Typer(no_args_is_help=True, help="Plan and analyse randomised blocks of rule and coldplate.")
+TRENDS = typer.Argument(..., exists=True, dir_okay=False, help="CSV: a column of times, then trends.")
+MAP = typer.Option(None, "--map", exists=True, dir_okay=False, help="YAML that says what the headers mean.")
+OUT = typer.Option(None, "--json", help="Also write the result here.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("audit")(audit_trends)
+    app.add_typer(switchback_app, name="switchback")
+
+
+def audit_trends(
+    trends: Path = TRENDS,
+    mapping: Path | None = MAP,
+    needed_supply: float = typer.Option(32.0, "--needed-supply", help="Warmest supply that the racks allow [°C]."),
+    good_delta_t: float = typer.Option(10.0, "--delta-t", help="Temperature rise that the racks are sized for [K]."),
+    out: Path | None = OUT,
+) -> None:
+    """Hunting, CDUs that fight, low ΔT, cold supply and a range of savings, from a building's own history."""
+    from reports.trend_audit import audit, lines
+    from reports.trend_table import read_trends
+
+    table = read_trends(trends, mapping)
+    found = audit(table, needed_supply_c=needed_supply, good_delta_t_k=good_delta_t)
+    print("\n".join(lines(found)))
+    if out is not None:
+        _write(out, asdict(found))
+
+
+@switchback_app.command("plan")
+def plan(
+    out: Path = typer.Argument(Path("switchback.json"), help="The plan to write; never over an existing file."),
+    site: str = typer.Option("site", "--site", help="The site's id."),
+    days: float = typer.Option(28.0, "--days", help="How long."),
+    block_hours: float = typer.Option(12.0, "--block-hours", help="Length of a block."),
+    washout_minutes: float = typer.Option(30.0, "--washout-minutes", help="Left out at each block's begin."),
+    start: str = typer.Option("", "--start", help="ISO time; by default the next midnight UTC."),
+    seed: int | None = typer.Option(None, "--seed", help="Of the random order; by default drawn."),
+) -> None:
+    """Draw the order of the blocks and seal it, before the start."""
+    from reports.switchback import make_plan
+
+    now_s = time.time()
+    start_s = moment(start, "--start") if start else (now_s // 86400 + 1) * 86400
+    made = make_plan(
+        site, made_s=now_s, start_s=start_s, days=days, block_s=block_hours * 3600,
+        seed=secrets.randbits(31) if seed is None else seed, washout_s=washout_minutes * 60,
+    )  # fmt: skip
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            json.dump(asdict(made), file, indent=1)
+    except OSError as error:
+        raise ConfigError(f"can't be written: {error.strerror}", where=str(out), remedy="give a new name") from error
+    print(
+        f"{out}: {len(made.blocks)} blocks, seed {made.seed}\ndigest {made.digest}\ngive the digest to your auditor now"
+    )
+
+
+@switchback_app.command("report")
+def report(
+    plan_file: Path = typer.Argument(..., exists=True, dir_okay=False, help="The plan as it was written."),
+    trends: Path = TRENDS,
+    mapping: Path | None = MAP,
+    out: Path | None = OUT,
+) -> None:
+    """Savings over a finished plan, with a 95 % interval; trends of cooling power, heat (or IT power) and wet bulb."""
+    from reports.switchback import analyse, plan_from, sentence
+    from reports.trend_table import read_trends, switchback_trends
+
+    try:
+        data = json.loads(plan_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}", where=str(plan_file), remedy="give the plan as written") from error
+    measured, active = switchback_trends(read_trends(trends, mapping))
+    result = analyse(plan_from(data, str(plan_file)), measured, ours_active=active)
+    print(sentence(result))
+    print(f"rule {result.rule_kw:.1f} kW, coldplate {result.ours_kw:.1f} kW, plain difference {result.plain:.1%}")
+    print(f"plan {result.digest}")
+    print("\n".join(f"left out: {text}" for text in result.left_out))
+    if out is not None:
+        _write(out, asdict(result))
+
+
+def _write(path: Path, body: dict[str, object]) -> None:
+    try:
+        path.write_text(json.dumps(body, indent=1, allow_nan=False, default=str), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"can't be written: {error.strerror}", where=str(path), remedy="give another path") from error

@@ -1,0 +1,217 @@
+"""`coldplate commission SITE`: show that each device lets go by itself, sign it, and climb the ladder of modes."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from actuator.commissioning import Ask, Commissioning, Instrument
+from actuator.faults import LOCKING
+from cli.commissioned import address_and_identity
+from cli.edge import modbus_devices, modbus_endpoints
+from cli.endpoints import read_endpoints
+from plant.clock import ScaledClock
+from plant.errors import ConfigError, RefusedError
+from plant.records import AuditEntry, Mode
+from plant.topology import Site
+from sites import load_site
+from store import codec
+from store.audit import AuditLog, read, verify
+from store.commissioning import LADDER, append_record, read_commissioning, rung_of
+from store.state import StateDir
+
+LEAST_DAYS = 7.0
+"""How long a loop's devices must have been driven without a fault before they may go one rung higher."""
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommissionOptions:
+    """What to commission, and by whom. equipment: () for every device that can be driven."""
+
+    site_path: Path
+    state: Path
+    clock: ScaledClock
+    endpoints: Path | None
+    equipment: tuple[str, ...]
+    person: str
+
+
+def chosen(site: Site, wanted: Iterable[str]) -> list[str]:
+    """Devices to commission.
+
+    Raises:
+        ConfigError: one can't be driven, or there is none.
+    """
+    driven = [
+        d.equipment for d in site.drives.values() if d.kind == "native_heartbeat" and _has_setpoint(site, d.equipment)
+    ]
+    for name in wanted:
+        if name not in driven:
+            remedy = f"use one of {', '.join(driven)}" if driven else "no device here has a fallback of its own"
+            raise ConfigError(f"{name!r} can't be driven", where="--equipment", remedy=remedy)
+    if not driven:
+        remedy = "it needs a profile whose fallback is native_heartbeat, and a group that commands it"
+        raise ConfigError("no device of this site can be driven", where=site.path, remedy=remedy)
+    return list(wanted) or driven
+
+
+def _has_setpoint(site: Site, equipment: str) -> bool:
+    return any(point.rpartition("/")[0] == equipment for point in site.envelopes)
+
+
+async def commission(options: CommissionOptions, ask: Ask) -> bool:
+    """Every chosen device in turn; True if all passed and are signed.
+
+    Raises:
+        RefusedError: an edge runs this site, or one of its records is not whole.
+    """
+    site = load_site(options.site_path, read_endpoints(options.endpoints))
+    names = chosen(site, options.equipment)
+    state = StateDir(options.state)
+    epoch = state.acquire()
+    audit = AuditLog(state.path / "audit", "commissioning", options.clock)
+    endpoints = modbus_endpoints(site, options.site_path)
+    devices = modbus_devices(site, endpoints)
+    passed = True
+    logging.getLogger("actuator").setLevel(logging.CRITICAL)  # what goes wrong stands in the checks
+    try:
+        for name in names:
+            if name not in devices:
+                raise ConfigError(f"{name}: only devices on Modbus can be commissioned by this command")
+            passed = await _one(options, site, name, devices[name], audit, epoch, state, ask) and passed
+    finally:
+        for endpoint in endpoints.values():
+            await endpoint.close()
+        audit.close()
+        state.release()
+    return passed
+
+
+async def _one(
+    options: CommissionOptions, site: Site, name: str, device: Instrument, audit: AuditLog, epoch: int,
+    state: StateDir, ask: Ask,
+) -> bool:  # fmt: skip
+    print(f"{name}:")
+    work = Commissioning(site, name, device, options.clock, audit, epoch, person=options.person)
+    told = 0
+
+    def asked(question: str) -> bool:
+        nonlocal told
+        told = _tell(work, told)
+        return ask(question)
+
+    passed = await work.run(asked)
+    _tell(work, told)
+    if not passed:
+        print(f"{name}: not commissioned, nothing was signed")
+        return False
+    address, about = address_and_identity(site, name)
+    record = append_record(
+        state,
+        {
+            "identity": about, "equipment": name, "address": address, "highest": Mode.CONFIRM.value,
+            "at_s": options.clock.now(), "by": options.person, "checks": [codec.to_plain(c) for c in work.checks],
+        },
+    )  # fmt: skip
+    print(f"{name}: passed; record {record['seq']} is signed, modes up to {Mode.CONFIRM}")
+    return True
+
+
+def _tell(work: Commissioning, told: int) -> int:
+    for check in work.checks[told:]:
+        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.kind:8} {check.subject}: {check.text}")
+    return len(work.checks)
+
+
+def raise_loop(options: CommissionOptions, loop: str, reason: str) -> Mode:
+    """One rung higher for a loop's devices, if their time on this one was long enough and without faults.
+
+    Raises:
+        ConfigError: no such loop.
+        RefusedError: not commissioned, too early, or not without faults; says which.
+    """
+    site = load_site(options.site_path, read_endpoints(options.endpoints))
+    if loop not in site.groups:
+        raise ConfigError(f"no loop {loop!r}", where="--raise", remedy=f"use one of {', '.join(site.groups)}")
+    if not reason.strip():
+        raise ConfigError("raising a loop needs a reason", where="--reason", remedy="say why it is trusted")
+    state = StateDir(options.state)
+    known = read_commissioning(state)
+    if known.fault:
+        raise RefusedError(known.fault)
+    entries = _driven_history(state)
+    steps = []
+    for name in dict.fromkeys(p.rpartition("/")[0] for p in site.groups[loop].commands.values()):
+        address, about = address_and_identity(site, name)
+        present = next((r for r in reversed(known.records) if r["identity"] == about), None)
+        steps.append((name, address, about, _next(name, present, entries, options.clock.now())))
+    mode = min((to for *_, to in steps), key=rung_of)
+    for name, address, about, to in steps:
+        if rung_of(to) <= rung_of(mode):
+            body = {"identity": about, "equipment": name, "address": address, "highest": mode.value, "reason": reason}
+            append_record(state, {**body, "at_s": options.clock.now(), "by": options.person})
+    return mode
+
+
+def _driven_history(state: StateDir) -> list[AuditEntry]:
+    path = state.path / "audit" / "edge.jsonl"
+    if not path.exists():
+        return []
+    check = verify(path)
+    if not check.ok:
+        raise RefusedError(f"the audit does not verify, so it proves nothing: {check.fault}")
+    return list(read(path))
+
+
+def _next(name: str, present: object, entries: list[AuditEntry], now_s: float) -> Mode:
+    if not isinstance(present, dict):
+        raise RefusedError(f"{name}: not commissioned as it is now; run coldplate commission first")
+    rung = rung_of(Mode(present["highest"]))
+    if rung + 1 >= len(LADDER):
+        raise RefusedError(f"{name}: is at {LADDER[-1]} already")
+    since_s = float(present["at_s"])
+    if now_s - since_s < LEAST_DAYS * DAY_S:
+        days = (now_s - since_s) / DAY_S
+        raise RefusedError(f"{name}: at {LADDER[rung]} for {days:.1f} days; {LEAST_DAYS:g} are needed")
+    own = [e for e in entries if e.at_s >= since_s and e.subject.partition("/")[0] == name]
+    if not any(e.action == "written" for e in own):
+        raise RefusedError(f"{name}: nothing was written to it since its record, so nothing was shown")
+    faults = [e for e in own if e.action == "relinquish" and str(e.detail.get("reason")).partition(":")[0] in LOCKING]
+    if faults:
+        raise RefusedError(f"{name}: {faults[-1].detail.get('reason')}; commission it again when that is mended")
+    return LADDER[rung + 1]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("commission")(commission_site)
+
+
+def commission_site(
+    site: Path = typer.Argument(..., exists=True, dir_okay=False, help="The site file."),
+    state: Path = typer.Option(Path("state"), "--state", help="The site's state directory; its edge must not run."),
+    equipment: list[str] = typer.Option([], "--equipment", help="Only this device; may be given again."),
+    by: str = typer.Option("", "--by", help="Who commissions; by default the user's name."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before each test."),
+    raised: str = typer.Option("", "--raise", help="Instead: let this loop's modes go one rung higher."),
+    reason: str = typer.Option("", "--reason", help="Why the loop is raised."),
+    clock: str = typer.Option("", "--clock", hidden=True),
+    endpoints: Path | None = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]}."),
+) -> None:
+    """Check each driven device point by point, move it a little, stop its heartbeats, and sign what was seen."""
+    options = CommissionOptions(
+        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints,
+        equipment=tuple(equipment), person=by or getpass.getuser(),
+    )  # fmt: skip
+    if raised:
+        print(f"{raised}: modes up to {raise_loop(options, raised, reason)} are allowed; restart coldplate run")
+        return
+    passed = asyncio.run(commission(options, (lambda _question: True) if yes else typer.confirm))
+    raise typer.Exit(0 if passed else 1)

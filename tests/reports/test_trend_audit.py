@@ -1,0 +1,187 @@
+"""Promises of the audit: it finds what was put into the trends, finds nothing where nothing is, and names bad lines."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from plant.errors import ConfigError
+from reports.pue import ReportError
+from reports.trend_audit import audit
+from reports.trend_table import read_trends
+
+STEP_S = 300.0
+START_S = 1_767_225_600.0
+
+
+def trends(days=6.0, *, hunt=0.0, fight=0.0, rise=10.0, supply=32.0, period_s=1800.0, seed=3):
+    """Two CDUs on one manifold through days and loads. hunt, fight: amplitudes of their valves [%]."""
+    chance = np.random.default_rng(seed)
+    time_s = START_S + np.arange(0, days * 86400, STEP_S)
+    n = len(time_s)
+    load = 0.6 + 0.2 * np.sin(2 * np.pi * (time_s - START_S) / 86400) + 0.02 * np.cumsum(chance.normal(0, 0.1, n))
+    swing = np.sin(2 * np.pi * time_s / period_s)
+    slow = np.sin(2 * np.pi * time_s / 2400)
+    columns = {"time": [datetime.fromtimestamp(t, UTC).isoformat() for t in time_s]}
+    for number, sign in ((1, 1), (2, -1)):
+        noise = lambda size: chance.normal(0, size, n)  # noqa: E731
+        columns[f"CDU-{number} supply temp (°C)"] = supply + noise(0.05)
+        columns[f"CDU-{number} return temp (°C)"] = supply + rise + noise(0.05)
+        columns[f"CDU-{number} flow (l/min)"] = 600 * load + noise(2)
+        columns[f"CDU-{number} valve (%)"] = (
+            50 * load + noise(0.3) + (hunt * swing if number == 1 else 0) + sign * fight * slow
+        )
+        columns[f"CDU-{number} pump speed (%)"] = 60 * load + noise(0.3)
+    columns["cooling power (kW)"] = 50 + 40 * load
+    columns["Building mood"] = np.ones(n)
+    return columns
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Columns as a file."""
+
+    def made(columns, name="t.csv"):
+        path = tmp_path / name
+        rows = zip(*columns.values(), strict=True)
+        lines = [",".join(columns), *(",".join(c if isinstance(c, str) else f"{c:.4f}" for c in row) for row in rows)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return made
+
+
+def test_a_calm_plant_has_no_findings(write):
+    """No hunting, no fight, good ΔT, warm supply: nothing to save is said of it."""
+    found = audit(read_trends(write(trends())))
+    assert not [h.trend for h in found.hunting if h.hunts]
+    assert not [f for f in found.fights if f.fights]
+    assert not any(d.low for d in found.delta_t)
+    assert not any(c.cold for c in found.cold_supply)
+    assert (found.savings, found.savings_high) == ((), 0.0)
+    assert found.ignored == ("Building mood",)
+    assert len(found.hunting) == 8
+
+
+@pytest.mark.parametrize("period_s", [900.0, 1800.0, 3000.0])
+def test_hunting_is_found_where_it_is(write, period_s):
+    """An oscillating valve is named, with its period; its neighbour is not."""
+    found = audit(read_trends(write(trends(hunt=4.0, period_s=period_s))))
+    hunting = [h for h in found.hunting if h.hunts]
+    assert [h.trend for h in hunting] == ["CDU-1 valve (%)"]
+    assert hunting[0].period_s == pytest.approx(period_s, rel=0.1)
+    assert hunting[0].share > 0.9
+    assert found.savings_high > found.savings_low == 0.0
+
+
+def test_hunting_in_part_of_the_time_is_found(write):
+    """A third of the days is enough to be told, and the share says so."""
+    columns, calm = trends(hunt=4.0), trends()
+    half = len(columns["time"]) // 3
+    valve = "CDU-1 valve (%)"
+    columns[valve] = np.concatenate([columns[valve][:half], calm[valve][half:]])
+    found = next(h for h in audit(read_trends(write(columns))).hunting if h.trend == valve)
+    assert found.hunts
+    assert 0.25 < found.share < 0.4
+
+
+def test_cdus_that_fight_are_found(write):
+    """Two valves of one manifold that move against one another are named as a pair; common load is no fight."""
+    found = audit(read_trends(write(trends(fight=6.0))))
+    assert [(f.first, f.second, f.role) for f in found.fights if f.fights] == [("cdu-1", "cdu-2", "valve")]
+    assert next(f for f in found.fights if f.role == "flow").correlation > 0.5
+
+
+def test_low_delta_t_and_cold_supply_are_found(write):
+    """Five kelvin rise and twenty-four degrees supply are told with figures and a range of savings."""
+    found = audit(read_trends(write(trends(rise=5.0, supply=24.0))))
+    assert all(d.low and d.delta_t_k == pytest.approx(5, abs=0.1) for d in found.delta_t)
+    assert all(c.cold and c.colder_k == pytest.approx(8, abs=0.1) for c in found.cold_supply)
+    assert {s.finding for s in found.savings} == {"low ΔT", "cold supply"}
+    assert 0.05 < found.savings_low < found.savings_high < 0.7
+    assert found.cooling_kwh == pytest.approx(6 * 24 * 74, rel=0.1)
+
+
+def test_a_map_names_foreign_headers(write, tmp_path):
+    """Headers that mean nothing are given a meaning, unit and manifold by a map."""
+    columns = trends(hunt=4.0)
+    columns = {
+        "Zeit": columns["time"],
+        "AI-23": columns["CDU-1 valve (%)"],
+        "AI-24": 1.8 * columns["CDU-1 supply temp (°C)"] + 32,
+    }
+    plan = tmp_path / "map.yaml"
+    plan.write_text(
+        "time: Zeit\ncolumns:\n  AI-23: {equipment: cdu-1, role: valve, unit: '%'}\n"
+        "  AI-24: {equipment: cdu-1, role: supply_temperature, unit: degF}\n"
+    )
+    found = audit(read_trends(write(columns), plan))
+    assert [h.trend for h in found.hunting if h.hunts] == ["AI-23"]
+    assert found.cold_supply[0].supply_c == pytest.approx(32, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "says"),
+    [
+        (41, "soon,1,1,1,1,1,1,1,1,1,1,1,1", "t.csv:41: 'soon' is no time"),
+        (52, None, "t.csv:52: CDU-1 supply temp"),
+        (60, "2020-01-01T00:00:00Z,1,1,1,1,1,1,1,1,1,1,1,1", "t.csv:60: '2020-01-01T00:00:00Z' is not after"),
+        (70, "1,2", "t.csv:70: 2 cells, but 13 columns"),
+        (80, '"x"y,1', "t.csv:80: not CSV"),
+        (90, "1767225600000,1,1,1,1,1,1,1,1,1,1,1,1", "t.csv:90: '1767225600000' is no time"),
+    ],
+)
+def test_a_bad_line_is_named(write, line, text, says):
+    """Each fault of the file is one line: where, what, and what to do."""
+    path = write(trends(days=2))
+    lines = path.read_text().splitlines()
+    lines[line - 1] = text or lines[line - 1].replace(",", ",3.1.4 ", 1)
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError) as caught:
+        read_trends(path)
+    assert says in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_what_can_show_nothing_is_refused(write, tmp_path):
+    """Too short, too coarse, no time, nothing understood, a map that names what is not there."""
+    columns = trends()
+    with pytest.raises(ReportError, match="days of trends"):
+        audit(read_trends(write({k: v[:300] for k, v in columns.items()})))
+    with pytest.raises(ReportError, match="shows no hunting"):
+        audit(read_trends(write({k: v[::6] for k, v in columns.items()})))
+    with pytest.raises(ConfigError, match="rows"):
+        read_trends(write({k: v[:10] for k, v in columns.items()}))
+    with pytest.raises(ConfigError, match="no column of times"):
+        read_trends(write({k: v for k, v in columns.items() if k != "time"}))
+    with pytest.raises(ConfigError, match="no header is understood"):
+        read_trends(write({"time": columns["time"], "mood": columns["Building mood"]}))
+    plan = tmp_path / "m.yaml"
+    plan.write_text("columns:\n  AI-1: {role: valve}\n")
+    with pytest.raises(ConfigError, match="'AI-1' is not there"):
+        read_trends(write(columns), plan)
+    plan.write_text("columns:\n  AI-1: {role: mood}\n")
+    with pytest.raises(ConfigError, match="no known role"):
+        read_trends(write(columns), plan)
+
+
+def test_the_command_prints_a_table_and_writes_json(write, tmp_path):
+    """`coldplate audit` and `coldplate switchback` work from the command line."""
+    columns = trends(hunt=4.0)
+    columns["CDU-2 valve (%)"] = np.full(len(columns["time"]), 40.0)  # a valve that never moves
+    path, out = write(columns), tmp_path / "o.json"
+    done = CliRunner().invoke(app, ["audit", str(path), "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "hunts" in done.output
+    assert json.loads(out.read_text())["hunting"]
+    plan = tmp_path / "plan.json"
+    done = CliRunner().invoke(app, ["switchback", "plan", str(plan), "--days", "14", "--seed", "7"])
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(plan.read_text())["blocks"]) == 28
+    done = CliRunner().invoke(app, ["switchback", "report", str(plan), str(path)])
+    assert "no column of heat or it_power" in str(done.exception)
