@@ -20,8 +20,9 @@ from store.embedded import EmbeddedStore
 
 DEVICE_TIMEOUT_S = 60.0
 TICK_S = 15.0
-LARGEST_STEP_K = 1.02 + 0.01 * TICK_S
-"""The guard's step, and what a device that is on its way to its default ramps on between its poll and our write."""
+LARGEST_STEP_K = 1.02
+RAMPED_SINCE_POLL_K = 0.01 * TICK_S
+"""What a device that is on its way to its default ramps on between its poll and our write; for no other device."""
 RAMP_PER_S = {
     "effective_supply_temperature_setpoint": 0.01,
     "effective_leaving_temperature_setpoint": 0.01,
@@ -139,12 +140,16 @@ def _returns_by_its_ramp(events: list[dict]) -> None:
 def _no_jump(stack) -> None:
     """A supply setpoint is never written further than the guard's step from what the device then followed."""
     effective: dict[str, float] = {}
+    returning: set[str] = set()
     for event in stack.device_events():
         values, device = event["values"], event["device"]
         if event["event"] == "write" and values["point"] == "supply_temperature_setpoint":
             if device in effective:
-                assert abs(values["value"] - effective[device]) <= LARGEST_STEP_K, event
+                ramped = RAMPED_SINCE_POLL_K if device in returning else 0.0
+                assert abs(values["value"] - effective[device]) <= LARGEST_STEP_K + ramped, event
             effective[device] = values["value"]
+        if event["event"] == "control_source":
+            (returning.add if values["to"] == "returning" else returning.discard)(device)
         if event["event"] in {"ramp", "control_source"} and "effective_supply_temperature_setpoint" in values:
             effective[device] = values["effective_supply_temperature_setpoint"]
 
