@@ -125,20 +125,26 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes in any portions."""
         self._quiet = 0
-        data = self._buffer + data if self._buffer else data
+        in_pieces = bool(self._buffer)
+        data = self._buffer + data if in_pieces else data
         try:
             while data:
                 frame, data = self._framing.take(data, self._request)
                 if frame is None:
                     break
-                self._deliver(frame)
+                self._deliver(frame, alone=not in_pieces and not data)
+                in_pieces = False
             self._buffer = data
         except FrameError as error:
             self._fail(str(error))
 
-    def _deliver(self, frame: Frame) -> None:
+    def _deliver(self, frame: Frame, *, alone: bool) -> None:
+        """alone: it came in one piece, with nothing after it."""
         if frame.transaction is not None and not self._is_mine(frame.transaction):
             return
+        if self._expired and not alone:
+            # A device that answers two requests at once can write the late answer into the middle of this one
+            raise FrameError("an answer in pieces while a late one is due")
         request, future = self._request, self._future
         if request is None or future is None or future.done():
             raise FrameError("an answer that nobody asked for")

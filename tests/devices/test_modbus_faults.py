@@ -34,6 +34,13 @@ def peer_with(*faults, late_s=0.13):
     return FaultyPeer(choose=lambda: rest.pop(0) if rest else "", late_s=lambda: late_s, chance=random.Random(7))
 
 
+def right_answer(request):
+    """Of a device as it should be, to a read."""
+    transaction, _, _, unit, function, address, count = struct.unpack(">HHHBBHH", request)
+    pdu = struct.pack(f">BB{count}H", function, 2 * count, *words_at(unit, address, count))
+    return struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu
+
+
 async def test_thousands_of_exchanges_bring_no_wrong_value():
     """Random reads over many connections, a quarter of them spoiled, some cancelled: what comes is always right."""
     tally = await hammer(4_000, 11, OwnClient)
@@ -101,6 +108,35 @@ async def test_a_device_without_ids_loses_its_connection_after_a_timeout():
     assert await endpoint.read(1, "holding", 2, 1) == words_at(1, 2, 1)
     await endpoint.close()
     await peer.close()
+
+
+async def test_a_late_answer_in_the_middle_of_the_next_is_no_value():
+    """A device that answers two requests at once mixes their bytes; what has the right head and size is still refused."""
+    requests: list[bytes] = []
+
+    class Mixing(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            requests.append(data)
+            answers = [right_answer(r) for r in requests]
+            if len(requests) == 3:
+                self.transport.write(answers[2][:10])
+                rest = answers[1] + answers[2][10:]
+                asyncio.get_running_loop().call_later(0.02, self.transport.write, rest)
+            elif len(requests) != 2:
+                self.transport.write(answers[-1])
+
+    server = await asyncio.get_running_loop().create_server(Mixing, "127.0.0.1", 0)
+    endpoint = ModbusEndpoint("127.0.0.1", server.sockets[0].getsockname()[1], timeout_s=0.15)
+    assert await endpoint.read(1, "holding", 0, 2) == words_at(1, 0, 2)
+    for address in (10, 20):
+        with pytest.raises(SilentError):
+            await endpoint.read(1, "holding", address, 2)
+    assert await endpoint.read(1, "holding", 30, 2) == words_at(1, 30, 2)
+    await endpoint.close()
+    server.close()
 
 
 async def test_a_connection_that_stays_silent_is_given_up():

@@ -97,8 +97,18 @@ async def test_packing_does_not_change_answers(store, step_s):
         np.testing.assert_allclose([v for _, v in after], [v for _, v in before], atol=loose, rtol=1e-6)
 
 
+POINTS = ("a/x", "b/x")
+EXACT = (
+    (None, "mean"),
+    (60.0, "min"),
+    (900.0, "min"),
+    (60.0, "max"),
+    (900.0, "max"),
+    (900.0, "last"),
+    (900.0, "count"),
+)
 samples = st.lists(
-    st.tuples(st.sampled_from(["a/x", "b/x"]), st.integers(0, 4 * 3600), st.integers(0, 100)),
+    st.tuples(st.sampled_from(POINTS), st.integers(0, 4 * 3600), st.integers(0, 100)),
     unique_by=lambda row: row[:2],
     max_size=40,
 )
@@ -110,9 +120,10 @@ async def _answers(path, pieces):
     for piece in pieces:
         await store.write(batch(*piece))
         await store.maintain(T0 + 4 * 3600)
-    answers = [await rows_of(store, p, step_s=s) for p in ("a/x", "b/x") for s in (None, 60.0, 900.0)]
+    exact = [await rows_of(store, p, step_s=s, aggregate=a) for p in POINTS for s, a in EXACT]
+    means = [await rows_of(store, p, step_s=s) for p in POINTS for s in (60.0, 900.0)]
     await store.close()
-    return answers
+    return exact, means
 
 
 @settings(max_examples=30, deadline=None)
@@ -123,11 +134,15 @@ def test_order_and_duplicates_never_matter(tmp_path_factory, rows, random, parts
     shuffled = [*plain, *plain[::2]]
     random.shuffle(shuffled)
     folder = tmp_path_factory.mktemp("order")
-    expected = asyncio.run(_answers(folder / "1.sqlite", [plain]))
-    got = asyncio.run(_answers(folder / "2.sqlite", [shuffled[i::parts] for i in range(parts)]))
-    for one, other in zip(expected, got, strict=True):
+    exact, means = asyncio.run(_answers(folder / "1.sqlite", [plain]))
+    same, close = asyncio.run(_answers(folder / "2.sqlite", [shuffled[i::parts] for i in range(parts)]))
+    assert same == exact
+    lows_and_highs = [exact[i] for i in (1, 2, 8, 9)], [exact[i] for i in (3, 4, 10, 11)]
+    for one, other, low, high in zip(means, close, *lows_and_highs, strict=True):
         assert [t for t, _ in one] == [t for t, _ in other]
-        np.testing.assert_allclose([v for _, v in one], [v for _, v in other], atol=0.25 / 32)
+        # A mean is kept to 1/64 of what the bucket's low and high are multiples of, so at least of their distance
+        for (_, a), (_, b), (_, least), (_, most) in zip(one, other, low, high, strict=True):
+            assert abs(a - b) <= (most - least) / 32 + 1e-6
 
 
 async def test_late_rows_join_a_packed_hour(store):
