@@ -48,9 +48,9 @@ def words_at(unit: int, address: int, count: int) -> list[int]:
 
 @dataclass
 class FaultyPeer:
-    """The device. choose: the fault of the next answer, "" for none; late_s: how late a late answer is [s]."""
+    """The device. choose: unit -> the fault of its next answer, "" for none; late_s: how late a late answer is [s]."""
 
-    choose: Callable[[], str]
+    choose: Callable[[int], str]
     late_s: Callable[[], float]
     chance: random.Random
     requests: int = 0
@@ -95,7 +95,8 @@ class _Session(asyncio.Protocol):
         while len(self._buffer) >= _HEAD.size:
             request, self._buffer = self._buffer[: _HEAD.size], self._buffer[_HEAD.size :]
             self._peer.requests += 1
-            self._answer(self._peer.choose(), *_request(request))
+            fields = _request(request)
+            self._answer(self._peer.choose(fields[1]), *fields)
 
     def _answer(self, fault: str, transaction: int, unit: int, function: int, address: int, count: int) -> None:
         chance, peer = self._peer.chance, self._peer
@@ -155,7 +156,7 @@ def _spoiled(fault: str, chance: random.Random, transaction: int, unit: int, pdu
 
 
 async def _serve() -> None:
-    peer = FaultyPeer(choose=lambda: "", late_s=lambda: 0.0, chance=random.Random(0))
+    peer = FaultyPeer(choose=lambda _: "", late_s=lambda: 0.0, chance=random.Random(0))
     print(await peer.start(), flush=True)
     await asyncio.Event().wait()
 

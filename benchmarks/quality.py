@@ -236,8 +236,9 @@ def _scan(plant: Plant, minutes: int, detector: Detector, sure: Uncertainty, inj
     before = _at(means, np.maximum(np.arange(minutes) - 1, 0))
     unrest = heat_change(means, before, constants)
     for minute in range(minutes):
-        rows = (found.value[minute], found.white[minute], found.rise[minute], found.systematic[minute])
-        yield _Step(means, minute, detector.minute(Residuals(*rows, found.pair_k), unrest[minute]))
+        rows = found.value[minute], found.white[minute], found.rise[minute]
+        one = Residuals(*rows, found.systematic, found.pair_k)
+        yield _Step(means, minute, detector.minute(one, unrest[minute]))
 
 
 def _nothing(_columns: dict[str, Floats]) -> None:

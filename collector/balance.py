@@ -5,8 +5,10 @@ arrives at the CDUs' secondary side (manifold), and goes on to their primary sid
 racks' flows add up to the CDUs' (mass). All residuals are relative. Arrays may have leading dimensions (…): balances
 stand in the last one, in the order racks, manifold, mass, CDUs.
 
-Each residual, less its commissioning baseline and divided by its standard deviation, feeds a two-sided CUSUM
-(Page 1954; k = 1, h = 7): one-minute means in, an alarm out.
+What a residual is without a fault is learned: r = a + b/ΔT, of which a stands for flow, power and capture errors within
+specification, b [K] for the bias of the temperature pair, by a Kalman filter that follows slow drift of a so far and no
+further. The rest, divided by its standard deviation, feeds a two-sided CUSUM (Page 1954): one-minute means in, an alarm
+out.
 """
 
 from __future__ import annotations
@@ -22,20 +24,19 @@ Mask = npt.NDArray[np.bool_]
 
 MUTE_BELOW_K = 2.0
 """Below this temperature difference [K] a heat balance says nothing."""
-COVER = 2.0
-"""Until a baseline is known, errors within specification get a band of this many of their standard deviations."""
-LEARN_FROM_K = 4.0
-"""A baseline is learned at such differences [K] only: at small ones it would be all temperature bias."""
-ALLOWANCE, ALARM, MOST = 1.0, 7.0, 20.0
+ALLOWANCE, ALARM, MOST = 1.25, 4.5, 20.0
 """k, h and the ceiling of the CUSUM [standard deviations]; the ceiling bounds how long an alarm outlives its cause."""
+SMOOTH_MINUTES, LEARN_AFTER = 15, 5
+"""A steady load's ΔT is averaged over the first, and learned from after the second [minutes]."""
 BASELINE_MINUTES = 240
 BASELINE_LIMIT = 2.0
 """A baseline takes up no more than this many standard deviations of what is stated as systematic."""
 WINDOW_MINUTES = 60
 BEFORE_MINUTES = 120
 """A culprit is sought by how the last hour differs from these minutes before, so that drift does not matter."""
-WANDER_MINUTES, MOST_WANDER = 720.0, 0.02
-"""Slow drift off the baseline is followed with this time constant up to this much (relative); more is an alarm."""
+MOST_WANDER = 0.02
+"""Slow drift off the baseline is followed up to this much (relative); more is an alarm."""
+DAY_MINUTES = 1440.0
 MOST_SCORE = 4.0
 """What one minute can weigh at most [standard deviations], so that no single one raises an alarm."""
 MUTE_UNREST = 0.25
@@ -64,7 +65,7 @@ class Uncertainty:
     flow_bias: float = 0.02
     pair_k: float = 0.1
     drift: float = 0.003
-    lag: float = 0.5
+    lag: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,8 @@ class Constants:
 class Residuals:
     """Relative residuals (…, balances), NaN where muted.
 
-    white: their standard deviation; rise: the ΔT [K] that each rests on, infinite for mass; systematic: what a
-    commissioning baseline takes up; pair_k: what of it is the bias of temperature pairs [K], (balances,).
+    white: their standard deviation; rise: the ΔT [K] that each rests on, infinite for mass. What a baseline takes up,
+    as standard deviations, (balances,): systematic, relative; pair_k, bias of the temperature pairs [K].
     """
 
     value: Floats
@@ -114,11 +115,9 @@ def residuals(means: Means, known: Constants, sure: Uncertainty) -> Residuals:
     with np.errstate(invalid="ignore", divide="ignore"):
         value, rise = _values(means, known)
         white = np.sqrt(_variances(means, known, sure))
-        rise_or_inf = np.where(rise > 0, rise, np.nan)
-        pair_k = _pairs(means, sure)
-        systematic = np.sqrt(_systematic(means, sure) + (pair_k / rise_or_inf) ** 2)
         heard = np.isfinite(value) & (rise >= MUTE_BELOW_K)
-    return Residuals(np.where(heard, value, np.nan), white, rise, systematic, pair_k)
+    systematic = np.sqrt(_systematic(means, sure))
+    return Residuals(np.where(heard, value, np.nan), white, rise, systematic, _pairs(means, sure))
 
 
 def _values(means: Means, known: Constants) -> tuple[Floats, Floats]:
@@ -210,29 +209,40 @@ class Detector:
         self.high, self.low = np.zeros(shape), np.zeros(shape)
         self.high_minutes, self.low_minutes = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         self.alarm = np.zeros(shape, dtype=np.bool_)
-        self.baseline, self.learned = np.zeros(shape), np.zeros(shape, dtype=np.int64)
-        self.wander = np.zeros(shape)
-        self._inverse_rise = np.zeros(shape)
+        self.healthy = Healthy(shape)
+        self._rise, self._steady = np.zeros(shape), np.zeros(shape)
 
     def minute(self, found: Residuals, unrest: Floats) -> Floats:
         """Take one minute; returns the deviations from the baseline, NaN where muted.
 
         unrest: relative change of what the balance weighs since the last minute, (…, balances).
         """
-        fixed = self.learned >= BASELINE_MINUTES
+        inverse = self._smooth(found.rise, unrest)
         with np.errstate(invalid="ignore", divide="ignore"):
-            inverse = 1.0 / found.rise
-            moved = found.pair_k * np.abs(inverse - self._inverse_rise)
-            systematic = np.where(fixed, np.where(inverse > 0, moved, 0.0), COVER * found.systematic)
-            slow = systematic**2 + self._sure.drift**2
-            spread = np.sqrt(found.white**2 + slow + (self._sure.lag * unrest) ** 2)
-            deviation = found.value - np.where(fixed, self.baseline, 0.0)
-            score = np.clip((deviation - self.wander) / spread, -MOST_SCORE, MOST_SCORE)
-        steady = unrest <= MUTE_UNREST
-        self._follow(np.where(steady, score, np.nan))
-        self._wander(np.where(steady & fixed & (found.rise >= LEARN_FROM_K), deviation, np.nan))
-        self._learn(np.where(steady, found.value, np.nan), found.systematic, inverse, fixed)
-        return np.where(steady, deviation, np.nan)
+            expected, variance = self.healthy.predict(inverse, found)
+            noise = found.white**2 + (self._sure.lag * unrest) ** 2
+            deviation = np.where(unrest <= MUTE_UNREST, found.value - expected, np.nan)
+            score = np.clip(deviation / np.sqrt(noise + variance), -MOST_SCORE, MOST_SCORE)
+        self._follow(score)
+        self.healthy.learn(np.where(self._calm(), deviation, np.nan), inverse, noise, self._sure.drift)
+        return deviation
+
+    def _calm(self) -> Mask:
+        """What may be learned from; in the hour after an alarm nothing of its loop, or the culprit would be learned."""
+        quiet = ~self.alarm & (np.maximum(self.high, self.low) < 0.5 * ALARM) & (self._steady >= LEARN_AFTER)
+        since = np.maximum(self.high_minutes, self.low_minutes)
+        sought = (self.alarm & (since <= WINDOW_MINUTES)).any(axis=-1, keepdims=True)
+        found: Mask = quiet & ~sought
+        return found
+
+    def _smooth(self, rise: Floats, unrest: Floats) -> Floats:
+        """1/ΔT without its noise, which residuals share: a baseline fitted to both would be biased; 0 for none."""
+        self._steady = np.where(unrest <= MUTE_UNREST, self._steady + 1, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            step = np.nan_to_num((rise - self._rise) / np.minimum(self._steady, SMOOTH_MINUTES), posinf=np.inf)
+            self._rise = np.where(np.isfinite(rise), self._rise + step, self._rise)
+            inverse: Floats = np.where(np.isfinite(rise) & (self._rise > 0), 1.0 / self._rise, 0.0)
+        return inverse
 
     def _follow(self, score: Floats) -> None:
         heard = np.isfinite(score)
@@ -245,35 +255,15 @@ class Detector:
         worst = np.maximum(self.high, self.low)
         self.alarm = (worst > ALARM) | (self.alarm & (worst > 0))
 
-    def _wander(self, deviation: Floats) -> None:
-        """Follow slow drift, as far as it is tolerated."""
-        calm = np.isfinite(deviation) & ~self.alarm & (np.maximum(self.high, self.low) < 0.5 * ALARM)
-        step = np.where(calm, deviation - self.wander, 0.0) / WANDER_MINUTES
-        self.wander = np.clip(self.wander + step, -MOST_WANDER, MOST_WANDER)
-
-    def _learn(self, value: Floats, systematic: Floats, inverse: Floats, fixed: Mask) -> None:
-        """The first healthy hours' mean; a baseline that is reached stays until `forget`."""
-        calm = ~self.alarm & (np.maximum(self.high, self.low) < 0.5 * ALARM)
-        quiet = np.isfinite(value) & calm & ~fixed & (inverse <= 1.0 / LEARN_FROM_K)
-        if not quiet.any():
-            return
-        self.learned = self.learned + quiet
-        weight = np.where(quiet, 1.0 / np.maximum(self.learned, 1), 0.0)
-        limit = BASELINE_LIMIT * systematic
-        step = np.where(quiet, value - self.baseline, 0.0)
-        self.baseline = np.where(quiet, np.clip(self.baseline + weight * step, -limit, limit), self.baseline)
-        self._inverse_rise = self._inverse_rise + np.where(quiet, weight * (inverse - self._inverse_rise), 0.0)
-
     def forget(self, balances: Mask) -> None:
         """Learn these baselines anew, after a calibration."""
-        for column in (self.baseline, self._inverse_rise, self.learned, self.wander, self.high, self.low):
-            column[balances] = 0
+        self.healthy.forget(balances)
+        self.high[balances] = self.low[balances] = 0
         self.alarm[balances] = False
 
     def state(self) -> dict[str, list[float]]:
         """Baselines, to be kept over a restart."""
-        columns = {"baseline": self.baseline, "inverse_rise": self._inverse_rise, "learned": self.learned}
-        return {name: column.astype(np.float64).tolist() for name, column in columns.items()}
+        return self.healthy.state()
 
     def restore(self, state: dict[str, list[float]]) -> None:
         """Take baselines that were kept; those of another plant are refused.
@@ -281,10 +271,82 @@ class Detector:
         Raises:
             ValueError: not of this shape, or not finite.
         """
-        columns = [np.array(state.get(name, ()), dtype=np.float64) for name in ("baseline", "inverse_rise", "learned")]
-        if any(c.shape != self.baseline.shape or not np.isfinite(c).all() for c in columns):
+        self.healthy.restore(state)
+
+
+class Healthy:
+    """What each residual is without a fault, a + b/ΔT, with the covariance of a and b; any shape (…, balances).
+
+    offset: a; pair_k: b; baseline: what they came to at the usual ΔT in the first healthy hours. Neither drift nor a
+    fault is followed further off it than MOST_WANDER.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.offset, self.pair_k = np.zeros(shape), np.zeros(shape)
+        self.minutes = np.zeros(shape)
+        self.baseline, self._usual = np.zeros(shape), np.zeros(shape)
+        self._offset2, self._pair2, self._both = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._limit, self._pair_limit = np.zeros(shape), np.zeros(shape)
+
+    def predict(self, inverse: Floats, found: Residuals) -> tuple[Floats, Floats]:
+        """The residual expected at 1/ΔT = inverse [1/K], and the variance of that expectation."""
+        fresh = self.minutes == 0
+        self._offset2 = np.where(fresh, found.systematic**2, self._offset2)
+        self._pair2 = np.where(fresh, found.pair_k**2, self._pair2)
+        self._limit, self._pair_limit = BASELINE_LIMIT * found.systematic, BASELINE_LIMIT * found.pair_k
+        variance = self._offset2 + 2.0 * inverse * self._both + inverse**2 * self._pair2
+        return self.offset + inverse * self.pair_k, variance
+
+    def learn(self, deviation: Floats, inverse: Floats, noise: Floats, drift: float) -> None:
+        """Kalman step of the balances that have a deviation. drift: what the offset wanders in a day (relative)."""
+        heard = np.isfinite(deviation) & np.isfinite(noise)
+        offset2 = self._offset2 + drift**2 / DAY_MINUTES
+        along, across = offset2 + inverse * self._both, self._both + inverse * self._pair2
+        total = np.where(heard, along + inverse * across + noise, 1.0)
+        step = np.where(heard, deviation, 0.0) / total
+        offset = np.clip(self.offset + along * step, -self._limit, self._limit)
+        self.pair_k = np.clip(self.pair_k + across * step, -self._pair_limit, self._pair_limit)
+        settled = self.minutes >= BASELINE_MINUTES
+        self._usual = np.where(
+            settled | ~heard, self._usual, self._usual + (inverse - self._usual) / (self.minutes + 1)
+        )
+        usually = offset + self._usual * self.pair_k
+        held = np.clip(usually, self.baseline - MOST_WANDER, self.baseline + MOST_WANDER)
+        self.offset = np.where(settled, offset + held - usually, offset)
+        self._offset2 = np.where(heard, offset2 - along**2 / total, self._offset2)
+        self._pair2 = np.where(heard, self._pair2 - across**2 / total, self._pair2)
+        self._both = np.where(heard, self._both - along * across / total, self._both)
+        self.minutes = self.minutes + heard
+        self.baseline = np.where(settled, self.baseline, usually)
+
+    def forget(self, balances: Mask) -> None:
+        """Know nothing of these any more."""
+        for column in self._columns().values():
+            column[balances] = 0.0
+
+    def state(self) -> dict[str, list[float]]:
+        """All that is known, by name."""
+        return {name: column.tolist() for name, column in self._columns().items()}
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        """The inverse of `state`. Raises: as `Detector.restore`."""
+        columns = {name: np.array(state.get(name, ()), dtype=np.float64) for name in self._columns()}
+        if any(c.shape != self.offset.shape or not np.isfinite(c).all() for c in columns.values()):
             raise ValueError("baselines of another plant")
-        self.baseline, self._inverse_rise, self.learned = columns[0], columns[1], columns[2].astype(np.int64)
+        self.offset, self.pair_k, self.minutes, self.baseline, self._usual, *covariance = columns.values()
+        self._offset2, self._pair2, self._both = covariance
+
+    def _columns(self) -> dict[str, Floats]:
+        return {
+            "offset": self.offset,
+            "pair_k": self.pair_k,
+            "minutes": self.minutes,
+            "baseline": self.baseline,
+            "usual_inverse_rise": self._usual,
+            "offset_variance": self._offset2,
+            "pair_variance": self._pair2,
+            "covariance": self._both,
+        }
 
 
 @dataclass(frozen=True, slots=True)

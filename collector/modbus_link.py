@@ -29,7 +29,8 @@ PHASES = 20
 time, but enough together to wake up once for several."""
 SILENT_AFTER = 2
 """Missed answers in a row until a unit counts as silent: one lost packet alarms nobody."""
-FIRST_BACKOFF_S = 0.5
+PROBING_SHARE = 0.25
+"""Of a link's time that asking its silent units may cost the others, at most."""
 MAX_BACKOFF_S = 8.0
 
 
@@ -138,7 +139,7 @@ class ModbusLink:
         try:
             reading = await unit.reader.read(due.period_s)
         except SilentError as error:
-            return self._unanswered(due, error)
+            return self._unanswered(due, error, now_s)
         except RefusedError as error:
             self._refused(unit, str(error))
             return self._clock.monotonic() + due.period_s
@@ -177,7 +178,7 @@ class ModbusLink:
             due.at_s = min(due.at_s, now_s)
         heapq.heapify(self._queue)
 
-    def _unanswered(self, due: _Due, why: SilentError) -> float:
+    def _unanswered(self, due: _Due, why: SilentError, asked_s: float) -> float:
         unit, error = due.unit, str(why)
         was_silent = unit.silent
         unit.missed += 1
@@ -188,22 +189,22 @@ class ModbusLink:
             self._ledger.raise_("device_silent", unit.wire.equipment, self._clock.now(), params)
         if unit.silent and not was_silent:
             self._intake.take_silence(unit.ids())
-        unit.quiet_until = self._next_try(due, free=isinstance(why, BusyError))
+        unit.quiet_until = self._next_try(due, asked_s, free=isinstance(why, BusyError))
         return unit.quiet_until
 
-    def _next_try(self, due: _Due, *, free: bool) -> float:
-        """When to ask a unit again [site monotonic s]: more and more rarely while it costs its neighbours their turns.
+    def _next_try(self, due: _Due, asked_s: float, *, free: bool) -> float:
+        """When to ask a unit again [site monotonic s]: at its fastest pace, unless that costs the others their turns.
 
-        With no neighbour that answers there is nobody to protect, and a refusal at once (`free`) costs nobody anything:
-        then it is asked at its own pace.
+        With no neighbour that answers there is nobody to protect, and a refusal at once (`free`) costs nobody anything.
         """
         now_s = self._clock.monotonic()
-        backoff_s = min(FIRST_BACKOFF_S * 2.0 ** max(due.unit.missed - SILENT_AFTER, 0), MAX_BACKOFF_S)
         # Waits for a wire are real; site time may run faster
-        rarely_s = now_s + backoff_s / (self._clock.real(1.0) or 1.0)
-        if free or all(u.missed for u in self._units):
-            return min(rarely_s, max(due.at_s + due.period_s, now_s))
-        return rarely_s
+        most_s = MAX_BACKOFF_S / (self._clock.real(1.0) or 1.0)
+        own_turn_s = min(max(due.at_s + min(due.unit.reader.periods), now_s), now_s + most_s)
+        silent = sum(u.missed > 0 for u in self._units)
+        if free or silent == len(self._units):
+            return own_turn_s
+        return max(own_turn_s, now_s + min(silent * (now_s - asked_s) / PROBING_SHARE, most_s))
 
     def _refused(self, unit: _Unit, error: str) -> None:
         unit.failures += 1

@@ -40,6 +40,10 @@ MARGIN = 1.5
 CALMING = 0.95
 """Factor by which patience returns to the timeout with every prompt answer."""
 
+BRIEF, LEAST_BRIEF_S = 4.0, 0.05
+"""A silent unit whose neighbours answer is waited for so many times the gateway's usual answer, and at least so long:
+a late answer is still told by its id, and earns it patience."""
+
 _EXTRA = {1: 2.0, 3: MOST_PATIENCE}
 """Missed answers, of eight -> timeouts to wait for the next one."""
 
@@ -106,6 +110,7 @@ class ModbusEndpoint:
         self._manners = Manners()
         self._patience: dict[int, float] = {}
         self._missed: dict[int, int] = {}
+        self._usual: dict[int, float] = {}
         self._backoff_s = 0.0
         self._retry_at = 0.0
         self._free_at = 0.0
@@ -199,14 +204,20 @@ class ModbusEndpoint:
         """
         if not self._missed and not self._patience:
             return self.timeout_s
-        patience = self._patience.get(unit)
+        patience, missed = self._patience.get(unit), self._missed.get(unit, 0)
         if patience is not None:
             return patience
-        return self.timeout_s * _EXTRA.get(self._missed.get(unit, 0) % 8, 1.0)
+        if missed and self._manners.echoes and self._neighbours_answer(unit):
+            return min(max(BRIEF * max(self._usual.values()), LEAST_BRIEF_S), self.timeout_s)
+        return self.timeout_s * _EXTRA.get(missed % 8, 1.0)
+
+    def _neighbours_answer(self, unit: int) -> bool:
+        return any(other != unit and not self._missed.get(other) for other in self._usual)
 
     def _answered(self, unit: int, took_s: float) -> None:
         if self._missed:
             self._missed.pop(unit, None)
+        self._usual[unit] = max(took_s, CALMING * self._usual.get(unit, took_s))
         if took_s > self.timeout_s:
             self._be_patient(unit, took_s)
         elif self._patience and unit in self._patience:

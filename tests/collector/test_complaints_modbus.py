@@ -263,6 +263,22 @@ async def test_a_unit_that_the_gateway_does_not_reach_silences_nobody_else(peers
         assert gateway.connections == 1
 
 
+async def test_a_dead_unit_among_live_ones_is_back_within_two_intervals(peers):
+    """Its neighbours lose no turn to it, and it is asked at its own pace all the same."""
+    gateway = peers.Peer({unit: table() for unit in range(1, 5)}, silent={2})
+    async with (
+        peers.serving(gateway),
+        Polled(gateway.port, profile(period_s=0.5), units=range(1, 5)).running() as polled,
+    ):
+        await peers.until(lambda: polled.ledger.has("device_silent", "m2"))
+        live = sum("m1/r0" in values for values in polled.watch.values)
+        await asyncio.sleep(10 * 0.5)
+        assert sum("m1/r0" in values for values in polled.watch.values) - live >= 9
+        gateway.silent.clear()
+        await asyncio.sleep(2 * 0.5)
+        assert any("m2/r0" in values for values in polled.watch.values)
+
+
 async def test_a_gateway_that_heals_brings_every_unit_back(peers):
     """A link that was silent as a whole is asked at its own pace; the first answer gives every unit its turn again."""
     gateway = peers.Peer({unit: table() for unit in range(1, 5)}, silent={1, 2, 3, 4})

@@ -31,7 +31,7 @@ from plant.errors import RefusedError, SilentError
 def peer_with(*faults, late_s=0.13):
     """A device whose answers have these faults in turn, and none thereafter."""
     rest = list(faults)
-    return FaultyPeer(choose=lambda: rest.pop(0) if rest else "", late_s=lambda: late_s, chance=random.Random(7))
+    return FaultyPeer(choose=lambda _: rest.pop(0) if rest else "", late_s=lambda: late_s, chance=random.Random(7))
 
 
 def right_answer(request):
@@ -67,7 +67,7 @@ async def test_after_each_fault_the_next_answers_are_right(fault):
 
 async def test_a_device_that_is_always_late_is_waited_for_and_told():
     """Answers at 1.3 times the timeout arrive from the second read on, and the endpoint says that it is slow."""
-    peer = FaultyPeer(choose=lambda: "late", late_s=lambda: 0.13, chance=random.Random(1))
+    peer = FaultyPeer(choose=lambda _: "late", late_s=lambda: 0.13, chance=random.Random(1))
     endpoint = ModbusEndpoint("127.0.0.1", await peer.start(), timeout_s=0.1)
     with pytest.raises(SilentError, match=r"no valid answer within 0\.1 s"):
         await endpoint.read(1, "holding", 0, 1)
