@@ -9,6 +9,7 @@ from itertools import groupby
 from store.reading import HOT, HOT_SLOTS, samples_of
 from store.rollups import Rollup, Samples, of_samples, regroup
 from store.schema import (
+    HOT_SERIES_MASK,
     HOUR_MS,
     MINUTE_MS,
     MS_MASK,
@@ -97,8 +98,11 @@ def horizons(db: sqlite3.Connection) -> dict[bool, int]:
     return {True: found.get("gpu_raw", 0), False: found.get("raw", 0)}
 
 
-def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float]) -> None:
-    """Delete what is past its retention, in a caller's transaction; GPU points never outlive others."""
+def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float]) -> int:
+    """Delete what is past its retention, in a caller's transaction; GPU points never outlive others.
+
+    Returns how many series have ended: nothing of them is left.
+    """
     days = {**DEFAULT_DAYS, **retention}
     oldest = {name: int((now_s - kept * 86_400) * 1000) // HOUR_MS for name, kept in days.items()}
     raw_hour = oldest["raw_days"]
@@ -112,6 +116,19 @@ def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float])
         db.execute(
             "INSERT INTO horizon VALUES(?, ?) ON CONFLICT DO UPDATE SET hour = max(hour, excluded.hour)", (name, hour)
         )
+    return _end_series(db, min(raw_hour, oldest["minute_days"], oldest["quarter_hour_days"] // 24 * 24))
+
+
+def _end_series(db: sqlite3.Connection, before_hour: int) -> int:
+    """Forget the names of points that are no longer sent; never the newest name, so that no id is given twice."""
+    query = "SELECT id FROM series WHERE packed_ms < ? AND id < (SELECT max(id) FROM series)"
+    silent = {row[0] for row in db.execute(query, (before_hour * HOUR_MS,))}
+    if silent:  # seldom; a point that has just come back has rows among the hot ones
+        silent -= {
+            row[0] for row in db.execute("SELECT DISTINCT key >> ? & ? FROM hot", (SERIES_SHIFT, HOT_SERIES_MASK))
+        }
+    db.executemany("DELETE FROM series WHERE id = ?", [(series,) for series in silent])
+    return len(silent)
 
 
 def _forget_packed(db: sqlite3.Connection, table: str, before: int) -> None:

@@ -119,7 +119,8 @@ class EmbeddedStore:
             for group in groups:
                 job = partial(compaction.pack_hour, hour=hour, group=group)
                 packed += await self._do(job, writing=True)
-        await self._do(lambda db: compaction.forget(db, now_s, self._retention), writing=True)
+        if await self._do(lambda db: compaction.forget(db, now_s, self._retention), writing=True):
+            self._ids = {}
         return packed
 
     async def close(self) -> None:
@@ -145,8 +146,8 @@ class EmbeddedStore:
             self._generation = self._file.generation
         if point not in self._ids:
             row = db.execute("SELECT id FROM series WHERE name = ?", (point,)).fetchone()
-            if row is None:
-                return None
+            if row is None or self._file.read_only:  # only who writes knows when a series ends
+                return row and int(row[0])
             self._ids[point] = row[0]
         return self._ids[point]
 

@@ -220,6 +220,19 @@ async def test_a_gateway_allows_one_connection(peers):
         assert polled.state.failures == 0
 
 
+async def test_a_set_of_every_minute_is_not_pulled_each_second(peers):
+    """Ldms #1584: how often a register is read is the profile's, not the fastest one's of its device."""
+    points = tuple(
+        ProfilePoint(name=f"r{a}", quantity="count", unit="1", period_s=period_s, table="holding", address=a)
+        for a, period_s in ((0, 0.1), (50, 1.0))
+    )
+    device = peers.Peer({1: {"holding": dict.fromkeys((0, 50), 7)}})
+    async with peers.serving(device), Polled(device.port, profile(points=points)).running() as polled:
+        await peers.until(lambda: sum(r[2] == 0 for r in device.requests) >= 25)
+        assert polled.state.failures == 0
+        assert 2 <= sum(r[2] == 50 for r in device.requests) <= 5
+
+
 async def test_a_device_needs_a_pause(peers):
     """modbus_exporter PR #83, #66: a device that loses what comes within 40 ms of its last answer loses nothing."""
     last = 0.0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -158,6 +160,24 @@ async def test_a_consumer_that_is_too_slow_stays_bounded(peers, broker):
         assert subscriber.received <= 50
         gate.set()
         await peers.until(lambda: len(got) == 2000)
+
+
+async def test_qos_1_queue_is_silently_dropped(peers, real_program, make_site, tmp_path):
+    """Mosquitto #1593: with the shipped configuration, five times its default queue waits for an absent collector."""
+    broker = peers.Broker(real_program("mosquitto"), tmp_path)
+    shipped = (Path(__file__).parents[2] / "packaging" / "mosquitto" / "coldplate.conf").read_text("utf-8")
+    ours = shipped.replace("listener 1883 ", f"listener {broker.port} ").replace("/var/lib/mosquitto", str(tmp_path))
+    (tmp_path / "mosquitto.conf").write_text(ours + ("user root\n" if os.geteuid() == 0 else ""))
+    with broker:
+        rig = Rig(make_site, tmp_path / "s", broker.port)
+        async with peers.running(rig.collector.run()):
+            await peers.until(rig.up)
+            await asyncio.to_thread(broker.publish, [(METADATA, dsx.encode_metadata(POWER, "E01"), True)])
+            await peers.until(lambda: rig.count("mqtt_messages") == 1)
+        await asyncio.to_thread(broker.publish, values(rig.clock, 5000))
+        again = Rig(make_site, tmp_path / "s2", broker.port)
+        async with peers.running(again.collector.run()):
+            await peers.until(lambda: len(again.spooled()) == 5000)
 
 
 async def test_the_backlog_of_an_outage_is_stored_but_never_live(peers, broker, make_site, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def test_the_schematic_unit_file_starts_what_exists():
     """The systemd unit runs a command and options that the command line has."""
     unit = (ROOT / "packaging" / "systemd" / "coldplate@.service").read_text("utf-8")
     assert "coldplate run /etc/coldplate/%i.yaml --state /var/lib/coldplate/%i" in unit
+
+
+def _named_tests() -> list[tuple[str, str]]:
+    """(file, test) of every test that docs/complaints.md names; `::name` alone is of the file before it."""
+    file, named = "", []
+    for before, name in re.findall(r"`([\w/.]*)::(\w+)`", (ROOT / "docs" / "complaints.md").read_text("utf-8")):
+        file = before or file
+        named.append((file, name))
+    return named
+
+
+def test_each_complaint_is_held_by_a_test_that_exists():
+    """No row of docs/complaints.md rests on a test that was renamed or removed."""
+    rows = [line for line in (ROOT / "docs" / "complaints.md").read_text("utf-8").splitlines() if line[:2] == "| "]
+    assert len(_named_tests()) >= len(rows) - 1 > 15
+    for file, name in _named_tests():
+        assert f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{file}::{name}"

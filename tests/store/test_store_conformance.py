@@ -67,6 +67,14 @@ async def test_writing_twice_is_writing_once(adapter, base_s):
         same(adapter, stepped.value, expected)
 
 
+async def test_duplicate_timestamps_overwrite_no_neighbour(adapter, base_s):
+    """Influxdb #2055, #4150: what several points and devices say in one moment, and one point a ms later, all stays."""
+    rows = [(f"{device}/{name}", base_s, 1.0 * n) for n, device in enumerate(("m1", "m2")) for name in ("x", "y")]
+    await adapter.store.write(batch(*rows, ("m1/x", base_s + 0.001, 5.0)))
+    found = await read(adapter, ["m1/x", "m1/y", "m2/x", "m2/y"], base_s, base_s + 1)
+    assert [series.value.tolist() for series in found] == [[0.0, 5.0], [0.0], [1.0], [1.0]]
+
+
 async def test_a_later_value_replaces_an_earlier_one(adapter, base_s):
     """Where `upsert` is claimed, the value and quality written last at a time are the ones read."""
     if "upsert" not in adapter.store.capabilities:

@@ -177,7 +177,27 @@ async def test_retention_drops_raw_first_and_gpus_sooner(store):
     assert counts[8, "cdu-1/t"] == (0, 120, 8)
     assert counts[91, "cdu-1/t"] == (0, 8, 8)
     assert counts[3700, "cdu-1/t"] == (0, 0, 0)
-    assert (await store.last(["cdu-1/t"]))["cdu-1/t"][0] == T0 + 7190
+    assert await store.last(["cdu-1/t"]) == {}
+
+
+async def test_sets_never_age_out(store, tmp_path):
+    """LDMS #1584, #987: a point that is sent no more goes with its last data; coming back later it starts anew."""
+    names = ["old/t", "kept/t", "rack-01/gpu-00/temperature"]
+    late = T0 + 3700 * 86_400
+    for name in names:
+        await store.write(ramp(name, T0, 10))
+    await store.maintain(T0 + 7200)
+    await store.write(ramp("kept/t", late, 10))
+    reader = EmbeddedStore.open(tmp_path / "history.sqlite", DAYS, read_only=True)
+    assert set(await reader.last(names)) == set(names)
+    await store.maintain(late + 7200)
+    for seen in (store, reader):
+        assert set(await seen.last(names)) == {"kept/t", names[2]}, "the newest name stays, so that no id is used twice"
+    await store.write(ramp("old/t", late + 60, 5))
+    for seen in (store, reader):
+        assert len(await rows_of(seen, "old/t", late, late + 7200)) == 5
+        assert len(await rows_of(seen, "kept/t", late, late + 7200)) == 10
+    await reader.close()
 
 
 async def test_rows_older_than_raw_history_are_rejected_by_name(store):
