@@ -90,7 +90,7 @@ async def history(
     return reply(await asyncio.to_thread(shown, here.site, query, found))
 
 
-@router.get("/v1/forecast", response_model=Forecasts, tags=["control"], summary="Heat of the next hour")
+@router.get("/v1/forecast", response_model=Forecasts, tags=["control"], summary="Heat of the next two hours")
 async def forecast(here: Here) -> Response:
     """Quantiles of heat [W] per CDU and group, with the model that made each; null before the first."""
     return reply(here.record("forecast"))

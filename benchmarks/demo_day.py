@@ -130,8 +130,9 @@ async def _cycles(plant: MemoryPlant, actuator: Actuator, live: LiveTable, tally
     modes, state, seq = initial_modes(plant.site, auto=True), initial_state(), 0
     for _ in range(count):
         live.update(plant.batch())
-        snapshot, began_s = live.snapshot(), time.perf_counter()
-        result = step(state, snapshot, (), plant.clock.now(), plant.site)
+        snapshot, outlook = live.snapshot(), plant.plant.mix.outlook(plant.clock.now())
+        began_s = time.perf_counter()
+        result = step(state, snapshot, outlook, plant.clock.now(), plant.site)
         tally.step_s.append(time.perf_counter() - began_s)
         state = result.state
         _note(tally, result, plant.clock.now())
@@ -157,7 +158,7 @@ def _note(tally: Tally, result: StepResult, now_s: float) -> None:
     tally.forecasts.append(result.forecast)
     group = next(iter(h for h in result.forecast.heats if h.subject in result.state.targets), None)
     if group is not None:
-        tally.heat_w[int(now_s // CYCLE_S)] = float(result.state.histories[group.subject].heat_w[-1])
+        tally.heat_w[int(now_s // CYCLE_S)] = result.state.memory.heat_w(group.subject)
 
 
 def _closed(plant: MemoryPlant, tally: Tally) -> Tally:
@@ -194,5 +195,5 @@ def _pairs(tally: Tally, group: str, horizon: int, first_minute: int) -> tuple[n
         heat = next((h for h in forecast.heats if h.subject == group), None)
         came = tally.heat_w.get(minute + horizon)
         if heat is not None and came is not None and minute >= first_minute:
-            rows.append((*(q[horizon - 1] for q in heat.heat_w), tally.heat_w[minute], came))
+            rows.append((*(heat.at(q)[horizon - 1] for q in (0.05, 0.5, 0.95)), tally.heat_w[minute], came))
     return tuple(np.asarray(rows, dtype=np.float64).reshape(-1, 5).T)

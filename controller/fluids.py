@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from CoolProp.CoolProp import PropsSI
+from CoolProp.CoolProp import HAPropsSI, PropsSI
 
 from plant.errors import ConfigError
 
@@ -39,3 +40,14 @@ def fluid(name: str, glycol_percent: float = 0.0, temperature_c: float = 35.0) -
     key = f"{_COOLPROP_NAME[name]}[{glycol_percent / 100}]" if mixed else _COOLPROP_NAME["water"]
     state = ("T", temperature_c + 273.15, "P", _PRESSURE_PA, key)
     return Fluid(float(PropsSI("D", *state)), float(PropsSI("C", *state)))
+
+
+def wet_bulb(dry_bulb_c: float, relative_humidity: float) -> float:
+    """Wet bulb [°C] of air at sea level; NaN where the two readings are no humid air."""
+    if not (math.isfinite(dry_bulb_c) and 0.0 < relative_humidity <= 1.0):
+        return math.nan
+    try:
+        kelvin = HAPropsSI("B", "T", dry_bulb_c + 273.15, "R", relative_humidity, "P", 101325.0)
+    except ValueError:
+        return math.nan
+    return float(kelvin) - 273.15

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.design import rack_design, upstream
-from controller.fluids import fluid
+from controller.fluids import fluid, wet_bulb
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
@@ -138,6 +138,20 @@ def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
     if not coolers:
         raise StaleError(f"{group.id}: no dry cooler tells the outdoor temperature")
     return snapshot.value(f"{coolers[0].id}/outdoor_dry_bulb")
+
+
+def outdoor_airs(site: Site, snapshot: Snapshot) -> dict[str, float]:
+    """Outdoor dry and wet bulb [°C] by name, NaN while not good; wet bulb from humidity where it is not measured."""
+    found: dict[str, float] = {}
+    for equipment in site.equipment:
+        dry, wet, humid = (f"{equipment}/outdoor_{n}" for n in ("dry_bulb", "wet_bulb", "relative_humidity"))
+        if dry in site.points:
+            found[dry] = snapshot.get(dry)
+        if wet in site.points:
+            found[wet] = snapshot.get(wet)
+        elif dry in site.points and humid in site.points:
+            found[wet] = wet_bulb(snapshot.get(dry), snapshot.get(humid))
+    return found
 
 
 def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | None:

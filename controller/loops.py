@@ -22,7 +22,7 @@ ROLES = (inputs.SUPPLY, inputs.DP, inputs.FACILITY)
 PLAN_LIFE_S = 180.0
 SETTLE_S = 10.0
 """Longer than the envelope's dwell by this, so that the guard's clock agrees."""
-COST_MINUTES = 15
+COST_MINUTES, WORST_MINUTES = 15, 60
 """Cost is judged at the median of the next quarter of an hour, limits at the worst minute of the hour."""
 
 
@@ -80,7 +80,7 @@ def build_problem(
     fraction = design.liquid_heat_w / design.rack_power_w
     median, upper = (
         Load(heat_w=max(w, 0.02 * design.liquid_heat_w), it_w=w / fraction, gpu_w=gpu_w, outdoor_c=outdoor_c)
-        for w in (float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)))
+        for w in (float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)[:WORST_MINUTES]))
     )
     return Problem(
         design=design,
@@ -203,8 +203,8 @@ def _reason(
     goal = kind in {"plan_dwell", "plan_design"}
     return message(
         kind,
-        heat_low_mw=min(heat.at(0.05)) / 1e6,
-        heat_high_mw=max(heat.at(0.95)) / 1e6,
+        heat_low_mw=min(heat.at(0.05)[:WORST_MINUTES]) / 1e6,
+        heat_high_mw=max(heat.at(0.95)[:WORST_MINUTES]) / 1e6,
         outdoor_c=problem.median.outdoor_c,
         supply_from_c=supply.current,
         supply_to_c=supply.target if goal else supply.value,

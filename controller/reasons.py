@@ -44,7 +44,10 @@ TEMPLATES: dict[str, str] = {
         "saves {saves_kw:.2f} kW against design; binding: {binding_words}"
     ),
     # forecasts
-    "forecast_model": "state-space model for {modelled:.0f} of {subjects:.0f} heats, {minutes:.0f} min of data",
+    "forecast_model": (
+        "better than persistence for {modelled:.0f} of {subjects:.0f} heats, {jobs:.0f} jobs known, "
+        "{minutes:.0f} min of data"
+    ),
     "forecast_persistence": "persistence, {minutes:.0f} min of data",
     "forecast_none": "no heat is known yet",
     # conditions

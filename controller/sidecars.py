@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from controller import inputs
 from controller.design import SidecarDesign, sidecar_design
-from controller.loops import COST_MINUTES, PLAN_LIFE_S, SETTLE_S, Decision, limit_values
+from controller.loops import COST_MINUTES, PLAN_LIFE_S, SETTLE_S, WORST_MINUTES, Decision, limit_values
 from controller.model import AIR_FILM_EXPONENT, LEAKAGE_PER_K, case_temperature
 from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, FLOW_RESERVE, SAVING_W
 from controller.reasons import message
@@ -116,8 +116,8 @@ def _search(site: Site, group: CoolingGroup, heat: HeatForecast, air_c: float, c
     cases = _cases(design, supply_c, flow)
     least_flow = sum(n for _, n in design.racks) * floors.get("rack_flow_m3_s", 0.0) * FLOW_RESERVE
     _, power_w = powers(design, float(np.mean(heat.at(0.5)[:COST_MINUTES])), air_c, supply_c, flow)
-    share, _ = powers(design, max(*heat.at(0.95), 1.0), air_c, supply_c, flow)
-    leak_w = LEAKAGE_PER_K * float(np.mean(heat.at(0.5))) * (cases - cases[-1])
+    share, _ = powers(design, max(*heat.at(0.95)[:WORST_MINUTES], 1.0), air_c, supply_c, flow)
+    leak_w = LEAKAGE_PER_K * float(np.mean(heat.at(0.5)[:WORST_MINUTES])) * (cases - cases[-1])
     feasible = (cases <= tops["case_temperature"] - CASE_RESERVE_K) & (share <= _FAN_SHARE) & (flow >= least_flow)
     site_w = np.where(feasible, power_w + leak_w, np.inf)
     best = int(np.argmin(site_w)) if feasible.any() else len(site_w) - 1
@@ -158,8 +158,8 @@ def _reason(heat: HeatForecast, air_c: float, best: _Best, setpoints: tuple[Setp
     supply, flow = setpoints
     return message(
         "plan_sidecar",
-        heat_low_kw=min(heat.at(0.05)) / 1e3,
-        heat_high_kw=max(heat.at(0.95)) / 1e3,
+        heat_low_kw=min(heat.at(0.05)[:WORST_MINUTES]) / 1e3,
+        heat_high_kw=max(heat.at(0.95)[:WORST_MINUTES]) / 1e3,
         outdoor_c=air_c,
         supply_from_c=supply.current,
         supply_to_c=supply.value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.history import History
+from controller.forecasting.cycle import Memory
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, Plan
 
@@ -20,9 +20,9 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """Histories by subject (which hold the fitted parameters), targets by loop, moves by point, and the last plans."""
+    """What forecasting has learnt, targets by loop, moves by point, and the last plans."""
 
-    histories: Mapping[str, History] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()

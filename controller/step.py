@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller import forecast as forecasting
-from controller import history as ring
-from controller.design import rack_design
+from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.headroom import group_headrooms
-from controller.history import History
-from controller.inputs import FLOW, Heat, cdu_heats
+from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
 from controller.loops import Decision, plan_loop
 from controller.reasons import condition
 from controller.sidecars import plan_sidecar
@@ -24,8 +21,7 @@ from plant.topology import CoolingGroup, Site
 
 __all__ = ["ControlState", "StepResult", "initial_state", "seed_history", "step"]
 
-HEADROOM_ABOVE_DESIGN = 1.05
-"""Heat is never forecast above the racks' design heat by more than this."""
+Revise = Callable[[Forecast], Forecast]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +31,20 @@ class _Heats:
 
 
 def step(
-    state: ControlState, snapshot: Snapshot, outlook: tuple[JobOutlook, ...], now_s: float, site: Site
+    state: ControlState,
+    snapshot: Snapshot,
+    outlook: tuple[JobOutlook, ...],
+    now_s: float,
+    site: Site,
+    revise: Revise | None = None,
 ) -> StepResult:
-    """One cycle. now_s [s since 1970]; outlook may be empty. Pure: the same arguments give the same result."""
+    """One cycle. now_s [s since 1970]; outlook may be empty. Pure: the same arguments give the same result.
+
+    revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study.
+    """
     heats = _measure(site, snapshot, now_s)
-    histories = _remember(state.histories, heats.now, now_s)
-    ahead = _forecast(site, histories, heats.now, outlook, now_s)
+    memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
+    ahead = revise(ahead) if revise is not None else ahead
     by_subject = {h.subject: h for h in ahead.heats}
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, by_subject, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
@@ -52,7 +56,7 @@ def step(
     )
     return StepResult(
         state=ControlState(
-            histories=histories,
+            memory=memory,
             targets={g: d.target for g, d in decisions.items() if d.target},
             moves=moves,
             plans=plans,
@@ -64,13 +68,12 @@ def step(
     )
 
 
-def seed_history(state: ControlState, series: Mapping[str, tuple[ring.Array, ring.Array]]) -> ControlState:
+def seed_history(state: ControlState, series: Mapping[str, Columns]) -> ControlState:
     """Warm start: series is subject -> (time_s [s since 1970] ascending, heat_w [W]), e.g. from the store.
 
     Subjects are CDUs and sidecars by id, and groups by id (their members' sum).
     """
-    histories = {subject: ring.seeded(*columns) for subject, columns in series.items()}
-    return replace(state, histories={**state.histories, **histories})
+    return replace(state, memory=remember(state.memory, series))
 
 
 def _measure(site: Site, snapshot: Snapshot, now_s: float) -> _Heats:
@@ -97,43 +100,21 @@ def _total(members: Mapping[str, Heat]) -> Heat:
     )
 
 
-def _remember(histories: Mapping[str, History], now: Mapping[str, Heat], now_s: float) -> dict[str, History]:
-    """Add what was measured and refit at most one model, so that no cycle is much longer than another."""
-    taken = {s: ring.add(histories.get(s, ring.empty()), now_s, heat.heat_w) for s, heat in now.items()}
-    oldest = min(taken, key=lambda s: taken[s].fitted_s, default=None)
-    if oldest is not None:
-        due = [s for s in taken if taken[s].minutes >= forecasting.COLD_MINUTES]
-        for subject in sorted(due, key=lambda s: taken[s].fitted_s)[:1]:
-            taken[subject] = forecasting.refitted(taken[subject], now_s)
-    return taken
+def _measured(site: Site, snapshot: Snapshot, now: Mapping[str, Heat]) -> Measured:
+    """The cycle's values for the forecast; the site's own heat is the sum of its groups."""
+    heats = {subject: heat.heat_w for subject, heat in now.items()}
+    racks = {
+        r: _rack_heat(site, snapshot, r) for g in site.groups.values() for r in g.racks if f"{r}/power" in site.points
+    }
+    whole = {site.id: sum(heats[g] for g in site.groups)}
+    return Measured(heats=whole | heats, racks=racks, airs=outdoor_airs(site, snapshot))
 
 
-def _forecast(
-    site: Site,
-    histories: Mapping[str, History],
-    now: Mapping[str, Heat],
-    outlook: tuple[JobOutlook, ...],
-    now_s: float,
-) -> Forecast:
-    shares: dict[str, dict[str, float]] = {}
-    capacity: dict[str, float] = {}
-    for group in site.groups.values():
-        racks = {r: _liquid_fraction(site, r) for r in group.racks}
-        heat_w = sum(site.equipment[r].design.get("power_w", 0.0) * f for r, f in racks.items())
-        for subject in dict.fromkeys((group.id, *group.members)):
-            whole = subject == group.id
-            shares[subject] = {r: f * (1.0 if whole else 1.0 / len(group.members)) for r, f in racks.items()}
-            capacity[subject] = HEADROOM_ABOVE_DESIGN * heat_w
-    known = {s: h for s, h in histories.items() if now[s].known}
-    extra = {s: forecasting.job_extra(outlook, shares[s], now_s) for s in known} if outlook else {}
-    return forecasting.forecast(known, capacity, extra, now_s)
-
-
-def _liquid_fraction(site: Site, rack: str) -> float:
+def _rack_heat(site: Site, snapshot: Snapshot, rack: str) -> float:
     try:
-        return rack_design(site, rack).liquid_fraction
-    except ConfigError:
-        return 1.0
+        return rack_power(site, snapshot, rack) * liquid_fraction(site, rack)
+    except StaleError:
+        return np.nan
 
 
 def _decide(

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from controller import history as ring
+from controller.forecasting.cycle import Columns
 from controller.reasons import condition
 from controller.state import ControlState, StepResult, initial_state
 from controller.step import seed_history, step
@@ -75,7 +75,7 @@ class StepWorker:
             condition("optimiser_late", "controller", self._late_since_s, Severity.CRITICAL, deadline_s=self.deadline_s)
         ]
 
-    def seed_history(self, series: Mapping[str, tuple[ring.Array, ring.Array]]) -> None:
+    def seed_history(self, series: Mapping[str, Columns]) -> None:
         """Warm start the forecasts from stored heat: see `controller.step.seed_history`."""
         self.state = seed_history(self.state, series)
 

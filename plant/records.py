@@ -58,17 +58,41 @@ class HeatForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AirForecast:
+    """Outdoor dry or wet bulb, named like a point. celsius[q][t]: quantile q at times_s[t] [s since 1970], in °C."""
+
+    subject: str
+    times_s: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    celsius: tuple[tuple[float, ...], ...]
+    model: str
+    cold_start: bool = False
+
+    def at(self, quantile: float) -> tuple[float, ...]:
+        """The trajectory [°C] of one of its quantiles."""
+        return self.celsius[self.quantiles.index(quantile)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Heat per CDU and per cooling group over the horizon, with the model that made each."""
+    """Heat per CDU, cooling group and site over two hours, with the model that made each.
+
+    racks: heat of each rack whose power is known, at a few horizons; airs: outdoor dry and wet bulb where measured.
+    """
 
     made_s: float
     heats: tuple[HeatForecast, ...]
     note: Message
+    racks: tuple[HeatForecast, ...] = ()
+    airs: tuple[AirForecast, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutlook:
-    """A running or queued job's expected power, with uncertainty."""
+    """A running or queued job's expected power over all its racks [W], with uncertainty.
+
+    start_sd_s, end_sd_s [s]: how exact its times are; failures_per_s: chance of ending early, per second of running.
+    """
 
     job: str
     racks: tuple[str, ...]
@@ -76,6 +100,9 @@ class JobOutlook:
     end_s: float
     power_w: float
     power_sd_w: float
+    start_sd_s: float = 0.0
+    end_sd_s: float = 0.0
+    failures_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

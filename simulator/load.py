@@ -7,8 +7,9 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+from plant.records import JobOutlook
 from plant.topology import Workload
 from simulator.chance import seed_number, smooth_noise
 
@@ -17,6 +18,8 @@ RACKS_PER_JOB = 2
 IDLE = 0.15
 CHECKPOINT = 0.45
 RAMP_S = 20.0
+POWER_ERROR, FAILING_JOBS, CLOCK_ERROR_S, MEAN_JOB_S = 0.15, 0.10, 60.0, 6.5 * 3600.0
+"""What a scheduler does not know: power (public studies: 10-20 %), failures, and times to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,13 @@ class JobMix:
         teams = sorted(set(self._teams.values()))
         found = [job for team in teams for week in weeks for job in self._week(team, week)[1]]
         return sorted((j for j in found if j.start_s < end_s and j.end_s > start_s), key=lambda j: (j.start_s, j.id))
+
+    def outlook(self, now_s: float, ahead_s: float = 7200.0) -> tuple[JobOutlook, ...]:
+        """What a scheduler would say at now_s: jobs that run or start within ahead_s, none of them quite as it will be.
+
+        Power is guessed with an error of 15 %; one job in ten fails before its time, and no one knows it before.
+        """
+        return tuple(announced(job, self._workload.seed, now_s) for job in self.jobs(now_s, now_s + ahead_s))
 
     def _training(self, team: int, time_s: float) -> float:
         if time_s != self._level_s:
@@ -119,6 +129,32 @@ class JobMix:
             )
             at_s = stop_s + rng.uniform(600.0, 2400.0)
         return jobs
+
+
+def announced(job: Job, seed: int, now_s: float) -> JobOutlook:
+    """What a scheduler says of a job at now_s [s since 1970]: its start is known once it has begun."""
+    power, start_s, end_s = _misjudged(job.id, seed)
+    guessed_w = power * job.power_w
+    return JobOutlook(
+        job=job.id,
+        racks=job.racks,
+        start_s=job.start_s if job.start_s <= now_s else max(job.start_s + start_s, now_s + 1.0),
+        end_s=job.end_s + end_s,
+        power_w=guessed_w,
+        power_sd_w=POWER_ERROR * guessed_w,
+        start_sd_s=CLOCK_ERROR_S,
+        end_sd_s=CLOCK_ERROR_S,
+        failures_per_s=FAILING_JOBS / MEAN_JOB_S,
+    )
+
+
+@lru_cache(maxsize=65536)
+def _misjudged(job: str, seed: int) -> tuple[float, float, float]:
+    """Factor of power, and how much later [s] start and end are expected than they will be."""
+    rng = random.Random(f"{seed}:{job}:announced")
+    power, fails = max(rng.gauss(1.0, POWER_ERROR), 0.3), rng.random() < FAILING_JOBS
+    start_s, end_s = rng.gauss(0.0, CLOCK_ERROR_S), rng.gauss(0.0, CLOCK_ERROR_S)
+    return power, start_s, rng.uniform(0.5, 3.0) * 3600.0 if fails else end_s
 
 
 def _job_level(job: Job, time_s: float) -> float:

@@ -43,14 +43,14 @@ def test_plan_is_within_envelopes_and_one_step(pod, pod_snapshot, now_s):
 
 
 def test_cold_start_says_so(pod, pod_snapshot, now_s):
-    """The first forecast is persistence with a band, marked as a cold start, one hour in one-minute steps."""
+    """The first forecast is persistence with a band, marked as a cold start, two hours in one-minute steps."""
     forecast = step(initial_state(), pod_snapshot, (), now_s, pod).forecast
     assert {h.subject for h in forecast.heats} == {"cdu-1", "cdu-2", "tcs-1"}
     assert forecast.note.text == "persistence, 1 min of data"
     for heat in forecast.heats:
         assert heat.cold_start
         assert heat.model == "persistence"
-        assert len(heat.times_s) == 60
+        assert len(heat.times_s) == 120
         assert heat.times_s[1] - heat.times_s[0] == 60
         assert all(low < high for low, high in zip(heat.at(0.05), heat.at(0.95), strict=True))
 
@@ -153,7 +153,7 @@ def test_seeded_history_ends_the_cold_start(pod, pod_snapshot, now_s):
         result = step(state, pod_snapshot, (), now_s + 60 * minute, pod)
         state = result.state
     assert not any(h.cold_start for h in result.forecast.heats)
-    assert any(h.model == "state-space" for h in result.forecast.heats)
+    assert any(h.model in {"ridge", "state-space"} for h in result.forecast.heats)
 
 
 def test_small_lab_gets_both_plans(lab, lab_snapshot, now_s):

@@ -29,7 +29,7 @@ async def test_a_hang_costs_one_cycle_and_no_memory(pod, pod_snapshot, now_s, tm
         worker.deadline_s = 20.0
         second = await worker.run(pod_snapshot, (), now_s + 120)
         assert second is not None
-        assert second.state.histories["tcs-1"].minutes == 2
+        assert second.state.memory.minutes("tcs-1") == 2
         assert worker.conditions() == []
         assert worker.kills == 1
     finally:

@@ -107,6 +107,10 @@ export const en = {
   'forecast.none': 'No forecast yet.',
   'forecast.summary': 'Heat now {now}; median in one hour {median}, 5–95 % band {low} to {high}.',
   'model.persistence': 'persistence',
+  'model.jobs': 'persistence with jobs',
+  'model.ridge': 'ridge regression',
+  'model.daily': 'daily shape',
+  'model.state-space': 'state-space model',
   'forecast.axis': 'heat, kW',
 
   'plan.title': 'Plan',

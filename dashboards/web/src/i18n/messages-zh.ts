@@ -12,7 +12,7 @@ export const messagesZh: Record<string, string> = {
   plan_sidecar:
     '未来一小时热负荷预测 {heat_low_kw:1}–{heat_high_kw:1} kW；室内空气 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，流量 {flow_from_l_min:0} → {flow_to_l_min:0} l/min；比设计值节省 {saves_kw:2} kW；约束：{binding}',
   // 预测
-  forecast_model: '{subjects:0} 个热负荷中 {modelled:0} 个用状态空间模型，已有 {minutes:0} 分钟数据',
+  forecast_model: '{subjects:0} 个热负荷中 {modelled:0} 个优于延续法，已知 {jobs:0} 个作业，已有 {minutes:0} 分钟数据',
   forecast_persistence: '按当前值延续，已有 {minutes:0} 分钟数据',
   forecast_none: '尚不知道任何热负荷',
   // 控制器的状况

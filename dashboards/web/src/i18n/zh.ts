@@ -109,6 +109,10 @@ export const zh: Record<Key, string> = {
   'forecast.none': '尚无预测。',
   'forecast.summary': '当前热负荷 {now}；一小时后中位数 {median}，5–95 % 区间 {low} 至 {high}。',
   'model.persistence': '延续法',
+  'model.jobs': '结合作业的延续法',
+  'model.ridge': '岭回归',
+  'model.daily': '日周期曲线',
+  'model.state-space': '状态空间模型',
   'forecast.axis': '热负荷，kW',
 
   'plan.title': '计划',

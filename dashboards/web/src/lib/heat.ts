@@ -17,8 +17,9 @@ const SLOPE_EG = -8.5e3;
 
 const NAMES = ['tcs_flow', 'tcs_supply_temperature', 'tcs_return_temperature'] as const;
 
-/** The devices whose heat makes up a forecast's subject: the subject itself, or the members of a group. */
+/** The devices whose heat makes up a forecast's subject: the subject itself, the members of a group, or all of them. */
 export function devicesOf(subject: string, site: SiteInfo): string[] {
+  if (subject === site.id) return site.groups.flatMap((g) => g.members);
   return site.groups.find((g) => g.id === subject)?.members ?? [subject];
 }
 
