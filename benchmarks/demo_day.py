@@ -56,7 +56,7 @@ class Tally:
 
 def run(quick: bool, data: Path | None) -> dict[str, float | str]:  # noqa: ARG001 - no data from outside is needed
     """The figures: a summer day (12:00 to 16:00 when quick), and a winter day unless quick. Energies [kWh]."""
-    site = sites.load_site(_site_file())
+    site = sites.load_site(demo_pod())
     hours = 4.0 if quick else 24.0
     figures = _day(site, SUMMER, 12 if quick else 0, hours)
     if not quick:
@@ -64,7 +64,8 @@ def run(quick: bool, data: Path | None) -> dict[str, float | str]:  # noqa: ARG0
     return figures
 
 
-def _site_file() -> Path:
+def demo_pod() -> Path:
+    """The shipped site file, beside the code or in the wheel."""
     beside = Path(__file__).parents[1] / "site-configs" / "demo-pod.yaml"
     return beside if beside.exists() else Path(sites.__file__).parent / "examples" / "demo-pod.yaml"
 

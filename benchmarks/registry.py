@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.collect import run as collect
 from benchmarks.control import run as control
+from benchmarks.cycle import run as cycle
 from benchmarks.demo_day import run as demo_day
 from benchmarks.forecast import run as forecast
 from benchmarks.modbus_faults import run as modbus_faults
@@ -28,6 +29,7 @@ Benchmark = Callable[..., Figures]
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "collect": (collect, "Modbus from the socket to the fsynced spool: 2,000 devices, and one core's full speed"),
     "control": (control, "cooling energy on every plant and climate: fixed, reset rule, coldplate, bound; violations"),
+    "cycle": (cycle, "time of one cycle of control for 1, 20 and 200 CDUs"),
     "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
     "forecast": (forecast, "heat and air forecasts: skill against persistence, coverage, job knowledge, update time"),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),

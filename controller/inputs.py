@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from controller.design import rack_design, upstream
 from controller.fluids import fluid, wet_bulb
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
+from plant.samples import Quality
 from plant.topology import CoolingGroup, Site
 
 SUPPLY, DP, FACILITY, FLOW = (
@@ -174,13 +176,17 @@ def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | No
 
 def hottest_gpu(site: Site, snapshot: Snapshot, group: CoolingGroup) -> tuple[float, float]:
     """Highest good GPU temperature [°C] and power [W] among a group's racks; NaN where none is good."""
-    hottest_c, most_w = math.nan, math.nan
-    for rack in group.racks:
-        for gpu in range(site.gpus_per_rack):
-            hottest_c = max(_or_low(hottest_c), snapshot.get(f"{rack}/gpu-{gpu:02d}/temperature", -math.inf))
-            most_w = max(_or_low(most_w), snapshot.get(f"{rack}/gpu-{gpu:02d}/power", -math.inf))
-    return (hottest_c if hottest_c > -math.inf else math.nan, most_w if most_w > -math.inf else math.nan)
+    temperatures, powers = _gpu_points(group.racks, site.gpus_per_rack)
+    return _highest(snapshot, temperatures), _highest(snapshot, powers)
 
 
-def _or_low(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+@lru_cache(maxsize=1024)
+def _gpu_points(racks: tuple[str, ...], gpus: int) -> tuple[tuple[PointId, ...], ...]:
+    """Temperature and power points of all GPUs of some racks: tens of thousands of names, made once."""
+    names = [f"{rack}/gpu-{gpu:02d}" for rack in racks for gpu in range(gpus)]
+    return tuple(f"{name}/temperature" for name in names), tuple(f"{name}/power" for name in names)
+
+
+def _highest(snapshot: Snapshot, points: tuple[PointId, ...]) -> float:
+    readings = (snapshot.readings.get(point) for point in points)
+    return max((r.value for r in readings if r is not None and r.quality is Quality.GOOD), default=math.nan)
