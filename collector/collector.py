@@ -29,6 +29,8 @@ from plant.samples import SampleBatch
 from plant.topology import Link, Site
 
 RESTART_AFTER_S = 1.0
+STEADY_S = 60.0
+"""Real seconds that a link must run until its faults before are forgotten."""
 LEAST_TICK_S = 0.05
 """Real seconds between looks at the balances, however fast the site's clock runs."""
 
@@ -55,6 +57,13 @@ class _CountingTask(_LinkTask, Protocol):
 
 def _nobody(_batch: SampleBatch) -> None:
     return None
+
+
+def _words(error: Exception) -> str:
+    """What fell over, out of the groups that it came in."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 class Collector:
@@ -164,12 +173,21 @@ class Collector:
         return [*self._modbus, *self._counting]
 
     async def _keep_running(self, task: _LinkTask) -> None:
-        """A fault in one link's code must not end the others."""
+        """A fault in one link's code must not end the others; one that comes again is told."""
+        loop, failures = asyncio.get_running_loop(), 0
         while True:
+            began_s = loop.time()
+            steady = loop.call_later(STEADY_S, self._ledger.clear, "link_failing", task.link)
             try:
                 return await task.run()
-            except Exception:  # noqa: BLE001 - logged with its trace, and this link starts again
+            except Exception as error:  # noqa: BLE001 - logged with its trace, and this link starts again
                 _log.exception("link %s failed, starting it again", task.link)
+                failures = failures + 1 if loop.time() - began_s < STEADY_S else 1
+                if failures > 1:
+                    params: dict[str, str | float] = {"link": task.link, "count": failures, "error": _words(error)}
+                    self._ledger.raise_("link_failing", task.link, self._clock.now(), params)
+            finally:
+                steady.cancel()
             await asyncio.sleep(RESTART_AFTER_S)
 
     def _excused(self, point: Point) -> bool:

@@ -40,6 +40,11 @@ TEXTS: dict[str, Text] = {
         "no connection to the MQTT broker at {endpoint} of link {link}: {error}",
         "check the broker and the network; coldplate reconnects by itself and the broker keeps the messages",
     ),
+    "link_failing": Text(
+        Severity.CRITICAL,
+        "link {link} fell over {count} times in a row and is started again each time: {error}",
+        "report it with the log, which has the trace; until it is mended, take what it names out of the site file",
+    ),
     "stale_points": Text(
         Severity.WARNING,
         "{count} of {total} points of {equipment} have no fresh value, e.g. {points}",
@@ -121,6 +126,11 @@ TEXTS: dict[str, Text] = {
         Severity.INFO,
         "{count} values on link {link} came too late to be live, last {point}, {age} s old",
         "after an outage this is the broker's backlog and ends by itself; else set the publisher's clock (NTP)",
+    ),
+    "spool_damaged": Text(
+        Severity.CRITICAL,
+        "accepted samples are lost: {places} places of the spool can't be read, about {samples} in deleted files",
+        "check the disk of the state directory, and that nothing else writes to its spool folder; what is new is kept",
     ),
     "spool_failing": Text(
         Severity.CRITICAL,

@@ -107,6 +107,9 @@ class DsxJoin:
         self.waiting += 1
 
     def _place(self, topic: Topic, metadata: Metadata) -> _Target | None:
+        held = self._targets.get(topic.key)
+        if held is not None:  # corrected metadata must not keep what was claimed by mistake
+            self._claims.pop(held.point, None)
         wires = {id(w): w for name in metadata.names for w in self._objects.get(name.casefold(), ())}
         for wire in wires.values():
             found = dsx.match(metadata, wire.profile)

@@ -126,6 +126,9 @@ class Forwarder:
                 "until_s": dropped.until_s if np.isfinite(dropped.until_s) else 0.0,
             }
             self._ledger.raise_("spool_overflow", "spool", self._clock.now(), params)
+        if (damage := self._spool.damage).places:
+            found: dict[str, str | float] = {"places": damage.places, "samples": damage.samples}
+            self._ledger.raise_("spool_damaged", "spool", self._clock.now(), found)
         return self._ledger.all()
 
     def counters(self) -> dict[str, int]:
@@ -209,8 +212,8 @@ class Forwarder:
         tried is set aside, too.
         """
         order = np.argsort(batch.index, kind="stable")
-        pieces, refused = _halves(order), [order] if len(order) == 1 else []
-        writes = 0
+        pieces, refused = _halves(order), [order if len(order) == 1 else order[:0]]
+        writes, named = 0, list[str]()
         while pieces:
             rows = pieces.pop()
             if writes == MAX_BISECTIONS:
@@ -227,27 +230,33 @@ class Forwarder:
                 pieces += _halves(rows)
                 refused += [rows] if len(rows) == 1 else []
             else:
-                await self._took([frame], piece, result)
-        if refused:
-            rows = np.sort(np.concatenate(refused))
-            await self._set_aside(SpooledBatch(batch.take(rows), len(rows), frame.start, frame.end), reason)
+                self._count([frame], result)
+                refused.append(rows[list(result.rows)])
+                named += result.rejected
+        await self._keep_refused([frame], batch, np.sort(np.concatenate(refused)), _joined([reason, *named]))
         self._works()
 
     async def _took(self, frames: Sequence[SpooledBatch], batch: SampleBatch, result: WriteResult) -> None:
+        self._count(frames, result)
+        await self._keep_refused(frames, batch, np.array(result.rows, dtype=np.intp), _joined(result.rejected))
+        self._works()
+
+    def _count(self, frames: Sequence[SpooledBatch], result: WriteResult) -> None:
         until = self._window.until
         again = sum(frame.samples for frame in frames if until is not None and frame.end <= until)
         again = min(again, result.accepted)
         self.replayed_samples += again
         self.forwarded_samples += result.accepted - again
         self.rejected_samples += len(result.rejected)
-        if result.rejected:
-            await self._keep_rejected(frames, batch, result)
-        self._works()
 
-    async def _keep_rejected(self, frames: Sequence[SpooledBatch], batch: SampleBatch, result: WriteResult) -> None:
-        rows = np.array(result.rows, dtype=np.intp)
-        reason = "; ".join(result.rejected[:_SHOWN])
-        await self._set_aside(SpooledBatch(batch.take(rows), len(rows), frames[0].start, frames[-1].end), reason)
+    async def _keep_refused(
+        self, frames: Sequence[SpooledBatch], batch: SampleBatch, rows: npt.NDArray[np.intp], reason: str
+    ) -> None:
+        """Rows of a batch of all these frames, one lot a frame, so that a lot has the same name when it comes again."""
+        place = np.searchsorted(np.cumsum([frame.samples for frame in frames]), rows, side="right")
+        for i in np.unique(place).tolist():
+            own = rows[place == i]
+            await self._set_aside(SpooledBatch(batch.take(own), len(own), frames[i].start, frames[i].end), reason)
 
     async def _commit(self, frame: SpooledBatch) -> None:
         keep_from = self._window.acknowledged(frame.end)
@@ -281,6 +290,10 @@ def _halves(rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     """Two halves, the first one last: it is taken from the end."""
     half = len(rows) // 2
     return [rows[half:], rows[:half]] if half else []
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    return "; ".join(list(dict.fromkeys(reasons))[:_SHOWN])
 
 
 def _text(error: Exception) -> str:

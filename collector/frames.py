@@ -151,7 +151,7 @@ class FrameDecoder:
             PermanentError: the body is not of this form.
         """
         try:
-            return _old_batch(body) if body[:1] == bytes([_OLD_BODY]) else self._batch(body)
+            return _even(_old_batch(body) if body[:1] == bytes([_OLD_BODY]) else self._batch(body))
         except (msgspec.MsgspecError, zlib.error, IndexError, ValueError) as error:
             raise PermanentError(f"spool frame of {len(body)} bytes: {error}") from error
 
@@ -268,6 +268,12 @@ def _unpack(column: _Column, wire: str) -> Any:
 def _require_named(index: Any, names: int) -> None:
     if index.size and not 0 <= int(index.min()) <= int(index.max()) < names:
         raise ValueError("a row of a point that is not named")
+
+
+def _even(batch: SampleBatch) -> SampleBatch:
+    if len({len(column) for column in (batch.index, batch.time_s, batch.received_s, batch.value, batch.code)}) > 1:
+        raise ValueError("columns of different lengths")
+    return batch
 
 
 def _old_batch(body: bytes) -> SampleBatch:

@@ -40,6 +40,8 @@ BMS_SILENT_S = 3 * dsx.HEARTBEAT_PERIOD_S
 """Site seconds without a heartbeat of the BMS until a condition says so."""
 LEARNT_AFTER_S = 0.4
 """Real seconds without another retained metadata message until all are taken to be known."""
+LEARNING_S = 30.0
+"""Real seconds after which the values are taken, too, whatever metadata is still to come."""
 MAX_PARTITION_TOPICS = 100_000
 _SPARKPLUG, _DSX, _GPU = f"{sparkplug.NAMESPACE}/", "BMS/", "coldplate/"
 
@@ -169,6 +171,7 @@ class MqttLink:
         self.foreign = 0
         self._heard: set[str] = set()
         self._beat_s = -math.inf
+        self._unmapped, self._unmapped_s = 0, -math.inf
         self._state, self._since_s, self._down_since = "silent", clock.now(), 0.0
 
     async def run(self) -> None:
@@ -215,10 +218,7 @@ class MqttLink:
 
     def judge(self) -> None:
         """Bring the conditions on messages up to date."""
-        unmapped = self.join.unmapped + self._gpus.unmapped
-        if unmapped:
-            last = self.join.last_unmapped or self._gpus.last_unmapped
-            self._raise("unmapped_messages", {"count": unmapped, "topic": last})
+        self._judge_unmapped()
         self._judge_unparsable()
         self._judge_missed()
         self._judge_nodes()
@@ -228,6 +228,16 @@ class MqttLink:
             self._raise("late_values", {"count": self._late.count, **example})
         else:
             self._ledger.clear("late_values", self.link)
+
+    def _judge_unmapped(self) -> None:
+        unmapped = self.join.unmapped + self._gpus.unmapped
+        if unmapped > self._unmapped:
+            self._unmapped, self._unmapped_s = unmapped, self._clock.now()
+        if self._recent(self._unmapped_s):
+            last = self.join.last_unmapped or self._gpus.last_unmapped
+            self._raise("unmapped_messages", {"count": unmapped, "topic": last})
+        else:
+            self._ledger.clear("unmapped_messages", self.link)
 
     def _judge_unparsable(self) -> None:
         newest = self.kept[-1] if self.kept else None
@@ -285,18 +295,21 @@ class MqttLink:
         heard = asyncio.Event()
 
         async def take(messages: list[Message]) -> None:
-            heard.set()
-            self._rows_of(self._partition.mine(messages), self._clock.now())
+            if any(message.retain for message in messages):  # what is published meanwhile may go on for ever
+                heard.set()
+            now_s = self._clock.now()
+            await self._keep(self._rows_of(self._partition.mine(messages), now_s), now_s)
 
         learning = asyncio.create_task(self._learner.run(take))
         try:
             while not self._learner.connected and not learning.done():
                 self.subscriber.last_error = self._learner.last_error
                 await asyncio.sleep(0.05)
-            while not learning.done():
-                heard.clear()
-                async with asyncio.timeout(LEARNT_AFTER_S):
-                    await heard.wait()
+            async with asyncio.timeout(LEARNING_S):
+                while not learning.done():
+                    heard.clear()
+                    async with asyncio.timeout(LEARNT_AFTER_S):
+                        await heard.wait()
         except TimeoutError:
             return
         finally:
@@ -316,7 +329,9 @@ class MqttLink:
         received_s = self._clock.now()
         mine = self._partition.mine(messages)
         self.foreign += len(messages) - len(mine)
-        rows = self._rows_of(mine, received_s)
+        await self._keep(self._rows_of(mine, received_s), received_s)
+
+    async def _keep(self, rows: list[Row], received_s: float) -> None:
         if not rows:
             return
         batch = SampleBatch.of([(p, t, received_s, value, code) for p, t, value, code in rows])

@@ -8,6 +8,7 @@ forget what it acknowledged, what lies before the cursor is kept for a while and
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ MAX_AGE_S = 7 * 86_400.0
 _SEGMENTS = 16
 _MAX_SEGMENT_BYTES = 8 * 1024 * 1024
 _CHUNK_BYTES = 2 * 1024 * 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CLOCK_SET_S = 946_684_800.0
 """Before 2000 no clock had been set yet: the age of such samples is not known, so they do not go by age."""
 
@@ -59,6 +61,14 @@ class Dropped:
     by_size: int = 0
     by_age: int = 0
     until_s: float = -np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Accepted samples that were lost on the disk: places that can't be read; about how many were in deleted files."""
+
+    places: int = 0
+    samples: int = 0
 
 
 @dataclass(slots=True)
@@ -93,6 +103,7 @@ class Spool:
         self._encoder, self._decoder = FrameEncoder(), FrameDecoder()
         self._file: int | None = None
         self.dropped = Dropped()
+        self.damage = Damage()
         self.damaged_frames = 0
         self.set_aside_batches = 0
         self.set_aside_samples = 0
@@ -129,7 +140,8 @@ class Spool:
                 self._write(frames, sum(samples for _, samples in counted))
             except OSError as error:
                 self._abandon()
-                raise StoreError(f"spool {self.folder}: {error.strerror or error}; free some space") from error
+                remedy = "free some space" if error.errno in _FULL else "check the disk and the folder's rights"
+                raise StoreError(f"spool {self.folder}: {error.strerror or error}; {remedy}") from error
             self._drop_oldest()
 
     @property
@@ -155,11 +167,14 @@ class Spool:
 
     def _writable(self) -> int:
         if self._file is not None:
-            segment = self._segments[self._active]
+            segment, found = self._segments[self._active], os.fstat(self._file)
             young = self._clock.now() - segment.begun_s < self.max_age_s / _SEGMENTS
-            if segment.size < self._segment_bytes and young:
+            if not found.st_nlink:
+                self._lose(self._active, 0)
+            elif found.st_size == segment.size < self._segment_bytes and young:
                 return self._file
         self._close_file()
+        self.folder.mkdir(parents=True, exist_ok=True)
         number = self._active + 1
         file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o640)
         self._file, self._active = file, number
@@ -298,14 +313,16 @@ class Spool:
         try:
             data = self._data(number, offset, segment.size, _CHUNK_BYTES)
         except FileNotFoundError:
-            return [], Cursor(number, segment.size)  # dropped meanwhile
+            with self._lock:
+                self._lose(number, offset)
+            return [], Cursor(number, segment.size)
         except OSError as error:
             raise StoreError(f"spool {self._path(number)}: cannot be read: {error.strerror or error}") from error
         at = 0 if offset or segment.old else _after_mark(data)
         while samples > 0 and offset + at < segment.size:
             found = next_frame(data, at, old=segment.old)
-            if (found is None or found.start != at) and offset + len(data) < segment.size:
-                data += self._data(number, offset + len(data), segment.size)
+            if (found is None or found.start != at) and (more := self._data(number, offset + len(data), segment.size)):
+                data += more
                 continue
             if found is None or found.start != at:
                 self._note_damage(segment, offset + at)
@@ -334,6 +351,19 @@ class Spool:
         if offset not in segment.damaged:
             segment.damaged.add(offset)
             self.damaged_frames += 1
+            self.damage = Damage(self.damage.places + 1, self.damage.samples)
+
+    def _lose(self, number: int, offset: int) -> None:
+        """A file that somebody took away, from where it was still needed; one dropped meanwhile is counted already."""
+        segment = self._segments.get(number)
+        if segment is None:
+            return
+        offset = max(offset, self._cursor.offset if number == self._cursor.segment else 0)
+        left = round(segment.samples * (1 - offset / max(segment.size, 1))) if number >= self._cursor.segment else 0
+        self._remove(number)
+        if left:
+            self.damaged_frames += 1
+            self.damage = Damage(self.damage.places + 1, self.damage.samples + left)
 
     def _unread_samples(self, number: int) -> int:
         segment = self._segments[number]

@@ -140,7 +140,7 @@ def decode_metadata(payload: bytes) -> Metadata:
     """
     try:
         sent = _metadata_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise PermanentError(f"metadata payload: {str(error).lower()}") from error
     names = (sent.object_name, sent.object_id, sent.rack_location_name, sent.rack_location_id, sent.associate_id)
     return Metadata(

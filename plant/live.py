@@ -78,6 +78,8 @@ class LiveTable:
     def update(self, batch: SampleBatch) -> None:
         """Take the batch; a sample older than the one held is for history only, and so is backfill."""
         slot = self._slots.of(batch.names)[batch.index]
+        if not self._names:
+            return
         backfill = (batch.code >> 2) & int(Reason.BACKFILL) != 0
         rows = np.flatnonzero((slot != UNKNOWN) & ~backfill & (batch.time_s >= self._time_s[slot]))
         rows = rows[np.argsort(batch.time_s[rows], kind="stable")]  # the last of a repeated index stays

@@ -31,7 +31,7 @@ class Slots:
         if known is not None:  # the tuple is held, so that its id can't be another's
             return known[1]
         found = np.array([self._find(name) for name in names], dtype=np.intp)
-        if self._remembered > _MOST_REMEMBERED:
+        if self._remembered > _MOST_REMEMBERED + 2 * len(self._slot):  # room for a large table and its blocks
             self._known.clear()
             self._remembered = 0
         self._known[id(names)] = names, found
@@ -48,6 +48,7 @@ class GrowingSlots(Slots):
     def __init__(self, names: Iterable[PointId]) -> None:
         self._places: dict[PointId, int] = {name: i for i, name in enumerate(names)}
         self._names = tuple(self._places)
+        self._own = np.arange(len(self._names))
         super().__init__(self._places)
 
     def __len__(self) -> int:
@@ -58,7 +59,12 @@ class GrowingSlots(Slots):
         """Every name, in the order of the slots; the same tuple until a name is new."""
         if len(self._names) != len(self._places):
             self._names = tuple(self._places)
+            self._own = np.arange(len(self._names))
         return self._names
+
+    def of(self, names: tuple[PointId, ...]) -> npt.NDArray[np.intp]:
+        """As any slots; its own `names` are never forgotten."""
+        return self._own if names is self._names else super().of(names)
 
     def _find(self, name: PointId) -> int:
         return self._places.setdefault(name, len(self._places))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from plant.errors import ConfigError, StoreError
+from store.files import sync_file, sync_folder
 
 HISTORY = "history.sqlite"
 FILES = ("version", "epoch", "token", "modes.json", "commissioning.json", "commissioning.key")
@@ -38,7 +39,9 @@ def back_up(state: Path, target: Path) -> None:
                     _snapshot(state / HISTORY, Path(work) / HISTORY)
                     tar.add(Path(work) / HISTORY, HISTORY, filter=_owner_only)
             packed.chmod(_PRIVATE)
+            sync_file(packed)
             packed.replace(target)
+            sync_folder(target.parent)
     except (OSError, sqlite3.Error, tarfile.TarError) as error:
         raise StoreError(f"{target}: no backup made: {error}") from error
 

@@ -13,6 +13,7 @@ from plant.clock import Clock, ScaledClock
 from plant.errors import ColdplateError, ConfigError, RefusedError, StoreError
 from plant.records import AuditEntry
 from store import codec
+from store.files import sync_folder
 
 GENESIS = "0" * 64
 Detail = Mapping[str, str | float | int | bool | None]
@@ -120,7 +121,11 @@ class AuditLog:
         self._clock = clock or ScaledClock()
         self.head = AuditHead(0, GENESIS)
         self._file = self._open()
-        self._lock_and_repair()
+        try:
+            self._repair()
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def append(self, at_s: float, actor: str, action: str, subject: str, detail: Detail) -> AuditEntry:
         """Write one entry; it is on the disk when this returns.
@@ -137,18 +142,24 @@ class AuditLog:
         os.close(self._file)
 
     def _open(self) -> int:
+        """The file, locked, and its name durable."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise StoreError(f"{self.path}: can't be opened: {error.strerror}") from error
-
-    def _lock_and_repair(self) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sync_folder(self.path.parent)
         except BlockingIOError:
-            os.close(self._file)
+            os.close(file)
             raise RefusedError(f"{self.path}: another process writes this audit chain; stop it first") from None
+        except OSError as error:
+            os.close(file)
+            raise StoreError(f"{self.path}: can't be opened: {error.strerror}") from error
+        return file
+
+    def _repair(self) -> None:
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         torn = content[len(whole) :]
@@ -158,12 +169,18 @@ class AuditLog:
             self._write(self._clock.now(), "coldplate", "audit_repaired", self._writer, _loss(torn))
 
     def _start_over(self, at_s: float) -> None:
-        lost = self.head
-        os.close(self._file)
-        self._file = self._open()
-        self._lock_and_repair()
+        """Go on in a new file; until one says what was lost, the old one stays open and each entry tries again."""
+        lost, gone = self.head, self._file
         detail: Detail = {"previous_seq": lost.seq, "previous_hash": lost.hash}
-        self._write(at_s, "coldplate", "audit_file_vanished", self._writer, detail)
+        self._file = self._open()
+        try:
+            self._repair()
+            self._write(at_s, "coldplate", "audit_file_vanished", self._writer, detail)
+        except BaseException:
+            os.close(self._file)
+            self._file, self.head = gone, lost
+            raise
+        os.close(gone)
 
     def _write(self, at_s: float, actor: str, action: str, subject: str, detail: Detail) -> AuditEntry:
         plain = codec.to_plain(dict(detail))

@@ -21,6 +21,8 @@ from plant.records import Answer, Intent
 from store import codec
 
 LONGEST_LINE = 1 << 25
+LIVE_AT_ONCE = 20_000
+"""Rows of the live table in one line."""
 _QUEUE = 256
 _LONGEST_SOCKET_NAME = 100
 PING_S = 2.0
@@ -53,6 +55,10 @@ async def _drop(writer: asyncio.StreamWriter) -> None:
 
 def _line(kind: str, body: object) -> bytes:
     return codec.encode({"kind": kind, "body": body}) + b"\n"
+
+
+def _live_lines(rows: list[Any]) -> list[bytes]:
+    return [_line("live", rows[i : i + LIVE_AT_ONCE]) for i in range(0, len(rows), LIVE_AT_ONCE)]
 
 
 class _Subscriber:
@@ -128,14 +134,16 @@ class BusServer:
 
     async def publish(self, kind: str, body: object) -> None:
         """Tell every subscriber, and every later one. `live` bodies are changes, kept as one whole table."""
-        line = _line(kind, body)
+        lines = [_line(kind, body)]
         if kind == "live":
-            rows = codec.decode(line)["body"]
+            rows = codec.decode(lines[0])["body"]
             self._live.update((row[0], row) for row in rows)
+            lines = _live_lines(rows) if len(rows) > LIVE_AT_ONCE else lines
         else:
-            self._latest[kind] = line
+            self._latest[kind] = lines[0]
         for subscriber in self._subscribers:
-            subscriber.put(line)
+            for line in lines:
+                subscriber.put(line)
         await asyncio.sleep(0)
 
     async def close(self) -> None:
@@ -166,8 +174,7 @@ class BusServer:
                     raise RefusedError(f"{self._path}: another process listens there; stop it first")
 
     def _everything(self) -> list[bytes]:
-        live = [_line("live", list(self._live.values()))] if self._live else []
-        return [*live, *self._latest.values()]
+        return [*_live_lines(list(self._live.values())), *self._latest.values()]
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
@@ -235,7 +242,7 @@ class BusClient:
                 return await self._ask(intent)
         except TimeoutError:
             text = f"no answer within {self._timeout_s:g} s; it is not known whether it took effect"
-        except (OSError, ConfigError, asyncio.IncompleteReadError) as error:
+        except (OSError, ConfigError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             text = f"no answer ({error})"
         raise SilentError(f"{self._path}: {text}; check that the edge process (coldplate run) is alive")
 
@@ -249,7 +256,7 @@ class BusClient:
                     async for kind, body in lines:
                         connected, wait_s = True, 0.05
                         yield kind, body
-            except (OSError, ConfigError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+            except (OSError, ConfigError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 pass
             if connected is not False:
                 connected = False

@@ -72,6 +72,8 @@ def read_commissioning(state: StateDir) -> Commissioned:
         return _verified(records, _key(state.path, make=False), where)
     except (ConfigError, StoreError) as error:
         return Commissioned(fault=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it holds, a file that can't be understood allows nothing
+        return Commissioned(fault=f"{where}: not what coldplate writes: {type(error).__name__}: {error}")
 
 
 def append_record(state: StateDir, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,9 +102,9 @@ def append_record(state: StateDir, body: Mapping[str, Any]) -> Mapping[str, Any]
 def _unsigned(found: Mapping[str, Any]) -> Commissioned:
     endpoints = [str(e) for e in found.get("endpoints", ())]
     foreign = [e for e in endpoints if not _on_loopback(e)]
-    fault = f"{foreign[0]} is no loopback address, and the record is not signed" if foreign else ""
-    own = frozenset(e for e in endpoints if _on_loopback(e))
-    return Commissioned(loopback=own, start_auto=found.get("start_mode") == "auto", fault=fault)
+    if foreign:
+        return Commissioned(fault=f"{foreign[0]} is no loopback address, and the record is not signed")
+    return Commissioned(loopback=frozenset(endpoints), start_auto=found.get("start_mode") == "auto")
 
 
 def _on_loopback(endpoint: str) -> bool:
@@ -121,7 +123,7 @@ def _verified(records: Any, key: bytes, where: str) -> Commissioned:
         plain = {k: v for k, v in record.items() if k not in _SEALS}
         digest = _hash(plain)
         whole = record.get("hash") == digest and (record.get("seq"), record.get("previous")) == (number, previous)
-        if not whole or not hmac.compare_digest(str(record.get("mac")), _mac(key, digest)):
+        if not whole or not hmac.compare_digest(str(record.get("mac")).encode(), _mac(key, digest).encode()):
             raise ConfigError(f"record {number} was changed, or signed with another key", where=where)
         previous = digest
         devices[str(record["identity"])] = Mode(record["highest"])

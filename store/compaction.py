@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from itertools import groupby
 
-from store.reading import HOT, HOT_SLOTS, samples_of
+from store.reading import HOT, HOT_SLOTS, newest_s, samples_of
 from store.rollups import Rollup, Samples, of_samples, regroup
 from store.schema import (
     HOT_SERIES_MASK,
@@ -24,6 +24,8 @@ from store.schema import (
 SETTLE_S = 3600.0
 """How long an hour stays hot after its end [s], for late rows."""
 SERIES_AT_ONCE = 128
+CLOCK_AHEAD_S = 2 * 86_400.0
+"""A clock that is further ahead of the newest sample or record [s] is not believed: it would forget everything."""
 SLOTS_AN_HOUR = HOUR_MS // SLOT_MS
 DEFAULT_DAYS: Mapping[str, float] = {
     "raw_days": 7.0,
@@ -104,19 +106,27 @@ def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float])
     Returns how many series have ended: nothing of them is left.
     """
     days = {**DEFAULT_DAYS, **retention}
-    oldest = {name: int((now_s - kept * 86_400) * 1000) // HOUR_MS for name, kept in days.items()}
+    sampled_s = min(now_s, newest_s(db) + CLOCK_AHEAD_S)
+    oldest = {name: max(0, int((sampled_s - kept * 86_400) * 1000) // HOUR_MS) for name, kept in days.items()}
     raw_hour = oldest["raw_days"]
     gpu_hour = max(raw_hour, oldest["gpu_raw_days"])
     _forget_packed(db, "raw_hour", raw_hour)
     _forget_gpu(db, horizons(db)[True], gpu_hour)
     _forget_packed(db, "minute_hour", oldest["minute_days"])
     _forget_packed(db, "quarter_day", oldest["quarter_hour_days"] // 24)
-    db.execute("DELETE FROM record WHERE at_s < ?", (now_s - days["record_days"] * 86_400,))
+    _forget_records(db, now_s, days["record_days"])
     for name, hour in (("raw", raw_hour), ("gpu_raw", gpu_hour)):
         db.execute(
             "INSERT INTO horizon VALUES(?, ?) ON CONFLICT DO UPDATE SET hour = max(hour, excluded.hour)", (name, hour)
         )
     return _end_series(db, min(raw_hour, oldest["minute_days"], oldest["quarter_hour_days"] // 24 * 24))
+
+
+def _forget_records(db: sqlite3.Connection, now_s: float, days: float) -> None:
+    newest = db.execute("SELECT at_s FROM record ORDER BY id DESC LIMIT 1").fetchone()
+    if newest:
+        recorded_s = min(now_s, newest[0] + CLOCK_AHEAD_S)
+        db.execute("DELETE FROM record WHERE at_s < ?", (recorded_s - days * 86_400,))
 
 
 def _end_series(db: sqlite3.Connection, before_hour: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plant.clock import Clock
-from plant.errors import RefusedError, StoreError
+from plant.errors import ConfigError, RefusedError, StoreError
 from store.schema import migrate, version_of
 
 T = TypeVar("T")
@@ -41,13 +41,16 @@ class HistoryFile:
         """Do `work` in one transaction.
 
         Raises:
-            StoreError: disk full, locked, unreadable or damaged (then a new file has been started).
+            StoreError: disk full, locked, unreadable, of a newer coldplate, or damaged (then a new one is there).
             RefusedError: writing to a file opened read-only.
         """
         if writing and self.read_only:
             raise RefusedError(f"{self.path}: opened read-only; only the edge process writes history")
         with self._mapped_errors():
-            db = self.connected()
+            try:
+                db = self.connected()
+            except ConfigError as error:  # put in place while we run: samples must wait, not be set aside
+                raise StoreError(str(error)) from error
             with _transaction(db, writing=writing):
                 return work(db)
 
@@ -84,10 +87,12 @@ class HistoryFile:
     def _reopen(self) -> None:
         vanished = self._file_inode() == 0
         self.close()
-        if vanished and not self.read_only:
-            self._drop_companions()  # a left-over journal would be replayed into the new file
-            self.recreated += 1
-            self._note(f"{self.path}: had vanished; started a new, empty one")
+        if self.read_only:
+            return
+        self._drop_companions()  # a left-over journal would be replayed into the new file
+        self.recreated += vanished
+        what = "had vanished; started a new, empty one" if vanished else "was replaced; goes on in the new one"
+        self._note(f"{self.path}: {what}")
 
     def _connect(self) -> sqlite3.Connection:
         if not self.read_only:

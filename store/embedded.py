@@ -169,7 +169,7 @@ class EmbeddedStore:
         usable = np.isfinite(batch.time_s)
         slot, ms = np.divmod(np.rint(np.where(usable, batch.time_s, 0) * 1000).astype(np.int64), SLOT_MS)
         finite = np.isfinite(batch.value)
-        code = np.where(~finite & ((batch.code & 3) != Quality.BAD), batch.code | _NOT_A_NUMBER, batch.code)
+        code = np.where(~finite & ((batch.code & 3) != Quality.BAD), (batch.code & ~3) | _NOT_A_NUMBER, batch.code)
         value = np.where(finite, batch.value, np.nan)  # sqlite keeps NaN as NULL
         key = (slot << SLOT_SHIFT) | (ids[row] << SERIES_SHIFT) | ms
         order = np.argsort(key, kind="stable")  # rows go in where the last went; of equals the last stays

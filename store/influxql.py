@@ -85,7 +85,7 @@ def columns(body: bytes, url: str) -> dict[PointId, list[Floats]]:
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{url}: the answer is not InfluxQL's: {error}") from error
     fault = answer.error or next((r.error for r in answer.results if r.error), "")
     if fault.startswith("database not found"):

@@ -20,7 +20,7 @@ LATEST_S = 4.0e9
 FIELDS = ("value", "code", "unused")
 _REASON_BITS = 20
 _NOT_A_NUMBER = quality_code(Quality.BAD, Reason.NOT_A_NUMBER)
-_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
+ESCAPES: Mapping[str, str] = {",": "\\,", "=": "\\=", " ": "\\ "}
 Ints = npt.NDArray[np.int64]
 
 
@@ -39,7 +39,7 @@ def code_of(stored: npt.NDArray[np.float64] | Ints) -> npt.NDArray[np.int32]:
 def with_not_a_number(batch: SampleBatch) -> npt.NDArray[np.int32]:
     """The codes, with the reason of every row whose value is no number and that was not called BAD."""
     bad = (batch.code & 3) == Quality.BAD
-    return np.where(np.isfinite(batch.value) | bad, batch.code, batch.code | _NOT_A_NUMBER).astype(np.int32)
+    return np.where(np.isfinite(batch.value) | bad, batch.code, (batch.code & ~3) | _NOT_A_NUMBER).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,15 @@ class Lines:
 
 
 class LineWriter:
-    """Makes lines of one measurement; what stands before a point's fields is made once."""
+    """Makes lines of one measurement; what stands before a point's fields is made once.
 
-    def __init__(self, measurement: str, tags: Mapping[str, str]) -> None:
-        self._before = measurement.translate(_ESCAPES)
-        self._after = "".join(f",{key}={text.translate(_ESCAPES)}" for key, text in sorted(tags.items()))
+    escapes: what the reader undoes in names. InfluxDB leaves a backslash before anything else as it is.
+    """
+
+    def __init__(self, measurement: str, tags: Mapping[str, str], escapes: Mapping[str, str] = ESCAPES) -> None:
+        self._escapes = str.maketrans(dict(escapes))
+        self._before = measurement.translate(self._escapes)
+        self._after = "".join(f",{key}={text.translate(self._escapes)}" for key, text in sorted(tags.items()))
         self._heads: dict[PointId, str] = {}
         self._names: tuple[PointId, ...] = ()
         self._heads_of_names: list[str] = []
@@ -81,7 +85,7 @@ class LineWriter:
     def _head(self, name: PointId) -> str:
         """Measurement and tags; empty where no line can hold the name."""
         sayable = bool(name) and name.isprintable() and not name.endswith("\\")
-        head = f"{self._before},point={name.translate(_ESCAPES)}{self._after} " if sayable else ""
+        head = f"{self._before},point={name.translate(self._escapes)}{self._after} " if sayable else ""
         self._heads[name] = head
         return head
 

@@ -62,9 +62,9 @@ def newest_s(db: sqlite3.Connection) -> float:
 
 
 def newest(db: sqlite3.Connection, series: int) -> tuple[float, float, int] | None:
-    """The newest (time_s, value, code), packed or not."""
+    """The newest (time_s, value, code), packed or not; of equal times the hot one, which was written later."""
     packed = db.execute("SELECT packed_ms, packed_value, packed_code FROM series WHERE id = ?", (series,)).fetchone()
-    found = [row for row in (packed, _newest_hot(db, series)) if row is not None and row[0] is not None]
+    found = [row for row in (_newest_hot(db, series), packed) if row is not None and row[0] is not None]
     if not found:
         return None
     time_ms, value, code = max(found, key=lambda row: row[0])

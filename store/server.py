@@ -16,7 +16,8 @@ from plant.errors import ColdplateError, RefusedError, StoreError
 
 TIMEOUT_S = 30.0
 _SAID = 300
-_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED = frozenset({400, 413, 422})
+"""What a server says of the samples themselves; anything else is of the server or of what stands before it."""
 
 
 class _Said(msgspec.Struct):
@@ -42,7 +43,7 @@ class Reply:
         """What the body says, for people: its message, or its beginning."""
         try:
             said = msgspec.json.decode(self.body, type=_Said)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return self.body[:_SAID].decode("utf-8", "replace").strip()
         return (said.message or said.error or self.body.decode("utf-8", "replace"))[:_SAID]
 
@@ -94,7 +95,8 @@ def no_answer(url: str, error: Exception) -> StoreError:
 def refusal(url: str, reply: Reply, missing: str) -> ColdplateError:
     """What a reply that is no success means; `missing`: the remedy where the server says that something is not there.
 
-    A wrong secret or a missing bucket is as transient as a server that is down: samples must wait, not be set aside.
+    A wrong secret, a missing bucket or a full disk is as transient as a server that is down: samples must wait, not be
+    set aside.
     """
     said = f"{url}: {reply.status} {reply.text}".rstrip()
     if reply.status in {401, 403}:
@@ -102,9 +104,9 @@ def refusal(url: str, reply: Reply, missing: str) -> ColdplateError:
         return StoreError(f"{said}; {remedy}")
     if reply.status == 404:
         return StoreError(f"{said}; {missing}")
-    if reply.status in _BUSY or 300 <= reply.status < 400:
-        return StoreError(said, retry_after_s=_retry_after_s(reply))
-    return RefusedError(said)
+    if reply.status in _REFUSED:
+        return RefusedError(said)
+    return StoreError(said, retry_after_s=_retry_after_s(reply))
 
 
 def _retry_after_s(reply: Reply) -> float | None:

@@ -111,6 +111,7 @@ class StateDir:
 
         Raises:
             ConfigError: it is damaged.
+            StoreError: it can't be read.
         """
         try:
             return codec.decode((self.path / name).read_bytes())
@@ -118,6 +119,8 @@ class StateDir:
             return None
         except ConfigError as error:
             raise ConfigError(error.message, where=str(self.path / name), remedy="repair or remove the file") from error
+        except OSError as error:
+            raise StoreError(f"{self.path / name}: can't be read: {error.strerror}") from error
 
     def backup(self, target: Path) -> None:
         """Write everything to a tar.gz, while processes run.

@@ -24,7 +24,7 @@ from plant.samples import SampleBatch
 from store.answers import Span, answer_from, bucketed, nothing, samples_from, written
 from store.columns import Floats
 from store.influxql import Source
-from store.line_protocol import FIELDS, LineWriter
+from store.line_protocol import ESCAPES, FIELDS, LineWriter
 from store.rollups import Samples
 from store.server import Reply, Server, basic_or, refusal
 
@@ -112,7 +112,8 @@ class VictoriaStore:
         self._write, self._read = Server(endpoints.write, secret), Server(endpoints.read, secret)
         self._storage = [Server(url, secret) for url in endpoints.storage]
         self._source, self._clock = source, clock
-        self._lines = LineWriter(source.measurement, {"site": source.site} if source.site else {})
+        tags = {"site": source.site} if source.site else {}
+        self._lines = LineWriter(source.measurement, tags, {**ESCAPES, "\\": "\\\\"})
         self._facts: _Facts | None = None
 
     async def started_s(self) -> float | None:
@@ -302,7 +303,7 @@ def _checked(server: Server, reply: Reply) -> Reply:
 def _decoded(body: bytes, kind: type[T], url: str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{url}: the answer is not VictoriaMetrics': {error}") from error
 
 

@@ -13,6 +13,7 @@ from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from devices import dsx, gpu
+from devices.mqtt import Message
 from devices.profiles import load_profile
 from plant.clock import ScaledClock
 from plant.live import LiveTable
@@ -244,3 +245,91 @@ async def test_a_lost_broker_is_told_and_nothing_is_lost(peers, real_program, ma
             value for (point, _), (value, code) in memory_store.rows.items() if split_code(code)[0] is Quality.GOOD
         )
         assert stored == [i * 1000.0 for i in range(300)]
+
+
+def published(name="power", tag="a", value=40.0, time_s=0.0):
+    """A point of rack 1 as (metadata, value) messages."""
+    point = load_profile("dsx-rack").point(name)
+    value_topic, metadata_topic = map(str, dsx.point_topics(point, tag))
+    metadata = (metadata_topic, dsx.encode_metadata(point, "Pod1C-E01"), True)
+    return metadata, (value_topic, dsx.encode_value(value, time_s), False)
+
+
+async def test_metadata_that_never_pauses_holds_up_no_values(peers, broker, make_site, tmp_path):
+    """A bus that says its metadata again ten times a second, as a large one does, is learnt and then read."""
+    rig = Rig(make_site, tmp_path, broker.port, [POD[0]])
+    metadata, value = published(time_s=rig.clock.now())
+    await asyncio.to_thread(broker.publish, [metadata])
+    client = peers.paho.Client(peers.CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+
+    async def repeat():
+        while True:
+            client.publish(metadata[0], metadata[1], qos=1, retain=True)
+            await asyncio.sleep(0.1)
+
+    async with peers.running(repeat()), peers.running(rig.collector.run()):
+        await peers.until(rig.up, 5)
+        await asyncio.to_thread(broker.publish, [value])
+        await peers.until(lambda: rig.count("samples") == 1)
+    client.disconnect()
+    client.loop_stop()
+
+
+async def test_learning_has_an_end(peers, broker, make_site, tmp_path, monkeypatch):
+    """Even a broker that never stops sending retained metadata is read after the limit."""
+
+    class Endless:
+        connected, last_error = True, ""
+
+        async def run(self, handler):
+            """Retained metadata for ever."""
+            while True:
+                await handler([Message(metadata[0], metadata[1], retain=True, qos=1, mid=1, session=1)])
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr("collector.mqtt_link.LEARNING_S", 1.0)
+    rig = Rig(make_site, tmp_path, broker.port, [POD[0]])
+    metadata, _ = published()
+    rig.collector._by_link["bms"]._learner = Endless()
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up, 5)
+
+
+async def test_values_that_waited_over_a_restart_of_the_link_are_kept(peers, broker, make_site, tmp_path):
+    """What was acknowledged while its metadata was missing is stored when the link learns that at its next start."""
+    rig = Rig(make_site, tmp_path, broker.port, [POD[0]])
+    metadata, value = published(time_s=rig.clock.now())
+    async with peers.running(rig.collector._by_link["bms"].run()):
+        await peers.until(lambda: rig.collector._by_link["bms"].subscriber.connected)
+        await asyncio.to_thread(broker.publish, [value])
+        await peers.until(lambda: rig.count("waiting_values") == 1)
+    await asyncio.to_thread(broker.publish, [metadata])
+    async with peers.running(rig.collector.run()):
+        await peers.until(lambda: rig.count("waiting_values") == 0)
+        await peers.until(lambda: rig.count("samples") == 1)
+        assert rig.live.snapshot().value("rack-01/power") == 40_000.0
+
+
+async def test_unmapped_values_are_forgiven(peers, broker, make_site, tmp_path, monkeypatch):
+    """Once a publisher has stopped sending what the site does not know, the condition goes."""
+    monkeypatch.setattr("collector.mqtt_link.FORGIVEN_AFTER_S", 1.0)
+    rig = Rig(make_site, tmp_path, broker.port, [POD[1]])
+    messages = published(time_s=rig.clock.now())
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up)
+        await asyncio.to_thread(broker.publish, messages)
+        await peers.until(lambda: ("unmapped_messages", "bms") in rig.codes())
+        await peers.until(lambda: ("unmapped_messages", "bms") not in rig.codes(), 5)
+        assert rig.count("unmapped_values") == 1
+
+
+async def test_a_site_that_only_discovers_is_collected(peers, broker, make_site, tmp_path):
+    """A link with `discover: true` and no equipment at all: its values are stored, though none is a point of the site."""
+    rig = Rig(make_site, tmp_path, broker.port, [], discover=True)
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up)
+        await asyncio.to_thread(broker.publish, published(time_s=rig.clock.now()))
+        await peers.until(lambda: rig.count("spooled_samples") == 1)
+        assert len(rig.live) == 0

@@ -222,6 +222,48 @@ async def test_rows_that_a_store_names_are_set_aside_with_its_reason(tmp_path):
     assert "too old" in forwarder.conditions()[0].cause.text
 
 
+async def test_all_refused_rows_of_a_frame_lie_in_one_lot(tmp_path):
+    """Rows that the store names and rows that it refuses in a bisection: none overwrites another, each frame has its lot."""
+
+    class Mixed(Server):
+        async def write(self, batch):
+            """Refuses poison with all around it; leaves out what is old."""
+            await super().write(batch)
+            old = [i for i, point in enumerate(batch.points) if point.startswith("old/")]
+            return WriteResult(accepted=len(batch) - len(old), rejected=("too old",) * len(old), rows=tuple(old))
+
+    store, spool = Mixed(Wall()), open_spool(tmp_path)
+    store.poison = {"x/poison"}
+    names = ("old/1", "x/a", "old/2", "x/b", "x/poison", "x/c", "x/d", "x/e")
+    spool.append([SampleBatch.of([(name, 1.0, 1.0, 0.0, 0) for name in names])])
+    forwarder = Forwarder(spool, store, ManualClock())
+    await forwarder.drain()
+    store.poison = set()
+    spool.append([SampleBatch.of([(f"old/{i}", 2.0, 2.0, 0.0, 0), ("x/a", 2.0, 2.0, 0.0, 0)]) for i in (5, 6)])
+    await forwarder.drain()
+    lots = sorted((tmp_path / "set-aside").glob("*.frame"), key=lambda lot: int(lot.stem.rpartition("-")[2]))
+    found = [set(FrameDecoder().decode(lot.read_bytes()[HEADER.size :]).points) for lot in lots]
+    assert found == [{"old/1", "old/2", "x/poison"}, {"old/5"}, {"old/6"}]
+    assert forwarder.counters()["set_aside_samples"] == 5
+    said = lots[0].with_suffix(".json").read_text()
+    assert "too old" in said
+    assert "field type conflict" in said
+
+
+async def test_damage_of_the_spool_is_told(tmp_path):
+    """Samples lost with a deleted file raise a condition, with their number; what follows is forwarded."""
+    store, spool = Server(Wall()), open_spool(tmp_path)
+    spool.append([batch(0)])
+    next(tmp_path.glob("*.seg")).unlink()
+    spool.append([batch(10)])
+    forwarder = Forwarder(spool, store, ManualClock())
+    await forwarder.drain()
+    assert [t for _, t in store.times()] == [10, 11, 12]
+    (told,) = forwarder.conditions()
+    assert (told.code, told.cause.params["samples"]) == ("spool_damaged", 3)
+    assert forwarder.counters()["spool_damaged_frames"] == 1
+
+
 # --- pace ---
 
 

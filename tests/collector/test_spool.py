@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+import re
+import shutil
 import struct
 import subprocess
 import zlib
@@ -11,11 +13,11 @@ import zlib
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.frames import HEADER, MAGIC, SEGMENT_MARK, FrameDecoder, FrameEncoder, scan
-from collector.spool import Spool
+from collector.spool import Damage, Spool
 from plant.clock import ManualClock
 from plant.errors import PermanentError, StoreError
 from plant.samples import SampleBatch
@@ -71,11 +73,44 @@ def test_batches_of_several_links_share_a_frame(lots, wide):
     np.testing.assert_array_equal(got.value, np.concatenate([b.value for b in batches]))
 
 
-@given(st.binary(max_size=200))
+SOUND = FrameEncoder().encode([SampleBatch.of([(f"p/{i % 3}", float(i), 0.0, 0.5, 0) for i in range(9)])])
+
+
+def changed(place, byte):
+    """The body of a sound frame with one byte of another value."""
+    body = bytearray(SOUND[HEADER.size :])
+    body[place % len(body)] = byte
+    return bytes(body)
+
+
+def uneven():
+    """A well-formed body whose columns are not equally long."""
+    outer = msgspec.msgpack.decode(SOUND[HEADER.size :])
+    columns = msgspec.msgpack.decode(zlib.decompress(outer[1]))
+    columns[1] = [struct.pack("<2d", 1.0, 2.0), struct.pack("<2I", 1, 1)]
+    return msgspec.msgpack.encode([outer[0], zlib.compress(msgspec.msgpack.encode(columns))])
+
+
+def decoded(body):
+    """The batch, or the error."""
+    try:
+        return FrameDecoder().decode(body)
+    except PermanentError as error:
+        return error
+
+
+@given(st.one_of(st.binary(max_size=200), st.builds(changed, st.integers(0, 1000), st.integers(0, 255))))
+@example(uneven())
+@example(SOUND[HEADER.size :])
 def test_a_body_of_another_kind_is_refused_with_a_reason(body):
-    """Whatever bytes a frame holds, they are a batch or a permanent error, never a crash."""
-    with contextlib.suppress(PermanentError):
-        FrameDecoder().decode(body)
+    """Whatever bytes a frame holds, they are a batch whose columns fit one another, or a permanent error in words."""
+    found = decoded(body)
+    if isinstance(found, PermanentError):
+        assert re.match(rf"spool frame of {len(body)} bytes: .", str(found))
+        return
+    columns = (found.index, found.time_s, found.received_s, found.value, found.code)
+    assert {len(column) for column in columns} == {len(found.points)}
+    assert all(isinstance(point, str) for point in found.points)
 
 
 def test_first_in_first_out_over_a_restart(tmp_path):
@@ -175,6 +210,78 @@ def test_damage_while_it_runs_is_skipped_and_counted_once(tmp_path):
     for _ in range(3):
         assert [f.batch.time_s[0] for f in spool.read_on(None, 1000)] == [0, 20, 30]
     assert spool.damaged_frames == 1
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_segment_that_somebody_deletes_is_counted_and_left(tmp_path, before):
+    """What comes after is kept in a new file and survives a restart; what was lost is counted, without what was read."""
+    spool = open_spool(tmp_path)
+    spool.append([batch(10 * i) for i in range(4)])
+    for _ in range(before):
+        spool.commit(spool.read().end)
+    next(tmp_path.glob("*.seg")).unlink()
+    spool.append([batch(50)])
+    assert spool.damage == Damage(1, 12 - 3 * before)
+    assert spool.damaged_frames == 1
+    assert times(spool) == [50, 51, 52]
+    spool.append([batch(60)])
+    spool.close()
+    assert times(open_spool(tmp_path)) == [60, 61, 62]
+
+
+def test_a_deleted_segment_that_nobody_writes_is_counted_once(tmp_path):
+    """Found when it is read: its samples are counted, and the next segment follows."""
+    spool = open_spool(tmp_path)
+    spool._segment_bytes = 1
+    spool.append([batch(0)])
+    spool.append([batch(10)])
+    min(tmp_path.glob("*.seg")).unlink()
+    for _ in range(3):
+        assert [f.batch.time_s[0] for f in spool.read_on(None, 1000)] == [10]
+    assert (spool.damage, spool.dropped_samples, spool.pending_samples) == (Damage(1, 3), 0, 3)
+
+
+def test_a_removed_folder_is_made_again(tmp_path):
+    """The next append is accepted and read back, also after a restart."""
+    folder = tmp_path / "spool"
+    spool = open_spool(folder)
+    spool.append([batch(0)])
+    shutil.rmtree(folder)
+    spool.append([batch(10)])
+    assert spool.damage == Damage(1, 3)
+    spool.close()
+    assert times(open_spool(folder)) == [10, 11, 12]
+
+
+def test_a_segment_cut_short_costs_what_was_cut(tmp_path):
+    """Reading ends and says so, once; what is accepted after the cut is read and survives a restart."""
+    spool = open_spool(tmp_path)
+    for i in range(5):
+        spool.append([batch(10 * i)])
+    path = next(tmp_path.glob("*.seg"))
+    os.truncate(path, path.stat().st_size // 2)
+    spool.append([batch(90)])
+    for _ in range(3):
+        assert [f.batch.time_s[0] for f in spool.read_on(None, 1000)] == [0, 10, 90]
+    assert (spool.damaged_frames, spool.damage.places) == (1, 1)
+    spool.close()
+    assert times(open_spool(tmp_path))[::3] == [0, 10, 90]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EIO, "check the disk")],
+)
+def test_a_failing_disk_is_not_called_full(tmp_path, monkeypatch, number, said):
+    """The remedy is that of the error."""
+
+    def fail(_):
+        raise OSError(number, os.strerror(number))
+
+    spool = open_spool(tmp_path)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(StoreError, match=said):
+        spool.append([batch(0)])
 
 
 def test_spools_of_the_first_format_are_still_read(tmp_path):

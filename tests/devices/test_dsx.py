@@ -161,3 +161,9 @@ def test_gpu_messages_round_trip():
     for topic, body in (("coldplate/v1/pod/gpu/rack", payload), (gpu.topic("p", "r", "n"), b'{"gpus": 1}')):
         with pytest.raises(PermanentError):
             gpu.decode(topic, body)
+
+
+def test_metadata_in_another_encoding_is_a_permanent_error():
+    """A Latin-1 letter is told as an unreadable payload."""
+    with pytest.raises(PermanentError, match="metadata payload"):
+        dsx.decode_metadata(b'{"objectType": "CDU", "pointType": "\xe9tat"}')

@@ -9,7 +9,7 @@ from plant.live import LiveTable
 from plant.points import Point
 from plant.quantities import Quantity
 from plant.samples import Quality, Reason, SampleBatch, quality_code
-from plant.slots import UNKNOWN, Slots
+from plant.slots import UNKNOWN, GrowingSlots, Slots
 
 BACKFILL = quality_code(Quality.GOOD, Reason.BACKFILL)
 
@@ -69,3 +69,34 @@ def test_slots_remember_a_tuple():
     assert slots.of(names).tolist() == [1, UNKNOWN, 3]
     assert slots.of(names) is slots.of(names)
     assert np.array_equal(slots.of(tuple(names)), slots.of(("b", "z", "a")))
+
+
+def test_a_large_table_is_looked_up_once():
+    """With 300,000 names neither the table itself nor its blocks are looked up again, whatever else comes by."""
+    names = tuple(f"rack-{i // 300:04d}/gpu-{i % 300:03d}/temperature" for i in range(300_000))
+    blocks = [names[i : i + 3000] for i in range(0, len(names), 3000)]
+    slots = GrowingSlots(names)
+    table = slots.of(slots.names)
+    first = [slots.of(block) for block in blocks]
+    for k in range(450):
+        slots.of(tuple(names[k : k + 500]))
+    assert slots.of(slots.names) is table
+    assert all(slots.of(block) is found for block, found in zip(blocks, first, strict=True))
+    for k in range(3000):
+        slots.of(tuple(names[k : k + 500]))
+    assert slots.of(slots.names) is table
+
+
+def test_growing_slots_know_their_own_names():
+    """`names` lie at 0, 1, 2 and so on, before and after new ones have come."""
+    slots = GrowingSlots(["a", "b"])
+    assert slots.of(slots.names).tolist() == [0, 1]
+    assert slots.of(("c", "a")).tolist() == [2, 0]
+    assert slots.of(slots.names).tolist() == [0, 1, 2]
+
+
+def test_a_table_without_points_takes_anything():
+    """A site may have no points of its own, such as one that only discovers."""
+    table = LiveTable([], ManualClock())
+    table.update(SampleBatch.of([("x/y", 1.0, 1.0, 1.0, 0)]))
+    assert (len(table), dict(table.snapshot().readings), table.missing()) == (0, {}, [])

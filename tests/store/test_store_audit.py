@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +141,56 @@ def test_a_deleted_chain_starts_over_and_says_so(tmp_path):
     assert (first.action, first.detail["previous_hash"]) == ("audit_file_vanished", lost.hash)
     assert second.at_s == 2.0
     assert verify(log.path).ok
+
+
+def test_entries_never_go_into_a_file_of_somebody_else(tmp_path):
+    """While a new chain can't be begun, appending fails and touches nothing; once it can, the loss is noted first."""
+    folder = tmp_path / "audit"
+    log = AuditLog(folder, "actuator")
+    log.append(1.0, "a", "b", "c", {})
+    lost = log.head
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    with pytest.raises(StoreError):
+        log.append(2.0, "a", "b", "c", {})
+    other = os.open(tmp_path / "device-link", os.O_RDWR | os.O_CREAT)
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            log.append(3.0, "operator", "write", "cdu-1/pump", {})
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+    folder.unlink()
+    log.append(4.0, "a", "b", "c", {})
+    log.close()
+    first, second = read(log.path)
+    assert (first.action, first.detail["previous_hash"], second.at_s) == ("audit_file_vanished", lost.hash, 4.0)
+
+
+def test_a_new_chain_that_another_process_took_is_not_closed_twice(tmp_path):
+    """Refused, appending is refused again and again, until the other lets go; no file is left open or closed twice."""
+    log = AuditLog(tmp_path, "actuator")
+    log.append(1.0, "a", "b", "c", {})
+    log.path.unlink()
+    thief = AuditLog(tmp_path, "actuator")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="another process"):
+            log.append(2.0, "a", "b", "c", {})
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    thief.close()
+    log.append(3.0, "a", "b", "c", {})
+    assert [entry.at_s for entry in read(log.path)] == [3.0, 3.0]
+    log.close()
+
+
+def test_the_name_of_a_new_chain_is_durable(tmp_path, monkeypatch):
+    """The folder is synced before the first entry counts."""
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino) or real(file))
+    log = AuditLog(tmp_path / "audit", "actuator")
+    assert synced == [(tmp_path / "audit").stat().st_ino]
+    log.close()
 
 
 def test_a_failed_append_leaves_the_chain_as_it_was(tmp_path):

@@ -116,6 +116,38 @@ async def test_a_slow_subscriber_stops_nobody_and_catches_up(serving, tmp_path):
     writer.transport.abort()
 
 
+async def test_a_table_larger_than_a_line_comes_in_pieces(serving, tmp_path, monkeypatch):
+    """Published at once or in turn: a later subscriber and one that is there get every row, however many there are."""
+    monkeypatch.setattr("store.bus.LIVE_AT_ONCE", 100)
+    monkeypatch.setattr("store.bus.LONGEST_LINE", 10_000)
+    server = await serving()
+    there = BusClient(tmp_path / "bus.sock").subscribe()
+    await take(there, 1)
+    await server.publish("live", [[f"p/{i}", float(i), 1.0, 0] for i in range(950)])
+    late = BusClient(tmp_path / "bus.sock").subscribe()
+    await take(late, 1)
+    for stream in (there, late):
+        lots = await take(stream, 10)
+        assert [row[0] for _, lot in lots for row in lot] == [f"p/{i}" for i in range(950)]
+        await stream.aclose()
+
+
+async def test_a_line_that_is_too_long_is_a_lost_connection(serving, tmp_path, monkeypatch):
+    """A subscriber is told that it is disconnected and tries again; an intent gets no answer, in words."""
+    monkeypatch.setattr("store.bus.LONGEST_LINE", 10_000)
+
+    async def rant(intent):
+        return Answer(accepted=True, text="x" * 30_000)
+
+    server = await serving(rant)
+    await server.publish("plans", ["x" * 30_000])
+    stream = BusClient(tmp_path / "bus.sock").subscribe()
+    assert await take(stream, 3) == [("bus", {"connected": state}) for state in (True, False, True)]
+    await stream.aclose()
+    with pytest.raises(SilentError, match="no answer"):
+        await BusClient(tmp_path / "bus.sock").intent(INTENT)
+
+
 async def test_subscribers_outlive_the_server(serving, tmp_path):
     """A subscriber says when the server is gone, once, and when it is back, with the news."""
     stream = BusClient(tmp_path / "bus.sock").subscribe()

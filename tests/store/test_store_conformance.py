@@ -13,6 +13,7 @@ from plant.ports import RangeQuery
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 
 ODD = ["rack 1/a b", "a,b=c/x y", "机架-1/供水温度", 'it\'s/"q"', "back\\slash/x", "50%/a.b|c*(d)[e]+?^$", "ünïcode/é"]
+ODD += ["dsx/a\\,b", "dsx/a\\\\b", "dsx/a\\\\, b", "dsx/a\\ b", "dsx/a\\=b", "dsx/a,b", "dsx/a\\nb", "dsx/a\\\\\\b"]
 BAD = quality_code(Quality.BAD, Reason.NO_COMM)
 UNSURE = quality_code(Quality.UNCERTAIN, Reason.STALE | Reason.JUMP)
 OUT = quality_code(Quality.BAD, Reason.OUT_OF_SERVICE)
@@ -232,3 +233,11 @@ async def test_a_restart_keeps_what_was_taken(adapter, base_s):
     after = await adapter.store.started_s()
     assert (before is None) == (after is None) == ("durable_on_ack" in adapter.store.capabilities)
     assert before is None or after > before
+
+
+async def test_no_number_is_bad_whatever_it_was_called(adapter, base_s):
+    """An UNCERTAIN row without a number comes back as BAD, with its own reasons and that it is none."""
+    await adapter.store.write(batch(("a/x", base_s, math.nan, UNSURE), ("a/y", base_s, math.inf, 1)))
+    one, other = await read(adapter, ["a/x", "a/y"], base_s, base_s + 10)
+    assert one.code.tolist() == [quality_code(Quality.BAD, Reason.STALE | Reason.JUMP | Reason.NOT_A_NUMBER)]
+    assert other.code.tolist() == [quality_code(Quality.BAD, Reason.NOT_A_NUMBER)]

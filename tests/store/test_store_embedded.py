@@ -163,6 +163,7 @@ async def test_retention_drops_raw_first_and_gpus_sooner(store):
         await store.write(ramp(point, T0, 720))
     counts = {}
     for days in (1, 3, 8, 91, 3700):
+        await store.write(ramp("still/here", T0 + days * 86_400, 2))
         await store.maintain(T0 + days * 86_400 + 7200)
         for point in ("cdu-1/t", "rack-01/gpu-00/temperature"):
             raw = len(await rows_of(store, point))
@@ -200,9 +201,34 @@ async def test_sets_never_age_out(store, tmp_path):
     await reader.close()
 
 
+async def test_a_clock_years_ahead_forgets_nothing(store):
+    """Retention goes by the newest sample and record where the clock is far ahead; what comes next is still taken."""
+    await store.write(ramp("cdu-1/t", T0, 360))
+    await store.append("plan", "loop-1", T0, {"n": 1})
+    await store.maintain(T0 + 20 * 366 * 86_400)
+    assert len(await rows_of(store)) == 360
+    assert await store.latest("plan") == {"n": 1}
+    assert (await store.write(batch(("cdu-1/t", T0 + 4000, 1.0)))).accepted == 1
+
+
+async def test_no_samples_pin_no_horizon(store):
+    """A file that holds nothing yet takes samples of any time, whatever clock it was maintained by."""
+    await store.maintain(T0 + 20 * 366 * 86_400)
+    assert (await store.write(batch(("cdu-1/t", T0, 1.0)))).accepted == 1
+
+
+async def test_old_records_go_where_no_samples_are_kept(store):
+    """Records age by the newest of them: their file is bounded, too, where samples go to a server."""
+    for day in (0, 10, 370):
+        await store.append("plan", "loop-1", T0 + day * 86_400, {"day": day})
+    await store.maintain(T0 + 370 * 86_400)
+    assert [record["day"] for record in await store.since("plan", 0.0)] == [10, 370]
+
+
 async def test_rows_older_than_raw_history_are_rejected_by_name(store):
     """A row of an hour whose raw samples are gone is refused with the reason, and its rollup stays as it was."""
     await store.write(ramp("cdu-1/t", T0, 360))
+    await store.write(ramp("still/here", T0 + 8 * 86_400, 1))
     await store.maintain(T0 + 8 * 86_400)
     before = await rows_of(store, step_s=900)
     result = await store.write(
@@ -227,6 +253,17 @@ async def test_last_is_the_newest_packed_or_not(store):
     newest = await store.last(["cdu-1/t", "cdu-1/u"])
     assert newest["cdu-1/t"] == (T0 + 91, 56.0, 1)
     assert math.isnan(newest["cdu-1/u"][1])
+
+
+async def test_last_is_what_was_written_last_of_one_time(store):
+    """A sample that is written again after it was packed: `last` and `range` give the later value."""
+    await store.write(batch(("cdu-1/t", T0, 1.0)))
+    await store.maintain(T0 + 3 * 3600)
+    await store.write(batch(("cdu-1/t", T0, 2.0)))
+    assert await rows_of(store) == [(T0, 2.0)]
+    assert await store.last(["cdu-1/t"]) == {"cdu-1/t": (T0, 2.0, 0)}
+    await store.maintain(T0 + 3 * 3600)
+    assert await store.last(["cdu-1/t"]) == {"cdu-1/t": (T0, 2.0, 0)}
 
 
 async def test_records_are_kept_by_kind_key_and_time(store):

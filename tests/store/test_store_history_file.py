@@ -124,6 +124,53 @@ async def test_a_deleted_file_is_made_anew_and_counted(tmp_path, whole_folder):
     await again.close()
 
 
+async def test_a_file_put_in_place_of_the_running_one_stays_whole(tmp_path):
+    """A restored history.sqlite is gone on with: what is in it stays, nothing of the old one's journal gets into it."""
+    path = tmp_path / "history.sqlite"
+    backup = EmbeddedStore.open(tmp_path / "backup.sqlite", DAYS)
+    for i in range(3):
+        await backup.write(one(T0, 100.0 + i, f"old/{i}"))
+    await backup.close()
+    store = EmbeddedStore.open(path, DAYS)
+    for i in range(3):
+        await store.write(one(T0, float(i), f"new/{i}"))
+    (tmp_path / "backup.sqlite").replace(path)
+    await store.write(one(T0, 7.0, "fresh/1"))
+    assert [await values(store, name) for name in ("old/0", "old/2", "new/0", "fresh/1")] == [
+        [100.0],
+        [102.0],
+        [],
+        [7.0],
+    ]
+    assert "was replaced" in store.incidents[-1]
+    assert store.recreated == 0
+    await store.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
+
+
+async def test_a_newer_file_put_in_place_of_the_running_one_is_waited_out(tmp_path):
+    """Samples wait, as for a store that is down, and the file is left alone; with the old one back it goes on."""
+    path, newer = tmp_path / "history.sqlite", tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    content = newer.read_bytes()
+    store = EmbeddedStore.open(path, DAYS)
+    await store.write(one(T0, 1.0))
+    path.rename(tmp_path / "aside.sqlite")
+    newer.replace(path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="newer"):
+            await store.write(one(T0 + 1, 2.0))
+    assert path.read_bytes() == content
+    path.unlink()
+    await store.write(one(T0 + 1, 2.0))
+    assert await values(store) == [2.0]
+    await store.close()
+
+
 async def test_a_full_disk_is_a_store_error_and_heals(tmp_path):
     """When SQLite can't grow the file the write raises StoreError, leaves nothing half done, and works again later."""
     store = EmbeddedStore.open(tmp_path / "history.sqlite", DAYS)

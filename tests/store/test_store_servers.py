@@ -19,8 +19,10 @@ from plant.errors import ConfigError, RefusedError, StoreError
 from plant.points import PointId
 from plant.ports import RangeQuery
 from plant.samples import Quality, Reason, SampleBatch, quality_code
+from store import influxql
 from store.line_protocol import LineWriter, code_of, stored_code
 from store.open import ComposedStore, open_samples, open_store, store_url
+from store.server import Reply, refusal
 
 T0 = 1_767_225_600.0
 
@@ -78,6 +80,52 @@ async def test_a_busy_server_is_asked_again_when_it_said(influx2_front, open_fro
     assert wait_s is None if low is None else low <= wait_s <= high
     assert (await store.write(many(3))).accepted == 3
     await store.close()
+
+
+@pytest.mark.parametrize("status", [402, 405, 409, 410, 418, 501, 507, 520, 521, 529, 598])
+async def test_what_is_not_said_of_the_samples_waits(influx2_front, open_front, status):
+    """A full disk, a proxy's own codes, a server that has moved: samples wait, as none of it is their fault."""
+    influx2_front.faults.append((status, {"Retry-After": "5"}, "no room"))
+    store = open_front(influx2_front)
+    with pytest.raises(StoreError, match=f"{status} no room") as caught:
+        await store.write(many(3))
+    assert caught.value.retry_after_s == 5
+    assert (await store.write(many(3))).accepted == 3
+    await store.close()
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_said_of_the_samples_is_for_good(status):
+    """Only these set samples aside."""
+    assert isinstance(refusal("http://x", Reply(status=status, headers={}, body=b"bad"), ""), RefusedError)
+
+
+def test_an_error_in_another_encoding_is_a_store_error():
+    """A proxy's page in Latin-1, also as JSON, is read as well as can be."""
+    said = b'{"error": "\xe9chec"}'
+    error = refusal("http://x", Reply(status=503, headers={}, body=said), "")
+    assert isinstance(error, StoreError)
+    assert "chec" in str(error)
+    with pytest.raises(StoreError, match="not InfluxQL"):
+        influxql.columns(said, "http://x")
+
+
+async def test_an_answer_in_another_encoding_is_a_store_error():
+    """VictoriaMetrics' answer, too."""
+    app, port = web.Application(), free_port()
+
+    async def answer(_):
+        return web.Response(body=b'{"data": {"result": [{"metric": {"point": "\xe9"}}]}}')
+
+    app.router.add_post("/api/v1/query", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    store = open_samples(store_url(f"vm+http://127.0.0.1:{port}", {}), "", ScaledClock())
+    with pytest.raises(StoreError, match="not VictoriaMetrics"):
+        await store.last(["a/x"])
+    await store.close()
+    await runner.cleanup()
 
 
 async def test_too_large_a_body_is_split(influx2_front, open_front):

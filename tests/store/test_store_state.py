@@ -225,3 +225,45 @@ def test_a_backup_that_fails_leaves_no_half_file(tmp_path):
     with pytest.raises(StoreError, match="no backup made"):
         state.backup(tmp_path / "none" / "b.tar.gz")
     shutil.rmtree(state.path)
+
+
+def synced(monkeypatch):
+    """What is synced from now on, by inode, in order."""
+    found = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: found.append(os.fstat(file).st_ino) or real(file))
+    return found
+
+
+def test_a_backup_outlives_a_power_failure(tmp_path, monkeypatch):
+    """The archive is synced before it gets its name, and then the name."""
+    state = StateDir(tmp_path / "state")
+    order = synced(monkeypatch)
+    state.backup(tmp_path / "b.tar.gz")
+    assert order == [(tmp_path / "b.tar.gz").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_document_whose_folder_cannot_be_synced_says_which_content_stands(tmp_path, monkeypatch):
+    """The new content is there by then, and the error does not claim otherwise."""
+    state = StateDir(tmp_path)
+    state.write_json("modes.json", {"n": 1})
+    real = os.fsync
+
+    def fail_for_folders(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(5, "Input/output error")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fail_for_folders)
+    with pytest.raises(StoreError, match="written, but its folder can't be synced") as caught:
+        state.write_json("modes.json", {"n": 2})
+    assert "old content stays" not in str(caught.value)
+    assert state.read_json("modes.json") == {"n": 2}
+
+
+def test_an_unreadable_document_is_a_store_error(tmp_path):
+    """Such as a folder in its place."""
+    state = StateDir(tmp_path)
+    (tmp_path / "modes.json").mkdir()
+    with pytest.raises(StoreError, match=r"modes\.json: can't be read"):
+        state.read_json("modes.json")
