@@ -13,7 +13,7 @@ from actuator.grip import Grip
 from actuator.guard import GuardVerdict, guard
 from actuator.hand import FaultError, Hand, WithdrawnError
 from actuator.ledger import Audit, Detail, Ledger
-from actuator.watch import REMOTE, check, effective_point, tolerance, watched_points
+from actuator.watch import REMOTE, check, effective_point, mode_point, tolerance, watched_points
 from plant.clock import Clock
 from plant.errors import ColdplateError, RefusedError, SilentError
 from plant.leases import Lease
@@ -31,10 +31,11 @@ LEAST_REAL_WAIT_S = 0.05
 class Actuator:
     """Owns every driven device of one process.
 
-    A device has one remote switch for all its setpoints, so its leases live and die together: when one of its driven
-    setpoints is let go, the whole device goes to its default. call_timeout_s, release_timeout_s: bounds of one call
-    and of one device's release [real s]; follow_s: how long a device may take to follow [s]; lockout_s: how long a
-    controller stays away from a device that somebody else wanted otherwise [s].
+    devices: by the name of their drive. A device has one remote switch for all setpoints of one drive, so its leases
+    live and die together: when one driven setpoint is let go, all of that drive go to their defaults.
+    call_timeout_s, release_timeout_s: bounds of one call and of one device's release [real s]; follow_s: how long a
+    device may take to follow [s]; lockout_s: how long a controller stays away from a device that somebody else wanted
+    otherwise [s].
     """
 
     def __init__(
@@ -58,15 +59,16 @@ class Actuator:
         self._grip = Grip(site, clock, self._ledger, epoch)
         self._seen: dict[tuple[PointId, str], int] = {}
         self._hands = {
-            drive.equipment: Hand(drive, devices[drive.equipment], _setpoints(site, drive), call_timeout_s)
-            for drive in site.drives.values()
-            if drive.equipment in devices and drive.equipment in writable and _drivable(drive)
+            name: Hand(name, drive, devices[name], setpoints_of(site, drive), call_timeout_s)
+            for name, drive in site.drives.items()
+            if name in devices and drive.equipment in writable and _drivable(drive)
         }
+        self._hand_of = {point: hand for hand in self._hands.values() for point in hand.setpoints}
 
     async def request(self, lease: Lease) -> Answer:
         """Hold a setpoint until the lease ends: guard, audit, write, read back; or a refusal in words."""
-        hand = self._hands.get(lease.point.rpartition("/")[0])
-        if hand is None or lease.point not in hand.setpoints:
+        hand = self._hand_of.get(lease.point)
+        if hand is None:
             return self._refused(lease, "advisory", f"{lease.point}: {self._why_advisory(lease.point)}")
         async with hand.lock:
             try:
@@ -81,12 +83,12 @@ class Actuator:
         Leases are gone when this is called, not when it ends: a device that hangs times out by itself.
         """
         everything = points is None
-        wanted = set(self._hands) if points is None else {p.rpartition("/")[0] for p in points}
-        hands = [h for name, h in self._hands.items() if name in wanted]
+        wanted = None if points is None else {p.rpartition("/")[0] for p in points}
+        hands = [h for h in self._hands.values() if wanted is None or h.equipment in wanted]
         for hand in hands:
             hand.drop()
         chosen = [h for h in hands if everything or h.release_due]
-        subject = "all" if everything else ", ".join(sorted(wanted))
+        subject = "all" if wanted is None else ", ".join(sorted(wanted))
         self._ledger.keep(actor, "relinquish", subject, {"reason": reason, "devices": len(chosen)})
         done = await asyncio.gather(*(self._release_in_time(hand, force=everything) for hand in chosen))
         silent = [hand.equipment for hand, ok in zip(chosen, done, strict=True) if not ok]
@@ -117,9 +119,9 @@ class Actuator:
             writable_points=tuple(p for h in self._hands.values() for p in h.setpoints),
         )
 
-    def last_beat_mono_s(self, equipment: str) -> float:
-        """When a device's heartbeat was last changed [s]; -inf if never."""
-        return self._hands[equipment].beat_mono_s
+    def last_beat_mono_s(self, drive: str) -> float:
+        """When the heartbeat of a drive (by its name) was last changed [s]; -inf if never."""
+        return self._hands[drive].beat_mono_s
 
     def conditions(self) -> list[Condition]:
         """What is wrong with driven devices now."""
@@ -213,11 +215,11 @@ class Actuator:
             return self._refused(lease, "audit_failed", f"{lease.point}: not written, the audit log takes no entries")
         generation = hand.generation
         if not ours:
-            remote = self._snapshot(hand).get(f"{hand.equipment}/control_source", REMOTE) == REMOTE
+            remote = self._snapshot(hand).get(mode_point(self._site, hand.drive), REMOTE) == REMOTE
             await self._grip.take(hand, lease, actuals, remote=remote, generation=generation)
         found = await self._grip.put(hand, lease, verdict.value, actual, generation)
         self._ledger.accepted += 1
-        self._ledger.withdraw(hand.equipment)
+        self._ledger.withdraw(hand.name)
         self._ledger.keep(lease.holder, "written", lease.point, {"read_back": found, "seq": lease.seq})
         return Answer(accepted=True, text=verdict.text)
 
@@ -279,7 +281,7 @@ class Actuator:
         params = error.params if isinstance(error, FaultError) else {}
         if code == "actuator_fault":
             log.error("%s: unexpected error; the device is let go", hand.equipment, exc_info=error)
-        self._ledger.raise_condition(hand.equipment, code, subject, str(error), params)
+        self._ledger.raise_condition(hand.name, code, subject, str(error), params)
         self._let_go(hand, f"{code}: {error}")
         if code in LOCKING:
             hand.locked_until_mono_s = self._clock.monotonic() + self._lockout_s
@@ -298,7 +300,7 @@ class Actuator:
                 return await self._grip.release(hand, force=force)
         except Exception as error:  # noqa: BLE001 - one device must not keep the others from letting go
             text = f"{hand.equipment} did not confirm that it lets go ({error or type(error).__name__})"
-            self._ledger.raise_condition(hand.equipment, "release_unconfirmed", hand.equipment, text, {})
+            self._ledger.raise_condition(hand.name, "release_unconfirmed", hand.equipment, text, {})
             return False
 
     # what is known
@@ -332,8 +334,10 @@ def _drivable(drive: Drive) -> bool:
     return drive.kind == "native_heartbeat" and bool(drive.heartbeat) and drive.timeout_s > 0
 
 
-def _setpoints(site: Site, drive: Drive) -> tuple[PointId, ...]:
-    return tuple(p for p in site.envelopes if p.rpartition("/")[0] == drive.equipment)
+def setpoints_of(site: Site, drive: Drive) -> tuple[PointId, ...]:
+    """The drive's share of its device's setpoints."""
+    own = [p for p in site.envelopes if p.rpartition("/")[0] == drive.equipment]
+    return tuple(p for p in own if drive.link in ("", site.points[p].link))
 
 
 def _code(error: Exception) -> str:

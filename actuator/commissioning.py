@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from actuator.actuator import Actuator
+from actuator.actuator import Actuator, setpoints_of
 from actuator.guard import guard_register
 from actuator.ledger import Audit
-from actuator.watch import REMOTE, effective_point, tolerance
+from actuator.watch import REMOTE, effective_point, mode_point, tolerance
 from plant.clock import Clock
 from plant.errors import ColdplateError
 from plant.leases import Envelope, Lease
@@ -36,6 +36,7 @@ LEAST_REAL_WAIT_S = 0.05
 
 MEASURED = {
     "supply_temperature_setpoint": "tcs_supply_temperature",
+    "bms_supply_temperature_setpoint": "bms_tcs_supply_temperature",
     "differential_pressure_setpoint": "tcs_differential_pressure",
     "leaving_temperature_setpoint": "leaving_temperature",
 }
@@ -51,6 +52,10 @@ class Instrument(DeviceLink, Protocol):
         """Any numeric point now [SI]. Raises: RefusedError, SilentError."""
         ...
 
+    def fall_silent(self) -> None:
+        """Say nothing by itself from now on, as if this process were gone, until the next write."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -64,18 +69,20 @@ class Check:
 
 
 class Commissioning:
-    """One device, from the first look to letting go. `checks` is what the record will say."""
+    """One drive of a device, from the first look to letting go. `checks` is what the record will say."""
 
     def __init__(
-        self, site: Site, equipment: str, link: Instrument, clock: Clock, audit: Audit, epoch: int, *, person: str
+        self, site: Site, drive: str, link: Instrument, clock: Clock, audit: Audit, epoch: int, *, person: str
     ) -> None:
-        self._site, self._equipment, self._link, self._clock, self._epoch = site, equipment, link, clock, epoch
-        self._person, self._drive = person, site.drives[equipment]
+        self._site, self._name, self._link, self._clock, self._epoch = site, drive, link, clock, epoch
+        self._person, self._drive = person, site.drives[drive]
+        self._equipment = equipment = self._drive.equipment
         self._points = [p.id for p in site.points_of(equipment)]
-        self._setpoints = [p for p in site.envelopes if p.rpartition("/")[0] == equipment]
+        self._setpoints = setpoints_of(site, self._drive)
         self._live = LiveTable(site.points.values(), clock)
-        self._actuator = Actuator(site, {equipment: link}, self._live, clock, audit, epoch, frozenset({equipment}))
+        self._actuator = Actuator(site, {drive: link}, self._live, clock, audit, epoch, frozenset({equipment}))
         self._seq = 0
+        self._stage = "checkout"
         self._moved: dict[PointId, float] = {}
         self.checks: list[Check] = []
 
@@ -85,22 +92,35 @@ class Commissioning:
         made = {check.kind for check in self.checks}
         return made == {"checkout", "step", "failsafe", "release"} and all(check.ok for check in self.checks)
 
+    @property
+    def failed(self) -> str:
+        """The first thing that failed, as `kind subject: text`; empty if nothing did."""
+        wrong = next((check for check in self.checks if not check.ok), None)
+        return f"{wrong.kind} {wrong.subject}: {wrong.text}" if wrong else ""
+
     async def run(self, ask: Ask) -> bool:
         """All tests in order, each begun only if the one before passed and the person says yes."""
-        name, timeout_s = self._equipment, self._drive.timeout_s
         await self._checkout()
         if not self._sound():
             return False
         try:
-            if not ask(f"{name}: move {', '.join(self._setpoints)} by a small step?"):
-                return False
-            await self._steps()
-            if not self._sound() or not ask(f"{name}: stop the heartbeats and wait {timeout_s:.0f} s for its default?"):
-                return False
-            await self._failsafe()
+            await self._moves(ask)
+        except ColdplateError as error:
+            self._note(self._stage, self._equipment, False, str(error))
         finally:
             await asyncio.shield(self._release())
         return self.passed
+
+    async def _moves(self, ask: Ask) -> None:
+        name, timeout_s = self._equipment, self._drive.timeout_s
+        self._stage = "step"
+        if not ask(f"{name}: move {', '.join(self._setpoints)} by a small step?"):
+            return
+        await self._steps()
+        if not self._sound() or not ask(f"{name}: stop the heartbeats and wait {timeout_s:.0f} s for its default?"):
+            return
+        self._stage = "failsafe"
+        await self._failsafe()
 
     def _sound(self) -> bool:
         return all(check.ok for check in self.checks)
@@ -182,8 +202,8 @@ class Commissioning:
         return found[0] if found else math.nan
 
     async def _check_state(self) -> None:
-        e, drive = self._equipment, self._drive
-        if self._has("heartbeat_timeout"):
+        e, drive, shown = self._equipment, self._drive, mode_point(self._site, self._drive)
+        if shown and self._has("heartbeat_timeout"):
             found = await self._look(f"{e}/heartbeat_timeout")
             text = f"its timeout is {found:g} s, its profile says {drive.timeout_s:g} s"
             self._note("checkout", f"{e}/heartbeat_timeout", abs(found - drive.timeout_s) < 0.5, text, found=found)
@@ -210,6 +230,9 @@ class Commissioning:
         """One setpoint by half a step of its envelope: first what the device says, then what the plant does."""
         envelope, within = self._site.envelopes[point], tolerance(self._site, point)
         start = await self._followed(point)
+        if not math.isfinite(start):
+            self._note("step", point, False, "does not say which setpoint it follows, so it is not moved")
+            return
         step = STEP_SHARE * envelope.max_step
         target = start + step if start + step <= envelope.maximum else start - step
         shown = self._measured(point)
@@ -277,11 +300,13 @@ class Commissioning:
     async def _failsafe(self) -> None:
         """No more heartbeats: the device must let go by itself, within its timeout, and arrive at its default."""
         timeout_s = self._drive.timeout_s
-        beat_s = self._actuator.last_beat_mono_s(self._equipment)
+        self._link.fall_silent()
+        beat_s = self._actuator.last_beat_mono_s(self._name)
         limit_s = timeout_s * (1 + 2 / LOOKS_PER_TIMEOUT) + 2.0 / max(self._clock.real(1.0), 1e-3)
-        while await self._remote():
+        while (remote := await self._remote()) is not False:
             if self._clock.monotonic() - beat_s > limit_s:
-                text = f"is remote still, {limit_s:.0f} s after its last heartbeat; its timeout is {timeout_s:g} s"
+                found = "is remote still" if remote else "does not say whether it is remote"
+                text = f"{found}, {limit_s:.0f} s after its last heartbeat; its timeout is {timeout_s:g} s"
                 self._note("failsafe", self._equipment, False, text, timeout_s=timeout_s)
                 return
             await self._pass()
@@ -291,12 +316,17 @@ class Commissioning:
         for point in self._moved:
             await self._returns(point, beat_s)
 
-    async def _remote(self) -> bool:
-        """As the device says; one that does not say is remote as long as it follows what it was told."""
-        if self._has("control_source"):
-            return await self._look(f"{self._equipment}/control_source") == REMOTE
-        near = [abs(await self._followed(p) - v) <= 1.5 * tolerance(self._site, p) for p, v in self._moved.items()]
-        return any(near)
+    async def _remote(self) -> bool | None:
+        """As the device says; one that does not say is remote as long as it follows what it was told.
+
+        None: it does not answer, and silence does not show that it let go.
+        """
+        shown = mode_point(self._site, self._drive)
+        if shown:
+            source = await self._look(shown)
+            return source == REMOTE if math.isfinite(source) else None
+        off = [abs(await self._followed(p) - v) / tolerance(self._site, p) for p, v in self._moved.items()]
+        return any(o <= 1.5 for o in off) if all(map(math.isfinite, off)) else None
 
     async def _returns(self, point: PointId, beat_s: float) -> None:
         name = f"{self._equipment}/default_{point.rpartition('/')[2]}"
@@ -315,6 +345,6 @@ class Commissioning:
     async def _release(self) -> None:
         answer = await self._actuator.relinquish(None, f"operator:{self._person}", "commissioning ends")
         await self._pass()
-        still = self._has("control_source") and await self._remote()
+        still = bool(mode_point(self._site, self._drive)) and await self._remote() is True
         text = "is remote still" if still else answer.text
         self._note("release", self._equipment, answer.accepted and not still, text)

@@ -174,7 +174,7 @@ class Grip:
             self._unconfirmed(hand, str(error))
             return False
         hand.release_due = False
-        self._ledger.withdraw(hand.equipment, "release_unconfirmed")
+        self._ledger.withdraw(hand.name, "release_unconfirmed")
         detail: Detail = {"forced": force, "confirmed": True}
         self._ledger.keep("actuator", "released", hand.equipment, detail)
         return True
@@ -184,4 +184,4 @@ class Grip:
         if hand.lapsed(self._clock.monotonic()):
             hand.release_due = False
         text = f"{hand.equipment} did not confirm that it lets go ({why})"
-        self._ledger.raise_condition(hand.equipment, "release_unconfirmed", hand.equipment, text, {})
+        self._ledger.raise_condition(hand.name, "release_unconfirmed", hand.equipment, text, {})

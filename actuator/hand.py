@@ -51,8 +51,12 @@ class Driven:
 
 @dataclass(slots=True)
 class Hand:
-    """Our hold on one device. `generation` grows when it is given up, so that a write under way can tell."""
+    """Our hold on one device; name: its drive's in the site.
 
+    `generation` grows when it is given up, so that a write under way can tell.
+    """
+
+    name: str
     drive: Drive
     link: DeviceLink
     setpoints: tuple[PointId, ...]

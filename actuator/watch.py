@@ -7,7 +7,7 @@ import math
 from actuator.hand import Driven, FaultError, Hand
 from plant.live import Reading, Snapshot
 from plant.points import PointId
-from plant.topology import Site
+from plant.topology import Drive, Site
 
 REMOTE = 1.0
 STRIKES = 2
@@ -18,6 +18,16 @@ def effective_point(point: PointId) -> PointId:
     """Where a device reports the setpoint that it follows: `cdu-1/effective_supply_temperature_setpoint`."""
     equipment, _, name = point.rpartition("/")
     return f"{equipment}/effective_{name}"
+
+
+def mode_point(site: Site, drive: Drive) -> PointId:
+    """Where a device says whether it follows the path that its drive takes; empty where it does not say.
+
+    A CDU that is asked over the BMS stays local to its own Modbus map.
+    """
+    point = f"{drive.equipment}/control_source"
+    known = site.points.get(point)
+    return point if known is not None and drive.link in ("", known.link) else ""
 
 
 def tolerance(site: Site, point: PointId) -> float:
@@ -34,7 +44,7 @@ def resolution(site: Site, point: PointId) -> float:
 
 def watched_points(site: Site, hand: Hand) -> list[PointId]:
     """Every polled point that the actuator looks at for one device."""
-    own = [f"{hand.equipment}/control_source", *hand.setpoints, *map(effective_point, hand.setpoints)]
+    own = [mode_point(site, hand.drive), *hand.setpoints, *map(effective_point, hand.setpoints)]
     return [p for p in own if p in site.points]
 
 
@@ -44,7 +54,7 @@ def check(site: Site, hand: Hand, snapshot: Snapshot, mono_s: float, follow_s: f
     Raises:
         FaultError: `mode_lost`, `foreign_write` or `command_failure`.
     """
-    _check_mode(hand, snapshot.readings.get(f"{hand.equipment}/control_source"))
+    _check_mode(hand, snapshot.readings.get(mode_point(site, hand.drive)))
     for point, driven in hand.driven.items():
         _check_register(point, driven, snapshot.readings.get(point), tolerance(site, point))
         if effective_point(point) in site.points:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from actuator.actuator import setpoints_of
 from actuator.commissioning import Ask, Commissioning, Instrument
 from actuator.faults import LOCKING
 from cli.commissioned import address_and_identity
-from cli.edge import modbus_devices, modbus_endpoints
+from cli.edge import modbus_endpoints
 from cli.endpoints import read_endpoints
+from cli.hands import bms_integrations, hands
+from devices.dsx import REPUBLISH_S
 from plant.clock import ScaledClock
-from plant.errors import ConfigError, RefusedError
+from plant.errors import ColdplateError, ConfigError, RefusedError
+from plant.points import PointId
 from plant.records import AuditEntry, Mode
 from plant.topology import Site
 from sites import load_site
@@ -29,6 +36,8 @@ from store.state import StateDir
 LEAST_DAYS = 7.0
 """How long a loop's devices must have been driven without a fault before they may go one rung higher."""
 DAY_S = 86400.0
+BUS_PATIENCE_S = 1.3 * REPUBLISH_S
+LOOK_REAL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +53,20 @@ class CommissionOptions:
 
 
 def chosen(site: Site, wanted: Iterable[str]) -> list[str]:
-    """Devices to commission.
+    """Drives to commission: all of the wanted devices; of every device where none is wanted.
 
     Raises:
         ConfigError: one can't be driven, or there is none.
     """
-    driven = [
-        d.equipment for d in site.drives.values() if d.kind == "native_heartbeat" and _has_setpoint(site, d.equipment)
-    ]
-    for name in wanted:
-        if name not in driven:
-            remedy = f"use one of {', '.join(driven)}" if driven else "no device here has a fallback of its own"
-            raise ConfigError(f"{name!r} can't be driven", where="--equipment", remedy=remedy)
-    if not driven:
+    able = {n: d for n, d in site.drives.items() if d.kind == "native_heartbeat" and _has_setpoint(site, d.equipment)}
+    devices, asked = list(dict.fromkeys(d.equipment for d in able.values())), set(wanted)
+    for name in sorted(asked - set(devices)):
+        remedy = f"use one of {', '.join(devices)}" if devices else "no device here has a fallback of its own"
+        raise ConfigError(f"{name!r} can't be driven", where="--equipment", remedy=remedy)
+    if not devices:
         remedy = "it needs a profile whose fallback is native_heartbeat, and a group that commands it"
         raise ConfigError("no device of this site can be driven", where=site.path, remedy=remedy)
-    return list(wanted) or driven
+    return [n for n, d in able.items() if not asked or d.equipment in asked]
 
 
 def _has_setpoint(site: Site, equipment: str) -> bool:
@@ -78,20 +85,36 @@ async def commission(options: CommissionOptions, ask: Ask) -> bool:
     epoch = state.acquire()
     audit = AuditLog(state.path / "audit", "commissioning", options.clock)
     endpoints = modbus_endpoints(site, options.site_path)
-    devices = modbus_devices(site, endpoints)
+    integrations = bms_integrations(site, options.clock)
+    devices = hands(site, endpoints, integrations, options.clock)
+    listening = [asyncio.create_task(bms.run()) for bms in integrations.values()]
     passed = True
     logging.getLogger("actuator").setLevel(logging.CRITICAL)  # what goes wrong stands in the checks
     try:
         for name in names:
-            if name not in devices:
-                raise ConfigError(f"{name}: only devices on Modbus can be commissioned by this command")
+            if site.drives[name].link in integrations:
+                await _heard(options, devices[name], setpoints_of(site, site.drives[name]))
             passed = await _one(options, site, name, devices[name], audit, epoch, state, ask) and passed
     finally:
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
         for endpoint in endpoints.values():
             await endpoint.close()
         audit.close()
         state.release()
     return passed
+
+
+async def _heard(options: CommissionOptions, device: Instrument, setpoints: Iterable[PointId]) -> None:
+    """A bus says everything once in a while only: wait that long for its setpoints, then the checkout speaks."""
+    end_s = options.clock.monotonic() + BUS_PATIENCE_S
+    for point in setpoints:
+        while options.clock.monotonic() < end_s:
+            with contextlib.suppress(ColdplateError):
+                if math.isfinite(await device.read_back(point)):
+                    break
+            await asyncio.sleep(LOOK_REAL_S)
 
 
 async def _one(
@@ -109,19 +132,27 @@ async def _one(
 
     passed = await work.run(asked)
     _tell(work, told)
-    if not passed:
+    if not passed and not work.failed:
         print(f"{name}: not commissioned, nothing was signed")
         return False
-    address, about = address_and_identity(site, name)
-    record = append_record(
-        state,
-        {
-            "identity": about, "equipment": name, "address": address, "highest": Mode.CONFIRM.value,
-            "at_s": options.clock.now(), "by": options.person, "checks": [codec.to_plain(c) for c in work.checks],
-        },
-    )  # fmt: skip
-    print(f"{name}: passed; record {record['seq']} is signed, modes up to {Mode.CONFIRM}")
-    return True
+    record = _sign(options, site, state, work, name)
+    if passed:
+        print(f"{name}: passed; record {record['seq']} is signed, modes up to {Mode.CONFIRM}")
+    else:
+        print(f"{name}: failed; record {record['seq']} is signed, advisory only: {work.failed}")
+    return passed
+
+
+def _sign(options: CommissionOptions, site: Site, state: StateDir, work: Commissioning, name: str) -> Mapping[str, Any]:
+    """What was shown, for or against the device: a failure takes back what an earlier record allowed."""
+    address, about = address_and_identity(site, site.drives[name])
+    highest = Mode.CONFIRM if work.passed else Mode.ADVISORY
+    body = {
+        "identity": about, "equipment": name, "address": address, "highest": highest.value,
+        "outcome": "passed" if work.passed else "failed", "failed": work.failed,
+        "at_s": options.clock.now(), "by": options.person, "checks": [codec.to_plain(c) for c in work.checks],
+    }  # fmt: skip
+    return append_record(state, body)
 
 
 def _tell(work: Commissioning, told: int) -> int:
@@ -148,8 +179,10 @@ def raise_loop(options: CommissionOptions, loop: str, reason: str) -> Mode:
         raise RefusedError(known.fault)
     entries = _driven_history(state)
     steps = []
-    for name in dict.fromkeys(p.rpartition("/")[0] for p in site.groups[loop].commands.values()):
-        address, about = address_and_identity(site, name)
+    devices = list(dict.fromkeys(p.rpartition("/")[0] for p in site.groups[loop].commands.values()))
+    drives = [(n, d) for name in devices for n, d in site.drives.items() if d.equipment == name]
+    for name, drive in drives:
+        address, about = address_and_identity(site, drive)
         present = next((r for r in reversed(known.records) if r["identity"] == about), None)
         steps.append((name, address, about, _next(name, present, entries, options.clock.now())))
     mode = min((to for *_, to in steps), key=rung_of)
@@ -174,13 +207,15 @@ def _next(name: str, present: object, entries: list[AuditEntry], now_s: float) -
     if not isinstance(present, dict):
         raise RefusedError(f"{name}: not commissioned as it is now; run coldplate commission first")
     rung = rung_of(Mode(present["highest"]))
+    if rung == 0:
+        raise RefusedError(f"{name}: its last commissioning failed ({present.get('failed', '')}); repeat it first")
     if rung + 1 >= len(LADDER):
         raise RefusedError(f"{name}: is at {LADDER[-1]} already")
     since_s = float(present["at_s"])
     if now_s - since_s < LEAST_DAYS * DAY_S:
         days = (now_s - since_s) / DAY_S
         raise RefusedError(f"{name}: at {LADDER[rung]} for {days:.1f} days; {LEAST_DAYS:g} are needed")
-    own = [e for e in entries if e.at_s >= since_s and e.subject.partition("/")[0] == name]
+    own = [e for e in entries if e.at_s >= since_s and e.subject.partition("/")[0] == name.partition("@")[0]]
     if not any(e.action == "written" for e in own):
         raise RefusedError(f"{name}: nothing was written to it since its record, so nothing was shown")
     faults = [e for e in own if e.action == "relinquish" and str(e.detail.get("reason")).partition(":")[0] in LOCKING]

@@ -5,33 +5,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from cli.hands import source_of
+from devices.dsx import INTEGRATION
 from devices.profiles import load_profile
 from plant.records import Intent, IntentKind, Mode
-from plant.topology import Site
+from plant.topology import Drive, Site
 from store.commissioning import Commissioned, identity, rung_of
 
 
-def address_and_identity(site: Site, equipment: str) -> tuple[str, str]:
-    """Where a driven device answers, and what a record about it must be about. A changed profile is another device."""
-    for source in site.equipment[equipment].sources:
-        profile = load_profile(source.profile)
-        if profile.fallback.kind != "none":
-            link = site.links[source.link]
-            address = f"{link.host}:{link.port}"
-            digest = hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
-            return address, identity(equipment, address, source.unit, digest)
-    return "", ""
+def address_and_identity(site: Site, drive: Drive) -> tuple[str, str]:
+    """Where a drive's other side answers, and what a record about it must be about.
+
+    A changed profile is another device, and so is another object or integration on a bus.
+    """
+    source, link = source_of(site, drive), site.links[drive.link]
+    address = f"{link.host}:{link.port}"
+    said = load_profile(source.profile).model_dump_json()
+    if link.transport == "mqtt":
+        said += f"\n{source.object}\n{link.options.get('integration', INTEGRATION)}"
+    return address, identity(drive.equipment, address, source.unit, hashlib.sha256(said.encode()).hexdigest())
 
 
 def highest_modes(site: Site, commissioned: Commissioned) -> dict[str, Mode]:
-    """Equipment to its highest mode, of all that may be driven at all."""
-    found = {}
+    """Equipment to its highest mode, of all that may be driven at all: the lowest among the paths of each."""
+    found: dict[str, Mode] = {}
     for drive in site.drives.values():
-        address, about = address_and_identity(site, drive.equipment)
+        address, about = address_and_identity(site, drive)
         mode = commissioned.highest(about, address)
-        if drive.kind != "none" and rung_of(mode) > 0:
-            found[drive.equipment] = mode
-    return found
+        known = found.get(drive.equipment, mode)
+        found[drive.equipment] = min(known, mode if drive.kind != "none" else Mode.ADVISORY, key=rung_of)
+    return {equipment: mode for equipment, mode in found.items() if rung_of(mode) > 0}
 
 
 def highest_of_loop(site: Site, loop: str, highest: Mapping[str, Mode]) -> Mode:

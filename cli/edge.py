@@ -15,16 +15,15 @@ from cli.baselines import keep_baselines
 from cli.commissioned import highest_modes
 from cli.control import Control
 from cli.endpoints import read_endpoints
+from cli.hands import bms_integrations, hands
 from cli.link_log import LinkLog
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from collector.wiring import wires
 from controller.worker import StepWorker
-from devices.links import ModbusDevice
 from devices.modbus import ModbusEndpoint
 from devices.modbus_options import modbus_endpoint
-from devices.profiles import load_profile
 from plant.clock import ScaledClock
 from plant.errors import StoreError
 from plant.live import LiveTable
@@ -68,16 +67,6 @@ def modbus_endpoints(site: Site, site_path: Path) -> dict[str, ModbusEndpoint]:
     }
 
 
-def modbus_devices(site: Site, endpoints: dict[str, ModbusEndpoint]) -> dict[str, ModbusDevice]:
-    """Every equipment that has a Modbus source."""
-    return {
-        equipment.id: ModbusDevice(endpoints[source.link], equipment.id, load_profile(source.profile), source.unit)
-        for equipment in site.equipment.values()
-        for source in equipment.sources
-        if source.link in endpoints
-    }
-
-
 class Edge:
     """One site's edge and control, over one state directory."""
 
@@ -105,7 +94,8 @@ class Edge:
             log.error("nothing is written to devices: %s", commissioned.fault)
         highest = highest_modes(site, commissioned)
         writable = frozenset(highest)
-        devices = modbus_devices(site, self._endpoints)
+        integrations = bms_integrations(site, clock) if writable else {}
+        devices = hands(site, self._endpoints, integrations, clock)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
         control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch)
@@ -121,6 +111,7 @@ class Edge:
                 collector.run,
                 forwarder.run,
                 actuator.run,
+                *(bms.run for bms in integrations.values()),
                 control.run,
                 control.run_holds,
                 publish.run,

@@ -87,7 +87,7 @@ class Collector:
         self._alarms, self._on_batch = DeviceAlarms(site, clock, self._ledger), on_batch
         self._service = ServiceBook(site, clock, self._ledger)
         self.balances = BalanceWatch(site, live, clock, self._ledger)
-        rules = wiring.rules(site)
+        rules, self._only_said = wiring.rules(site), wiring.only_said(site)
         self._intake = Intake(live, self._writer, rules, clock, self._ledger, self._judged, self._mark)
         self._started_s = clock.monotonic()
         self._modbus: list[ModbusLink] = []
@@ -191,8 +191,8 @@ class Collector:
             await asyncio.sleep(RESTART_AFTER_S)
 
     def _excused(self, point: Point) -> bool:
-        """Points that are new, out of service, or whose device or broker is known to be silent."""
-        if self._service.covers(point.id):
+        """Points that are new, out of service, only written, or whose device or broker is known to be silent."""
+        if self._service.covers(point.id) or point.id in self._only_said:
             return True
         if self._clock.monotonic() - self._started_s < point.max_age_s:
             return True

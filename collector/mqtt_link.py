@@ -104,7 +104,7 @@ class Options:
         )
 
 
-_KNOWN_OPTIONS = frozenset(Options.__dataclass_fields__) | {"tls_ca", "tls_cert", "tls_key"}
+_KNOWN_OPTIONS = frozenset(Options.__dataclass_fields__) | {"tls_ca", "tls_cert", "tls_key", "integration"}
 
 
 class Partition:

@@ -48,6 +48,14 @@ def rules(site: Site) -> dict[PointId, Rule]:
     return with_witnesses(site, found)
 
 
+def only_said(site: Site) -> frozenset[PointId]:
+    """Points of a bus that we write and nobody sends back to us, so that nobody waits for them."""
+    mqtt = [wire for link in site.links.values() if link.transport == "mqtt" for wire in wires(site, link.id)]
+    return frozenset(
+        f"{wire.equipment}/{point.name}" for wire in mqtt for point in wire.profile.points if point.writable
+    )
+
+
 def equipment_of(point: PointId) -> str:
     """The equipment that a point belongs to; found points (`dsx/...`) count as one."""
     return point.partition("/")[0]

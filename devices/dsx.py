@@ -28,6 +28,11 @@ REPUBLISH_S = 100.0
 HEARTBEAT_OBJECT = "System"
 HEARTBEAT_POINT = "HeartbeatTimestampBms"
 HEARTBEAT_PERIOD_S = 10.0
+BMS_SILENT_S = 3 * HEARTBEAT_PERIOD_S
+"""Without a heartbeat of the BMS for so long [s] it counts as gone; it gives an integration as long."""
+INTEGRATION_HEARTBEAT = "HeartbeatTimestampIntegration"
+INTEGRATION = "coldplate"
+"""The integration's id on the bus where a link's option `integration` gives none."""
 VALUE_PREFIX = f"BMS/v1/PUB/{VALUE}/"
 METADATA_SUBSCRIPTION = f"BMS/v1/PUB/{METADATA}/#"
 HEARTBEAT_PREFIX = f"{VALUE_PREFIX}{HEARTBEAT_OBJECT}/{HEARTBEAT_POINT}/"
@@ -71,6 +76,10 @@ class Topic:
 
     def __str__(self) -> str:
         return f"BMS/v1/PUB/{self.kind}/{self.key}"
+
+    def answered_by(self, integration: str) -> str:
+        """Where an integration publishes its values of the point that this metadata offers it (the derivation rule)."""
+        return f"BMS/v1/{integration}/{VALUE}/{self.key}"
 
     @property
     def key(self) -> str:
@@ -160,10 +169,15 @@ def encode_value(value: float, time_s: float, *, good: bool = True) -> bytes:
     return msgspec.json.encode(_ValuePayload(sent, round(time_s * 1000), GOOD if good else 0))
 
 
-def encode_metadata(point: ProfilePoint, name: str, *, serves: Sequence[str] = ()) -> bytes:
+def encode_withdrawal(time_s: float) -> bytes:
+    """A Value payload that takes a request back: no value, and none to be trusted."""
+    return encode_value(math.nan, time_s, good=False)
+
+
+def encode_metadata(point: ProfilePoint, name: str, *, serves: Sequence[str] = (), integration: str = "") -> bytes:
     """A Metadata payload for one point of an object called `name`.
 
-    serves: ids of what a PowerMeter or a CDU supplies; racks have none.
+    serves: ids of what a PowerMeter or a CDU supplies; racks have none. integration: who may write the point.
     """
     body: dict[str, Any] = {"objectType": point.object, "pointType": point.point}
     if point.object == "Rack":
@@ -176,8 +190,10 @@ def encode_metadata(point: ProfilePoint, name: str, *, serves: Sequence[str] = (
         body["processArea"] = list(point.area)
     if point.states:
         body["stateText"] = [{"value": value, "text": text} for value, text in point.states.items()]
-    else:
+    elif point.object != HEARTBEAT_OBJECT:
         body["engUnit"] = _ENG_UNIT.get(point.unit, point.unit)
+    body |= {"isSetpoint": True} if point.setpoint else {}
+    body |= {"integration": integration} if integration else {}
     return msgspec.json.encode(body)
 
 
@@ -196,11 +212,12 @@ def point_topics(point: ProfilePoint, tag_path: str) -> tuple[Topic, Topic]:
 def match(metadata: Metadata, profile: Profile) -> tuple[ProfilePoint, int] | None:
     """The profile's point that the metadata describes, with how well its process area fits (3 exact .. 1 loosely).
 
-    Setpoints and points that an integration writes are never taken for measurements.
+    Setpoints are never taken for measurements, and points that an integration writes for neither.
     """
-    if metadata.is_setpoint or metadata.integration:
+    if metadata.integration:
         return None
-    same = (p for p in profile.points if (p.object, p.point) == (metadata.object_type, metadata.point_type))
+    wanted = (metadata.object_type, metadata.point_type, metadata.is_setpoint)
+    same = (p for p in profile.points if (p.object, p.point, p.setpoint) == wanted)
     fits = [(point, _area_fit(point.area, metadata.process_area)) for point in same]
     best = max(fits, key=lambda fit: fit[1], default=None)
     return best if best is not None and best[1] > 0 else None

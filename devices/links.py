@@ -62,6 +62,9 @@ class ModbusDevice:
         words = await self.endpoint.read(self.unit, register.table, await self._address(register), register.words)
         return decode_words(register, words, exponent=exponent, sunspec=bool(self.profile.sunspec_models))
 
+    def fall_silent(self) -> None:
+        """A device on Modbus hears only what is written, so there is nothing to stop."""
+
     async def _address(self, register: ProfilePoint) -> int:
         if self._base is None:
             self._base = await find_model(self.endpoint, self.unit, self.profile.sunspec_models)

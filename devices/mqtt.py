@@ -11,10 +11,11 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from devices import mqtt_wire as wire
 from devices.mqtt_wire import Message, Packet
-from plant.errors import ConfigError, PermanentError
+from plant.errors import ConfigError, PermanentError, RefusedError, SilentError
 
 __all__ = ["Handler", "Message", "Subscriber", "Tls"]
 
@@ -24,7 +25,7 @@ MAX_BACKOFF_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
 SESSION_EXPIRY_S = 86_400
 RECEIVE_MAXIMUM = 1000
-_SUBSCRIPTION_MID = 1
+_SUBSCRIPTION_MID, _LAST_MID = 1, 0xFFFF
 
 Handler = Callable[[list[Message]], Awaitable[None]]
 
@@ -101,6 +102,7 @@ class Subscriber:
         self._arrived = asyncio.Event()
         self._connection: _Connection | None = None
         self._sessions = 0
+        self._mid = _SUBSCRIPTION_MID
         self.last_error = "not connected yet"
         self.received = 0
 
@@ -137,6 +139,30 @@ class Subscriber:
         """Send one message at QoS 0; without a connection it is not sent."""
         if self._connection is not None:
             self._connection.send(wire.publish(topic, payload, self.protocol))
+
+    async def deliver(self, topic: str, payload: bytes, timeout_s: float) -> None:
+        """Send one message at QoS 1 and wait until the broker has it [real s]; it is never sent a second time.
+
+        A message that is not taken in time may have been: the connection is cut, so that it does not arrive later.
+
+        Raises:
+            SilentError: no connection, or no acknowledgement in time.
+            RefusedError: the broker did not take it.
+        """
+        connection = self._connection
+        if connection is None:
+            raise SilentError(f"no connection to the broker {self.name}: {self.last_error}")
+        self._mid = self._mid + 1 if self._mid < _LAST_MID else _SUBSCRIPTION_MID + 1
+        taken = connection.expect(self._mid)
+        connection.send(wire.publish(topic, payload, self.protocol, self._mid))
+        try:
+            async with asyncio.timeout(timeout_s):
+                refused = await taken
+        except (TimeoutError, OSError, PermanentError) as error:
+            connection.cut()
+            raise SilentError(f"the broker {self.name} did not acknowledge a message: {_why(error)}") from error
+        if refused:
+            raise RefusedError(f"the broker {self.name} did not take a message on {topic}: {refused}")
 
     async def _keep_connected(self) -> None:
         wait_s = FIRST_BACKOFF_S
@@ -218,6 +244,7 @@ class _Connection(asyncio.Protocol):
         self._now = loop.time
         self.accepted: asyncio.Future[wire.Accepted] = loop.create_future()
         self._lost: asyncio.Future[None] = loop.create_future()
+        self._expected: dict[int, asyncio.Future[str]] = {}
 
     def send(self, data: bytes) -> None:
         """Queue bytes; what a broken connection does not take, the broker sends again."""
@@ -245,8 +272,17 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self.send(wire.DISCONNECT)
             self._transport.close()
-        for future in (self.accepted, self._lost):
-            future.cancel()
+        self._fail(OSError("the connection was ended"))
+
+    def expect(self, mid: int) -> asyncio.Future[str]:
+        """The broker's answer to a message of ours: why it did not take it, empty if it did."""
+        self._expected[mid] = asyncio.get_running_loop().create_future()
+        return self._expected[mid]
+
+    def cut(self) -> None:
+        """End at once; what is still on its way out is thrown away."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def read_on(self) -> None:
         """There is room again."""
@@ -302,6 +338,10 @@ class _Connection(asyncio.Protocol):
                 self._fail(PermanentError(f"broker refused: {packet.reason}"))
             case wire.Subscribed():
                 self._owner.subscribed(packet)
+            case wire.Taken() if packet.mid in self._expected:
+                answer = self._expected.pop(packet.mid)
+                if not answer.done():
+                    answer.set_result(packet.refused)
 
     def _pause(self) -> None:
         self._paused = True
@@ -309,7 +349,8 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _fail(self, error: Exception) -> None:
-        for future in (self.accepted, self._lost):
+        waiting: list[asyncio.Future[Any]] = [self.accepted, self._lost, *self._expected.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # it may be that nobody waits for this one

@@ -19,7 +19,7 @@ PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 PUBACK = struct.Struct(">HH")
 PUBACK_HEAD = 0x4002
-_CONNACK, _PUBLISH, _SUBACK, _PINGRESP, _BYE = 0x20, 0x30, 0x90, 0xD0, 0xE0
+_CONNACK, _PUBLISH, _PUBACK, _SUBACK, _PINGRESP, _BYE = 0x20, 0x30, 0x40, 0x90, 0xD0, 0xE0
 _SESSION_EXPIRY, _RECEIVE_MAXIMUM, _SERVER_KEEP_ALIVE = 0x11, 0x21, 0x13
 _FIRST_FAILURE = 0x80
 _REFUSALS = {
@@ -73,11 +73,19 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The broker's answer to a message of ours at QoS 1. refused: why it did not take it, empty if it did."""
+
+    mid: int
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """A sign of life."""
 
 
-Packet = Message | Accepted | Refused | Subscribed | Alive
+Packet = Message | Accepted | Refused | Subscribed | Taken | Alive
 
 
 def connect(
@@ -101,9 +109,11 @@ def subscribe(mid: int, topics: Sequence[str], protocol: int) -> bytes:
     return _packet(0x82, head + b"".join(_text(topic) + b"\x01" for topic in topics))
 
 
-def publish(topic: str, payload: bytes, protocol: int) -> bytes:
-    """PUBLISH (§3.3) at QoS 0."""
-    return _packet(_PUBLISH, _text(topic) + (_properties(b"") if protocol == V5 else b"") + payload)
+def publish(topic: str, payload: bytes, protocol: int, mid: int = 0) -> bytes:
+    """PUBLISH (§3.3), never retained: at QoS 0, or with a packet id at QoS 1."""
+    number = struct.pack(">H", mid) if mid else b""
+    rest = _text(topic) + number + (_properties(b"") if protocol == V5 else b"") + payload
+    return _packet(_PUBLISH | (0x02 if mid else 0), rest)
 
 
 class Parser:
@@ -163,6 +173,9 @@ class Parser:
                 length, start = _length(codes, 0)
                 codes = codes[start + length :]
             return Subscribed(tuple(i for i, code in enumerate(codes) if code >= _FIRST_FAILURE))
+        if kind == _PUBACK:
+            code = data[body + 2] if end > body + 2 else 0  # 5.0 §3.4.2.1
+            return Taken(data[body] << 8 | data[body + 1], _reason(code) if code >= _FIRST_FAILURE else "")
         if kind == _BYE:
             return Refused(_reason(data[body] if end > body else 0))
         return Alive()

@@ -72,6 +72,7 @@ class ProfilePoint(_Strict):
     invalid: raw words that mean "no value". fixed: binary fixed point, si = raw * 2^-fixed. bit, bit_width: the part of
     the register that is meant, counted from its lowest bit. scale_from: name of a point of the same profile that holds
     a power of ten (SunSpec's `_SF`). bits: names of flags; alarms: a set flag is an alarm of the device.
+    setpoint: on the DSX bus, the setpoint that is in force and no measurement.
     natural_run_s: the longest that a healthy sensor reads the same [s]; rolls_over_at: a counter's end.
     """
 
@@ -103,6 +104,7 @@ class ProfilePoint(_Strict):
     object: str = ""
     point: str = ""
     area: tuple[str, ...] = ()
+    setpoint: bool = False
     field: str = ""
     path: str = ""
 

@@ -1,4 +1,4 @@
-"""What a Modbus write really says, read from its bytes by another way than `devices.decode` made them.
+"""What a write really says, read from its bytes by another way than `devices.decode` or `devices.dsx` made them.
 
 Exact fractions and the standard library only, with units of its own: a fault in the encoder, in numpy or in the table
 of units can't hide in both. What this can't see is a profile that is wrong about the device; the actuator looks at
@@ -7,6 +7,7 @@ what the register holds before it writes, and commissioning at what the plant do
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from fractions import Fraction
@@ -76,6 +77,24 @@ def said_by(pdu: bytes, point: ProfilePoint, address: int, *, exponent: int = 0)
         return math.nan
     scaled = raw * Fraction(repr(point.scale)) * Fraction(10) ** exponent / 2**point.fixed
     return float(in_si(scaled, point.unit))
+
+
+def said_on_bus(payload: bytes, name: str, unit: str) -> float:
+    """What a DSX value message says [SI] to whoever reads it in `unit`, the unit of its point's metadata.
+
+    NaN for a value that is no number, or that its publisher does not stand by.
+
+    Raises:
+        RefusedError: no DSX value message, or a unit that it does not know.
+    """
+    try:
+        sent = json.loads(payload, parse_int=Fraction, parse_float=Fraction)
+        value, quality, _ = (sent[key] for key in ("value", "quality", "timestamp"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedError(f"{name}: the message is no value of the bus; not sent") from error
+    if not isinstance(value, Fraction) or quality != 1:
+        return math.nan
+    return float(in_si(value, unit))
 
 
 def _payload(pdu: bytes, point: ProfilePoint, address: int) -> bytes:

@@ -77,10 +77,11 @@ class CoolingGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Drive:
-    """How one device is driven and lets go by itself: see `devices.profiles.Fallback`."""
+    """How one device is driven and lets go by itself: see `devices.profiles.Fallback`; link: its commands' way."""
 
     equipment: str
     kind: str
+    link: str = ""
     heartbeat: PointId = ""
     timeout_s: float = 0.0
     enable: PointId = ""

@@ -43,12 +43,15 @@ class DeviceController:
     setpoint register follows, so that the next owner starts without a jump. Without a heartbeat a setpoint just holds.
     """
 
-    def __init__(self, equipment: str, profile: Profile, defaults: Mapping[str, float], log: Log) -> None:
+    def __init__(
+        self, equipment: str, profile: Profile, defaults: Mapping[str, float], log: Log, timeout_s: float | None = None
+    ) -> None:
+        """timeout_s: its own patience [s], where it is not the profile's."""
         self.equipment, self.profile, self._log = equipment, profile, log
         fallback = profile.fallback
         self._watched = fallback.kind == "native_heartbeat"
         self._heartbeat, self._enable, self._owner = fallback.heartbeat, fallback.enable, fallback.owner
-        self._timeout_s = fallback.timeout_s
+        self._timeout_s = fallback.timeout_s if timeout_s is None else timeout_s
         self._points = {p.name: p for p in profile.points if p.writable}
         self._held: dict[str, float] = {n: 0.0 for n in (self._heartbeat, self._enable, self._owner) if n}
         self._setpoints = {n: _setpoint(self._points[n], defaults) for n in self._points if n not in self._held}

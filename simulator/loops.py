@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from devices import dsx
 from devices.profiles import Profile, load_profile
 from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site
@@ -18,6 +19,7 @@ from simulator.rejection import CoolingTower, DryCooler, Economiser
 from simulator.room import Room, WaterCoil
 
 FACILITY_DESIGN_C = 27.0
+BMS_PREFIX = "bms_"
 REJECTION_KINDS = ("dry-cooler", "economiser", "cooling-tower")
 VOLUME_S = 45.0  # coolant volume where the file gives none, in seconds of flow
 
@@ -111,6 +113,18 @@ def controllers(site: Site, log: Log) -> dict[str, DeviceController]:
     return found
 
 
+def requested(site: Site, log: Log) -> dict[str, DeviceController]:
+    """Equipment id to what the BMS does with the setpoint requests for it, of everything that it may be asked for."""
+    found: dict[str, DeviceController] = {}
+    for equipment in site.equipment.values():
+        for source in equipment.sources:
+            profile = load_profile(source.profile)
+            if profile.format == "dsx" and profile.fallback.kind != "none":
+                defaults = _defaults(site, equipment)
+                found[equipment.id] = DeviceController(equipment.id, profile, defaults, log, dsx.BMS_SILENT_S)
+    return found
+
+
 def commanded_rejection(site: Site, found: Mapping[str, DeviceController]) -> str:
     """The equipment whose leaving-temperature setpoint rules the facility water, empty where nothing takes one."""
     kinds = {e.id: e.kind for e in site.equipment.values()}
@@ -128,6 +142,9 @@ def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
             follower = equipment.id in group.members and device == group.master
             if role in group.design and (device == equipment.id or follower):
                 found[name] = group.design[role]
+    found |= {f"{BMS_PREFIX}{n}": v for n, v in found.items()} | {
+        n.removeprefix(BMS_PREFIX): v for n, v in found.items()
+    }
     if equipment.kind in REJECTION_KINDS:
         found.setdefault("leaving_temperature_setpoint", FACILITY_DESIGN_C)
     return found

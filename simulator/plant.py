@@ -14,7 +14,7 @@ from plant.points import PointId
 from plant.topology import Site
 from simulator import loops, readings
 from simulator.coolant import Cdu, Sidecar
-from simulator.devices import Log
+from simulator.devices import ControlSource, Log
 from simulator.faults import Faults
 from simulator.ledger import Ledger
 from simulator.load import Job, JobMix
@@ -26,6 +26,7 @@ INNER_STEP_S = 5.0
 WEATHER_STEP_S = 60.0
 WARM_UP_S = 3600.0
 UPS_IDLE_SHARE = 0.3
+SUPPLY = "supply_temperature_setpoint"
 
 
 def _no_log(at_s: float, device: str, event: str, values: Mapping[str, float | str]) -> None:
@@ -57,7 +58,7 @@ class SimulatedPlant:
         self.groups = loops.group_loops(site, self.racks)
         self.facility = loops.facility_loop(site)
         self.room = loops.room_of(site)
-        self.controllers = loops.controllers(site, log)
+        self.controllers, self.requested = loops.controllers(site, log), loops.requested(site, log)
         self.units = {unit.id: unit for entry in self.groups for unit in entry.loop.units}
         self.cdus = [unit for unit in self.units.values() if isinstance(unit, Cdu)]
         self.sidecars = [unit for unit in self.units.values() if isinstance(unit, Sidecar)]
@@ -120,7 +121,7 @@ class SimulatedPlant:
         if self.time_s - self._weather_s >= WEATHER_STEP_S:
             self._weather_s = self.time_s
             self.weather = self._sky(self.time_s)
-        for controller in self.controllers.values():
+        for controller in (*self.controllers.values(), *self.requested.values()):
             controller.step(self.time_s, dt_s)
         for entry in self.groups:
             self._advance(entry, dt_s)
@@ -130,14 +131,21 @@ class SimulatedPlant:
         self._advance_room(dt_s)
         self._account(dt_s)
 
+    def supply_setpoint_c(self, unit: str) -> float:
+        """The supply setpoint in force at a unit [°C]: or that of a BMS which has a say."""
+        own, bms = self.controllers[unit], self.requested.get(unit)
+        if bms is None or (SUPPLY in own.writable and own.source is not ControlSource.LOCAL):
+            return own.effective(SUPPLY)
+        return bms.effective(f"{loops.BMS_PREFIX}{SUPPLY}")
+
     def acting_master(self, entry: loops.GroupLoop) -> str:
         """The member whose setpoints rule: the group's master, or the next one that runs."""
         order = (entry.group.master, *entry.group.members)
         return next((member for member in order if self.units[member].running), entry.group.master)
 
     def _advance(self, entry: loops.GroupLoop, dt_s: float) -> None:
-        controller = self.controllers[self.acting_master(entry)]
-        supply_c = controller.effective("supply_temperature_setpoint")
+        master = self.acting_master(entry)
+        controller, supply_c = self.controllers[master], self.supply_setpoint_c(master)
         if "flow_setpoint" in controller.writable:
             dp_pa = entry.loop.pressure_for(controller.effective("flow_setpoint"))
         else:

@@ -75,7 +75,8 @@ class Readings:
 
     def _exact(self, equipment: str) -> dict[str, float]:
         controller = self._plant.controllers.get(equipment)
-        found = controller.readings() if controller else {}
+        desk = self._plant.requested.get(equipment)
+        found = (desk.readings() if desk else {}) | (controller.readings() if controller else {})
         return found | _followed(self._plant, equipment)
 
     def show(self, equipment: Equipment) -> dict[str, float]:
@@ -146,7 +147,7 @@ def _cdu(plant: SimulatedPlant, cdu: Cdu) -> dict[str, float]:
     entry = next(e for e in plant.groups if cdu in e.loop.units)
     facility_c = plant.facility.supply_c if plant.facility else cdu.facility_return_c
     leaking, controller = cdu.id in plant.faults.leaking, plant.controllers[cdu.id]
-    hot = cdu.supply_c > controller.effective("supply_temperature_setpoint") + 5.0
+    hot = cdu.supply_c > plant.supply_setpoint_c(cdu.id) + 5.0
     alarms = leaking | (not cdu.running) << 1 | controller.heartbeat_lost << 2 | hot << 3
     found = {
         "tcs_supply_temperature": cdu.supply_c,

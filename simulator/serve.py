@@ -19,6 +19,7 @@ from plant.clock import Clock, ScaledClock
 from plant.errors import ColdplateError, ConfigError
 from plant.points import PointId
 from plant.topology import Site
+from simulator.bms import listen
 from simulator.broker import LOOPBACK, EmbeddedBroker, embedded_broker
 from simulator.faults import Faults
 from simulator.loops import modbus_profiles
@@ -83,6 +84,7 @@ async def serve_plant(
             tasks.create_task(_run_physics(plant, clock))
             speech = pace(Bms(plant), clock, embedded.send) if embedded else publish(plant, clock, *bus)
             tasks.create_task(speech)
+            tasks.create_task(listen(plant, *bus))
             if ready is not None:
                 ready(endpoints)
 

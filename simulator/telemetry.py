@@ -15,6 +15,7 @@ from plant.clock import Clock
 from plant.points import PointId
 from plant.quantities import Quantity
 from plant.topology import Equipment, Site
+from simulator.bms import integration_of, offers, request_topic, tag_path
 from simulator.broker import Publication
 from simulator.plant import SimulatedPlant
 
@@ -80,7 +81,7 @@ class Bms:
         self._metadata_s = now_s
         topic = str(_heartbeat_topic(self.plant.site, dsx.METADATA))
         beat = Publication(topic, dsx.encode_heartbeat_metadata(BMS), retain=True)
-        return [beat, *(tag.metadata for tag in self._tags)]
+        return [beat, *(tag.metadata for tag in self._tags), *_offers(self.plant.site)]
 
 
 async def publish(plant: SimulatedPlant, clock: Clock, host: str, port: int) -> None:
@@ -116,7 +117,9 @@ async def _send_all(client: aiomqtt.Client, messages: Sequence[Publication]) -> 
 
 def _tags(site: Site, equipment: Equipment, profile: Profile, name: str) -> Iterator[_Tag]:
     for point in profile.points:
-        value, metadata = dsx.point_topics(point, f"{site.id}/{name}/{point.name}")
+        if point.writable:
+            continue  # an integration writes it: `_offers`
+        value, metadata = dsx.point_topics(point, tag_path(site, name, point.name))
         payload = dsx.encode_metadata(point, name, serves=_serves(site, equipment))
         yield _Tag(
             id=f"{equipment.id}/{point.name}",
@@ -125,6 +128,20 @@ def _tags(site: Site, equipment: Equipment, profile: Profile, name: str) -> Iter
             value_topic=str(value),
             metadata=Publication(str(metadata), payload, retain=True),
         )
+
+
+def _offers(site: Site) -> Iterator[Publication]:
+    """Metadata of what an integration may write; its heartbeat once, though every object's profile has it."""
+    found: dict[str, Publication] = {}
+    for _, source, profile in offers(site):
+        integration = integration_of(site.links[source.link])
+        for point in profile.points:
+            if point.writable and point.object:
+                topic = str(request_topic(site, source, point))
+                name = integration if point.object == dsx.HEARTBEAT_OBJECT else source.object
+                payload = dsx.encode_metadata(point, name, integration=integration)
+                found[topic] = Publication(topic, payload, retain=True)
+    yield from found.values()
 
 
 def _serves(site: Site, equipment: Equipment) -> tuple[str, ...]:

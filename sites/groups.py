@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from devices.profiles import load_profile
 from plant.leases import Envelope
 from plant.points import Point, PointId
 from plant.topology import CoolingGroup, Drive
-from sites.form import EquipmentForm, GroupDesignForm, GroupForm, Role, SiteForm, WritableForm
+from sites.form import EquipmentForm, GroupDesignForm, GroupForm, Role, SiteForm, SourceForm, WritableForm
 from sites.network import feeds_of, reached
 
 DESIGN_KEYS: dict[Role, str] = {
@@ -27,29 +28,51 @@ def design_setpoints(design: GroupDesignForm) -> dict[str, float]:
     return {role: value for role, value in given.items() if value is not None}
 
 
-def drive_of(equipment: EquipmentForm) -> Drive | None:
-    """How the equipment is driven, from the first of its profiles that has a fallback."""
-    for source in equipment.sources:
-        fallback = load_profile(source.profile).fallback
-        if fallback.kind != "none":
-            return Drive(
-                equipment=equipment.id,
-                kind=fallback.kind,
-                heartbeat=_full(equipment.id, fallback.heartbeat),
-                timeout_s=fallback.timeout_s,
-                enable=_full(equipment.id, fallback.enable),
-                owner=_full(equipment.id, fallback.owner),
-            )
-    return None
+def drives_of(form: SiteForm) -> dict[str, Drive]:
+    """Every drive. A command names its path by the point that it names: Modbus register or request to the BMS.
+
+    The first path of an equipment goes by the equipment's id, another one by `equipment@link`.
+    """
+    commanded = commanded_points(form)
+    drives: dict[str, Drive] = {}
+    for equipment in form.equipment:
+        for number, source in enumerate(commanded_sources(equipment, commanded)):
+            name = f"{equipment.id}@{source.link}" if number else equipment.id
+            drives[name] = _drive(equipment.id, source)
+    return drives
+
+
+def commanded_points(form: SiteForm) -> set[PointId]:
+    """Every point that a group commands."""
+    return {point for group in form.cooling_groups for point in group.commands.values()}
+
+
+def commanded_sources(equipment: EquipmentForm, commanded: AbstractSet[PointId]) -> list[SourceForm]:
+    """The sources whose device lets go by itself and that are commanded; the first such device if none is commanded."""
+    able = [source for source in equipment.sources if load_profile(source.profile).fallback.kind != "none"]
+    used = [source for source in able if commanded & _writable(equipment.id, source)]
+    return used or able[:1]
+
+
+def _writable(equipment: str, source: SourceForm) -> set[PointId]:
+    return {_full(equipment, point.name) for point in load_profile(source.profile).points if point.writable}
+
+
+def _drive(equipment: str, source: SourceForm) -> Drive:
+    fallback = load_profile(source.profile).fallback
+    return Drive(
+        equipment=equipment,
+        kind=fallback.kind,
+        link=source.link,
+        heartbeat=_full(equipment, fallback.heartbeat),
+        timeout_s=fallback.timeout_s,
+        enable=_full(equipment, fallback.enable),
+        owner=_full(equipment, fallback.owner),
+    )
 
 
 def _full(equipment: str, name: str) -> PointId:
     return f"{equipment}/{name}" if name else ""
-
-
-def drives_of(form: SiteForm) -> dict[str, Drive]:
-    """Equipment id to its drive, of all that can be driven."""
-    return {e.id: drive for e in form.equipment if (drive := drive_of(e)) is not None}
 
 
 def racks_of(form: SiteForm, group: GroupForm) -> tuple[str, ...]:

@@ -244,6 +244,18 @@ def mutants():
     return _beside("mutants")
 
 
+@pytest.fixture
+def audit() -> ListAudit:
+    """Entries in memory."""
+    return ListAudit()
+
+
+@pytest.fixture(scope="session")
+def commission_rigs():
+    """Simulated devices over real sockets, sound or faulty."""
+    return _beside("commission_rig")
+
+
 @pytest.fixture(scope="session")
 def make_rig() -> Callable[..., Rig]:
     """Rigs on demand."""

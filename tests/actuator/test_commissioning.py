@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from dataclasses import replace
 
 import pytest
 
-from cli.commission import CommissionOptions, commission, raise_loop
+from cli.commission import commission, raise_loop
 from cli.commissioned import address_and_identity, highest_modes, too_high
-from plant.clock import ScaledClock
 from plant.errors import RefusedError
 from plant.records import Intent, IntentKind, Mode
-from simulator.serve import FAULTS, serve_plant
 from sites import load_site
 from store.audit import AuditLog
 from store.commissioning import append_record, read_commissioning
 from store.state import StateDir
 
-SPEED = 60.0
-
 
 @pytest.fixture
-def rig(demo_site_path, tmp_path):
+def rig(commission_rigs, monkeypatch, demo_site_path, tmp_path):
     """The demo pod's devices on free ports, sixty times as fast."""
-    clock, ready, found = ScaledClock(speed=SPEED), threading.Event(), {}
-    site = load_site(demo_site_path)
-
-    def opened(endpoints):
-        found.update({k: list(v) for k, v in endpoints.items() if k != FAULTS})
-        ready.set()
-
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(serve_plant(site, clock, ports=dict.fromkeys(site.links, 0), ready=opened))
-
-    def work():
-        try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert ready.wait(30)
-    path = tmp_path / "endpoints.json"
-    path.write_text(json.dumps(found))
-    yield CommissionOptions(
-        site_path=demo_site_path, state=tmp_path / "state", clock=clock, endpoints=path, equipment=("cdu-1",), person="ann"
-    )  # fmt: skip
-    loop.call_soon_threadsafe(task.cancel)
-    thread.join(30)
+    with commission_rigs.running(monkeypatch, demo_site_path, tmp_path, "cdu-1") as running:
+        yield running.options
 
 
 def site_of(options):
@@ -98,7 +66,7 @@ def record_of(options, days_ago, highest="confirm"):
     site, state = site_of(options), StateDir(options.state)
     at_s = options.clock.now() - days_ago * 86400
     for name in ("cdu-1", "dry-coolers"):
-        address, about = address_and_identity(site, name)
+        address, about = address_and_identity(site, site.drives[name])
         append_record(
             state, {"identity": about, "equipment": name, "address": address, "highest": highest, "at_s": at_s}
         )

@@ -53,6 +53,29 @@ def test_our_metadata_keeps_the_contract(contract, name):
         contract(f"{prefix}{point.point}Msg", dsx.encode_metadata(point, "R01", serves=["R01"]))
 
 
+def test_what_an_integration_may_write_keeps_the_contract(contract):
+    """Requests and the integration's heartbeat are offered as the contract demands, and answered where it derives."""
+    points = {p.point: p for p in load_profile("dsx-cdu-driven").points if p.writable and p.object}
+    request, beat = points["LiquidTemperatureSpRequest"], points["HeartbeatTimestampIntegration"]
+    contract("LiquidTemperatureSpRequestMsg", dsx.encode_metadata(request, "cdu5", integration="MEPAI"))
+    contract("SystemHeartbeatTimestampIntegrationMsg", dsx.encode_metadata(beat, "MEPAI", integration="MEPAI"))
+    confirmed = load_profile("dsx-cdu-driven").point("effective_bms_supply_temperature_setpoint")
+    contract("CDULiquidTemperatureMsg", dsx.encode_metadata(confirmed, "cdu5"))
+    contract("ValueMessage", dsx.encode_withdrawal(1e9))
+    topic = dsx.parse_topic("BMS/v1/PUB/Metadata/CDU/LiquidTemperatureSpRequest/site1/row3/cdu5")
+    assert topic.answered_by("MEPAI") == "BMS/v1/MEPAI/Value/CDU/LiquidTemperatureSpRequest/site1/row3/cdu5"
+
+
+def test_a_setpoint_and_a_sensor_of_one_area_are_told_apart():
+    """The confirmation is found by isSetpoint, and what an integration writes is never read as either."""
+    profile = load_profile("dsx-cdu-driven")
+    for name in ("effective_bms_supply_temperature_setpoint", "bms_tcs_supply_temperature"):
+        point = profile.point(name)
+        assert dsx.match(dsx.decode_metadata(dsx.encode_metadata(point, "X")), profile) == (point, 3)
+    request = profile.point("bms_supply_temperature_setpoint")
+    assert dsx.match(dsx.decode_metadata(dsx.encode_metadata(request, "X", integration="Y")), profile) is None
+
+
 def test_our_values_keep_the_contract(contract):
     """Good, bad and missing values are described as the contract demands."""
     for payload in (dsx.encode_value(21.5, 1e9), dsx.encode_value(math.nan, 1e9), dsx.encode_value(1, 1e9, good=False)):

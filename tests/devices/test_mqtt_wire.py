@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import mqtt_wire as wire
-from devices.mqtt_wire import Accepted, Alive, Message, Parser, Refused, Subscribed
+from devices.mqtt_wire import Accepted, Alive, Message, Parser, Refused, Subscribed, Taken
 from plant.errors import PermanentError
 
 
@@ -93,6 +93,16 @@ def test_no_more_than_there_is_room_for():
     assert [m.topic for m in read(parser, publish(b"a", b"1") * 3, room=2)] == ["a", "a"]
     assert parser.waiting
     assert len(parser.take(5)) == 1
+
+
+def test_a_message_at_qos_1_and_its_answer():
+    """Packet id behind the topic, never retained; an acknowledgement carries it back, in v5 with the reason of a no."""
+    assert wire.publish("a/b", b"x", 4, 7) == b"\x32\x08\x00\x03a/b\x00\x07x"
+    assert wire.publish("a/b", b"x", 5, 7) == b"\x32\x09\x00\x03a/b\x00\x07\x00x"
+    assert wire.publish("a/b", b"x", 4) == b"\x30\x06\x00\x03a/bx"
+    assert read(Parser(4, 1), b"\x40\x02\x00\x07") == [Taken(7, "")]
+    assert read(Parser(5, 1), b"\x40\x03\x00\x07\x10") == [Taken(7, "")]  # no matching subscribers
+    assert read(Parser(5, 1), b"\x40\x04\x00\x07\x87\x00") == [Taken(7, "not authorised")]
 
 
 def test_flags():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devices.decode import encode_words
 from devices.modbus_frames import write_request
 from devices.profiles import ProfilePoint
-from devices.second_opinion import in_si, said_by, units
+from devices.second_opinion import in_si, said_by, said_on_bus, units
 from plant import quantities
 from plant.errors import RefusedError
 
@@ -84,3 +84,33 @@ def test_a_frame_for_something_else_is_refused():
     assert math.isnan(said_by(b"\x10\0g\0\2\4\x7f\xc0\0\0", register(type="f32"), 103))
     with pytest.raises(RefusedError, match="furlong"):
         in_si(1, "furlong")
+
+
+@pytest.mark.parametrize(
+    ("payload", "unit", "said"),
+    [
+        (b'{"value":31.5,"timestamp":1,"quality":1}', "C", 31.5),
+        (b'{"value":315,"timestamp":1,"quality":1}', "C", 315.0),
+        (b'{"value":50,"timestamp":1,"quality":1}', "F", 10.0),
+        (b'{"value":null,"timestamp":1,"quality":1}', "C", math.nan),
+        (b'{"value":31.5,"timestamp":1,"quality":0}', "C", math.nan),
+        (b'{"value":true,"timestamp":1,"quality":1}', "C", math.nan),
+        (b'{"value":NaN,"timestamp":1,"quality":1}', "C", math.nan),
+    ],
+)
+def test_a_bus_message_is_read_as_its_reader_will(payload, unit, said):
+    """The number in the reader's unit; NaN for what is no number or is not stood by."""
+    assert said_on_bus(payload, "p", unit) == pytest.approx(said, nan_ok=True)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"31.5", b'{"value":31.5}', b"\xff"])
+def test_what_is_no_bus_message_is_refused(payload):
+    """Anything else ends in one kind of error."""
+    with pytest.raises(RefusedError, match="no value of the bus"):
+        said_on_bus(payload, "p", "C")
+
+
+def test_a_unit_it_does_not_know_is_refused():
+    """Kelvin is no unit of this house."""
+    with pytest.raises(RefusedError, match="can't be checked"):
+        said_on_bus(b'{"value":300,"timestamp":1,"quality":1}', "p", "K")
