@@ -41,6 +41,8 @@ BMS_SILENT_S = 3 * dsx.HEARTBEAT_PERIOD_S
 LEARNT_AFTER_S = 0.4
 """Real seconds without another retained metadata message until all are taken to be known."""
 MAX_PARTITION_TOPICS = 100_000
+_UNREADABLE = (PermanentError, ArithmeticError, RecursionError, ValueError)
+"""The decoders say PermanentError; what else a payload can provoke must not have the broker send it again for ever."""
 _SPARKPLUG, _DSX, _GPU = f"{sparkplug.NAMESPACE}/", "BMS/", "coldplate/"
 
 
@@ -330,7 +332,7 @@ class MqttLink:
         for message in messages:
             try:
                 self._read(message, now_s, rows)
-            except PermanentError as error:
+            except _UNREADABLE as error:
                 self._set_aside(message, str(error))
         return rows
 
