@@ -24,6 +24,8 @@ Mask = npt.NDArray[np.bool_]
 
 MUTE_BELOW_K = 2.0
 """Below this temperature difference [K] a heat balance says nothing."""
+MUTE_BELOW_FLOW = 0.03
+"""Below this share of a loop's design flow its meters show their own zero: the mass balance says nothing."""
 ALLOWANCE, ALARM, MOST = 1.25, 4.5, 20.0
 """k, h and the ceiling of the CUSUM [standard deviations]; the ceiling bounds how long an alarm outlives its cause."""
 SMOOTH_MINUTES, LEARN_AFTER = 15, 5
@@ -88,11 +90,15 @@ class Means:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constants:
-    """Heat capacity of the coolant and of the primary side's water [J/(m³ K)], capture fraction of each rack (n,)."""
+    """Heat capacity of the coolant and of the primary side's water [J/(m³ K)], capture fraction of each rack (n,).
+
+    least_flow: of the whole loop [m³/s]; below it its flows are not weighed.
+    """
 
     coolant: float
     water: float
     capture: Floats
+    least_flow: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ def _values(means: Means, known: Constants) -> tuple[Floats, Floats]:
         [
             (rack_w - liquid_w) / liquid_w,
             (_sum(unit_w) - racks_w) / racks_w,
-            (_sum(means.unit_flow) - racks_flow) / racks_flow,
+            np.where(racks_flow >= known.least_flow, (_sum(means.unit_flow) - racks_flow) / racks_flow, np.nan),
             (primary_w - unit_w - means.pump_power) / unit_w,
         ],
         axis=-1,
@@ -259,6 +265,7 @@ class Detector:
         """Learn these baselines anew, after a calibration."""
         self.healthy.forget(balances)
         self.high[balances] = self.low[balances] = 0
+        self.high_minutes[balances] = self.low_minutes[balances] = 0
         self.alarm[balances] = False
 
     def state(self) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from collector.balance import (
     Detector,
     Floats,
     Isolated,
+    Mask,
     Means,
     Uncertainty,
     heat_change,
@@ -179,10 +180,11 @@ class _Loop:
         upward = detector.high[balance] >= detector.low[balance]
         minutes = int((detector.high_minutes if upward else detector.low_minutes)[balance])
         recent = np.array(self._recent)
-        mean = mean_heard(recent[-max(minutes, 1) :])
+        since = _rows_of(minutes, np.isfinite(recent[:, balance]))
+        mean = mean_heard(recent[-since:])
         if not np.isfinite(mean[balance]):  # muted since: nothing new can be said
             return self._last
-        found = isolate(recent, minutes, means, self.points.known, self._sure)
+        found = isolate(recent, since, means, self.points.known, self._sure)
         kind, subject = self._balances[balance]
         points = self._accused(found)
         if found.decided:
@@ -208,7 +210,7 @@ class _Loop:
         """Take kept baselines; unusable ones are learned anew."""
         try:
             self.detector.restore(state)
-        except (KeyError, ValueError):
+        except (AttributeError, TypeError, ValueError):
             return
 
     def _accused(self, found: Isolated) -> tuple[PointId, ...]:
@@ -246,6 +248,12 @@ class _Loop:
             kept = np.nan_to_num(stored / np.abs(rise), nan=1.0, posinf=1.0)
         unrest: Floats = np.minimum(heat_change(means, before, self.points.known) + 2.0 * kept, 1.0)
         return unrest
+
+
+def _rows_of(minutes: int, heard: Mask) -> int:
+    """How many of the last rows it takes for so many minutes in which a balance was heard, muted ones among them."""
+    places = np.flatnonzero(heard)[-max(minutes, 1) :]
+    return len(heard) - int(places[0]) if len(places) else 1
 
 
 def _usable(reading: Reading | None) -> float:

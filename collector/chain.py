@@ -16,6 +16,7 @@ import numpy.typing as npt
 from collector.checks import Mask, jumps
 from collector.rules import Floats, RuleColumns
 from plant.counters import rolled_over
+from plant.samples import FUTURE_S
 
 STUCK_FLOOR_S = 600.0
 """No run of equal values shorter than this [s] is called stuck."""
@@ -55,6 +56,12 @@ class Chains:
         for name in ("time_s", "value", "_since_s", "_witnessed", "_moved", "_longest_s"):
             getattr(more, name)[:size] = getattr(self, name)
         return more
+
+    def set_back(self, slot: Index, received_s: Floats) -> None:
+        """Chains that end so far ahead of an arrival that the clock must have been set back since begin anew."""
+        ahead = self.time_s[slot] > received_s + FUTURE_S
+        if ahead.any():
+            self.time_s[slot[ahead]] = -np.inf
 
     def follow(self, slot: Index, time_s: Floats, value: Floats) -> Found:
         """Judge rows against what came before them, and keep the ends. Values are finite."""

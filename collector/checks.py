@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.rules import Floats
-from plant.samples import Quality, Reason, SampleBatch, quality_code
+from plant.samples import FUTURE_S, Quality, Reason, SampleBatch, quality_code
 
-FUTURE_S = 300.0
-"""A source time further ahead than this [s] is taken for a wrong clock."""
 PAST_S = 86_400.0
 """A source time further back than this [s] is marked."""
 

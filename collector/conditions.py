@@ -156,20 +156,27 @@ TEXTS: dict[str, Text] = {
 
 
 class Ledger:
-    """Holds conditions from when they are first raised until they are cleared; pure bookkeeping."""
+    """Holds conditions from when they are first raised until they are cleared; pure bookkeeping.
+
+    by: who says so, where several may say the same of one equipment, such as two links to it: a condition stands until
+    each of them has withdrawn it.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[tuple[str, str], Condition] = {}
+        self._held: dict[tuple[str, str], dict[str, Condition]] = {}
 
-    def raise_(self, code: str, subject: str, at_s: float, params: Params) -> None:
+    def raise_(self, code: str, subject: str, at_s: float, params: Params, *, by: str = "") -> None:
         """Raise, or renew with newer figures; `since_s` stays."""
-        held = self._held.get((code, subject))
-        since_s = held.since_s if held else at_s
-        self._held[code, subject] = describe(code, subject, since_s, params)
+        said = self._held.setdefault((code, subject), {})
+        since_s = said[by].since_s if by in said else at_s
+        said[by] = describe(code, subject, since_s, params)
 
-    def clear(self, code: str, subject: str) -> None:
+    def clear(self, code: str, subject: str, *, by: str = "") -> None:
         """Withdraw; no matter if it was never raised."""
-        self._held.pop((code, subject), None)
+        said = self._held.get((code, subject), {})
+        said.pop(by, None)
+        if not said:
+            self._held.pop((code, subject), None)
 
     def keep_only(self, code: str, subjects: Iterable[str]) -> None:
         """Withdraw all of a code but those of `subjects`."""
@@ -182,8 +189,9 @@ class Ledger:
         return (code, subject) in self._held
 
     def all(self) -> list[Condition]:
-        """All that stand, oldest first."""
-        return sorted(self._held.values(), key=lambda c: (c.since_s, c.code, c.subject))
+        """All that stand, oldest first; of what several say of one subject, what the first of them says."""
+        first = [next(iter(said.values())) for said in self._held.values()]
+        return sorted(first, key=lambda c: (c.since_s, c.code, c.subject))
 
 
 def describe(code: str, subject: str, since_s: float, params: Params) -> Condition:

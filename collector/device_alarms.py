@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from collector import wiring
+from collector.checks import has_reason
 from collector.conditions import Ledger
 from plant.clock import Clock
 from plant.points import PointId
@@ -21,7 +22,8 @@ _SHOWN = 8
 class DeviceAlarms:
     """Raises one condition for each equipment that has alarm bits set; a batch without alarm points costs one lookup.
 
-    A register that can't be read leaves its last alarms standing: nobody has said that they are over.
+    A register that can't be read leaves its last alarms standing: nobody has said that they are over. Nor do readings
+    from the past say it.
     """
 
     def __init__(self, site: Site, clock: Clock, ledger: Ledger) -> None:
@@ -36,9 +38,9 @@ class DeviceAlarms:
         if not self._names:
             return
         slot = self._slots.of(batch.names)[batch.index]
-        ignored = (batch.code >> 2) & int(Reason.OUT_OF_SERVICE | Reason.BACKFILL) != 0
-        for row in np.flatnonzero((slot != UNKNOWN) & (np.isfinite(batch.value) | ignored)).tolist():
-            self._note(self._names[slot[row]], 0 if ignored[row] else int(batch.value[row]))
+        late, off = (has_reason(batch.code, reason) for reason in (Reason.BACKFILL, Reason.OUT_OF_SERVICE))
+        for row in np.flatnonzero((slot != UNKNOWN) & (np.isfinite(batch.value) | off) & ~late).tolist():
+            self._note(self._names[slot[row]], 0 if off[row] else int(batch.value[row]))
 
     def _note(self, point: PointId, flags: int) -> None:
         if flags == self._set.get(point, 0):

@@ -11,7 +11,6 @@ from collector.wiring import Wire
 from devices import dsx
 from devices.dsx import Metadata, Topic, Value
 from plant.points import PointId
-from plant.quantities import to_si
 
 MAX_WAITING = 10_000
 DISCOVERED = "dsx"
@@ -65,14 +64,22 @@ class DsxJoin:
         return row
 
     def metadata(self, topic: Topic, metadata: Metadata) -> list[Row]:
-        """Learn what a tag path is; returns the rows that waited for it."""
-        target = self._place(topic, metadata)
-        if target is None or target != self._targets.get(topic.key):
-            self._by_topic.clear()
-        self._targets[topic.key] = target
-        waited = self._waiting.pop(topic.key, deque())
-        self.waiting -= len(waited)
-        return [row for value in waited if (row := self._row(topic, target, value)) is not None]
+        """Learn what a tag path is; returns the rows that waited for it.
+
+        Raises:
+            PermanentError: its unit is unknown; its values belong to nothing then.
+        """
+        target = None
+        try:
+            target = self._place(topic, metadata)
+        finally:
+            if target is None or target != self._targets.get(topic.key):
+                self._by_topic.clear()
+            self._targets[topic.key] = target
+            waited = self._waiting.pop(topic.key, deque())
+            self.waiting -= len(waited)
+            rows = [row for value in waited if (row := self._row(topic, target, value)) is not None]
+        return rows
 
     def forget(self, topic: Topic) -> None:
         """The publisher took back the metadata (an empty retained message)."""
@@ -115,9 +122,9 @@ class DsxJoin:
             found = dsx.match(metadata, wire.profile)
             if found is not None:
                 point, fit = found
-                point_id = f"{wire.equipment}/{point.name}"
-                if self._claim(point_id, fit, topic.key):
-                    return _Target(point_id, *metadata.to_si(point.unit))
+                target = _Target(f"{wire.equipment}/{point.name}", *metadata.to_si(point.unit))
+                if self._claim(target.point, fit, topic.key):
+                    return target
         return self._discovered(topic, metadata)
 
     def _claim(self, point: PointId, fit: int, key: str) -> bool:
@@ -134,5 +141,4 @@ class DsxJoin:
     def _discovered(self, topic: Topic, metadata: Metadata) -> _Target | None:
         if not self._discover:
             return None
-        factor, offset = metadata.to_si("1") if metadata.eng_unit else to_si("1")
-        return _Target(f"{DISCOVERED}/{topic.tag_path}", factor, offset)
+        return _Target(f"{DISCOVERED}/{topic.tag_path}", *metadata.to_si("1"))

@@ -100,7 +100,7 @@ class DcgmReader:
         path = self._endpoint.options.metrics_path
         reply = await self._endpoint.get(path, accept=_TEXT)
         if not reply.found:
-            raise RefusedError(f"{path}: {reply.why_not()}; check the link's metrics_path")
+            raise RefusedError(f"{path}: {reply.why_not()}; check the link's metrics_path and credentials")
         page = exposition.parse(reply.body, self._wanted)
         found = dcgm.gpus(page)
         self._note(page)

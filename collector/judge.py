@@ -48,6 +48,7 @@ class Judge:
         outside = ~missing & out_of_range(batch.value, rules.minimum[slot], rules.maximum[slot])
         apart = has_reason(batch.code, Reason.BACKFILL | Reason.DUPLICATE)
         usable = np.flatnonzero(~(missing | outside | bad_before | apart))
+        self._chains.set_back(slot, batch.received_s)
         found = self._chains.follow(slot[usable], time_s[usable], batch.value[usable])
         code = mark(batch.code, missing & ~bad_before, Quality.BAD, Reason.NOT_A_NUMBER)
         code = mark(code, outside, Quality.BAD, Reason.RANGE)

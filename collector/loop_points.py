@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.balance import Constants, Suspect
+from collector.balance import MUTE_BELOW_FLOW, Constants, Suspect
 from collector.fluids import volume_heat
 from plant.points import PointId
 from plant.topology import CoolingGroup, Equipment, Site
@@ -90,6 +90,7 @@ def _loop(site: Site, group: CoolingGroup) -> LoopPoints | None:
         coolant=volume_heat(site.coolant, site.glycol_percent),
         water=volume_heat("water", 0.0),
         capture=np.array(capture),
+        least_flow=MUTE_BELOW_FLOW * _design_flow(units),
     )
     names, members = tuple(r.id for r in racks), tuple(u.id for u in units)
     return LoopPoints(group=group.id, racks=names, units=members, known=known, lag_s=_lag_s(site, units))
@@ -103,5 +104,10 @@ def _lag_s(site: Site, units: list[Equipment]) -> float:
     """Half of the loop's volume at design flow [s]: the half that returns."""
     fed = {target for unit in units for target in unit.feeds}
     volume_m3 = sum(site.equipment[name].design.get("volume_m3", 0.0) for name in fed)
-    flow_m3_s = sum(unit.design.get("flow_m3_s", 0.0) for unit in units)
+    flow_m3_s = _design_flow(units)
     return 0.5 * volume_m3 / flow_m3_s if volume_m3 > 0 and flow_m3_s > 0 else SUPPLY_LAG_S
+
+
+def _design_flow(units: list[Equipment]) -> float:
+    """Of the loop [m³/s]; 0 where the site file gives none."""
+    return sum(unit.design.get("flow_m3_s", 0.0) for unit in units)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import math
 import zlib
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from operator import attrgetter
 
 from collector.conditions import Ledger
+from collector.link_health import MAX_BACKOFF_S, Health, LinkHealth, Taker, site_seconds, sleep
 from collector.wiring import Wire
 from devices.modbus import BusyError, ModbusEndpoint
 from devices.profiles import ProfilePoint
@@ -27,23 +22,8 @@ from plant.records import LinkState
 PHASES = 20
 """All is read once at the start, then each link at one of so many moments of the period: not thousands at the same
 time, but enough together to wake up once for several."""
-SILENT_AFTER = 2
-"""Missed answers in a row until a unit counts as silent: one lost packet alarms nobody."""
 PROBING_SHARE = 0.25
 """Of a link's time that asking its silent units may cost the others, at most."""
-MAX_BACKOFF_S = 8.0
-
-
-class Taker(Protocol):
-    """Where readings go: `collector.intake.Intake`."""
-
-    def take_values(self, points: Sequence[PointId], values: npt.NDArray[np.float64]) -> None:
-        """Values [SI] read just now."""
-        ...
-
-    def take_silence(self, points: Sequence[PointId]) -> None:
-        """Mark points whose device no longer answers."""
-        ...
 
 
 @dataclass
@@ -52,15 +32,10 @@ class _Unit:
 
     wire: Wire
     reader: UnitReader
-    missed: int = 0
-    failures: int = 0
+    health: Health
     quiet_until: float = 0.0
-    known_unreadable: int = 0
+    unreadable: tuple[ProfilePoint, ...] = ()
     named: dict[float, tuple[tuple[ProfilePoint, ...], tuple[PointId, ...]]] = field(default_factory=dict)
-
-    @property
-    def silent(self) -> bool:
-        return self.missed >= SILENT_AFTER
 
     def ids_of(self, period_s: float, points: tuple[ProfilePoint, ...]) -> tuple[PointId, ...]:
         """Ids of what a group brought; made anew only when its plan has changed."""
@@ -69,8 +44,9 @@ class _Unit:
             known = self.named[period_s] = points, tuple(f"{self.wire.equipment}/{p.name}" for p in points)
         return known[1]
 
-    def ids(self) -> list[PointId]:
-        return [f"{self.wire.equipment}/{p.name}" for p in self.wire.profile.points if p.table]
+
+def _ids(wire: Wire) -> list[PointId]:
+    return [f"{wire.equipment}/{p.name}" for p in wire.profile.points if p.table]
 
 
 @dataclass(order=True)
@@ -88,11 +64,17 @@ class ModbusLink:
         self, link: str, endpoint: ModbusEndpoint, wires: list[Wire], intake: Taker, clock: Clock, ledger: Ledger
     ) -> None:
         self.link, self.endpoint = link, endpoint
-        self._intake, self._clock, self._ledger = intake, clock, ledger
-        self._units = [_Unit(wire, UnitReader(endpoint, wire.profile, wire.unit)) for wire in wires]
-        self._late: deque[bool] = deque(maxlen=20)
+        self._intake, self._clock = intake, clock
+        self._health = LinkHealth(link, endpoint.name, clock, ledger, attrgetter("unit"))
+        self._units = [
+            _Unit(
+                wire,
+                UnitReader(endpoint, wire.profile, wire.unit, clock.monotonic),
+                Health(self._health, [wire], _ids, intake),
+            )
+            for wire in wires
+        ]
         self._queue: list[_Due] = []
-        self._state, self._since_s, self._error = "silent", clock.now(), "not read yet"
         self._heard = False
 
     async def run(self) -> None:
@@ -106,30 +88,18 @@ class ModbusLink:
         ]
         while queue:  # only the group that is being served is not in it
             due = heapq.heappop(queue)
-            await self._wait_until(due.at_s)
+            await sleep(self._clock, due.at_s - self._clock.monotonic())
             due.at_s = await self._poll(due)
             heapq.heappush(queue, due)
             self._update_state()
 
     def state(self) -> LinkState:
         """How the link is doing."""
-        return LinkState(
-            link=self.link,
-            endpoint=self.endpoint.name,
-            state=self._state,
-            since_s=self._since_s,
-            last_error=self._error,
-            reads=sum(unit.reader.reads for unit in self._units),
-            failures=sum(unit.failures for unit in self._units),
-        )
+        return self._health.state(sum(unit.reader.reads for unit in self._units))
 
     def excuses(self, equipment: str) -> bool:
         """Whether an equipment's points here are missing for a reason that a condition tells already."""
-        return any(u.wire.equipment == equipment and (u.silent or not u.reader.reads) for u in self._units)
-
-    async def _wait_until(self, at_s: float) -> None:
-        wait_s = self._clock.real(at_s - self._clock.monotonic())
-        await asyncio.sleep(max(wait_s, 0.0))
+        return any(u.wire.equipment == equipment and (u.health.silent or not u.reader.reads) for u in self._units)
 
     async def _poll(self, due: _Due) -> float:
         """Read one group if it is its time; returns when to come back [site monotonic s]."""
@@ -141,10 +111,17 @@ class ModbusLink:
         except SilentError as error:
             return self._unanswered(due, error, now_s)
         except RefusedError as error:
-            self._refused(unit, str(error))
+            self._speaks(unit)
+            unit.health.refused_by(due.period_s, str(error))
             return self._clock.monotonic() + due.period_s
-        self._answered(unit)
-        self._intake.take_values(unit.ids_of(due.period_s, reading.points), reading.values)
+        if reading.points:
+            self._answered(due)
+            self._intake.take_values(unit.ids_of(due.period_s, reading.points), reading.values)
+        else:  # there is nothing to ask for, so nobody has answered
+            unit.health.left_out(due.period_s)
+        if unit.reader.unreadable is not unit.unreadable:
+            unit.unreadable = unit.reader.unreadable
+            unit.health.lacks(", ".join(p.name for p in unit.unreadable))
         return self._next(due)
 
     def _next(self, due: _Due) -> float:
@@ -153,21 +130,20 @@ class ModbusLink:
         The grid stays: links that a hold-up made late together would ask in the same moment ever after.
         """
         planned_s, now_s = due.at_s + due.period_s, self._clock.monotonic()
-        self._late.append(planned_s < now_s)
+        self._health.served(late=planned_s < now_s)
         missed = math.ceil(max(now_s - planned_s, 0.0) / due.period_s)
         return planned_s + missed * due.period_s
 
-    def _answered(self, unit: _Unit) -> None:
-        if unit.silent and all(u.silent for u in self._units):
+    def _answered(self, due: _Due) -> None:
+        self._speaks(due.unit)
+        self._heard = True
+        due.unit.health.answered(due.period_s)
+
+    def _speaks(self, unit: _Unit) -> None:
+        """A unit answers, be it that it refuses."""
+        if unit.health.silent and all(u.health.silent for u in self._units):
             self._wake()
-        unit.missed, unit.quiet_until, self._heard, self._error = 0, 0.0, True, ""
-        for code in ("device_silent", "device_refused"):
-            self._ledger.clear(code, unit.wire.equipment)
-        if len(unit.reader.unreadable) > unit.known_unreadable:
-            unit.known_unreadable = len(unit.reader.unreadable)
-            names = ", ".join(p.name for p in unit.reader.unreadable)
-            params = self._params(unit) | {"points": names, "profile": unit.wire.profile.profile}
-            self._ledger.raise_("profile_mismatch", unit.wire.equipment, self._clock.now(), params)
+        unit.quiet_until = 0.0
 
     def _wake(self) -> None:
         """The link has healed: whoever is waiting out a silence gets a turn at once."""
@@ -179,18 +155,9 @@ class ModbusLink:
         heapq.heapify(self._queue)
 
     def _unanswered(self, due: _Due, why: SilentError, asked_s: float) -> float:
-        unit, error = due.unit, str(why)
-        was_silent = unit.silent
-        unit.missed += 1
-        unit.failures += 1
-        self._error = error
-        if unit.silent:
-            params = self._params(unit) | {"error": error}
-            self._ledger.raise_("device_silent", unit.wire.equipment, self._clock.now(), params)
-        if unit.silent and not was_silent:
-            self._intake.take_silence(unit.ids())
-        unit.quiet_until = self._next_try(due, asked_s, free=isinstance(why, BusyError))
-        return unit.quiet_until
+        due.unit.health.unanswered(str(why))
+        due.unit.quiet_until = self._next_try(due, asked_s, free=isinstance(why, BusyError))
+        return due.unit.quiet_until
 
     def _next_try(self, due: _Due, asked_s: float, *, free: bool) -> float:
         """When to ask a unit again [site monotonic s]: at its fastest pace, unless that costs the others their turns.
@@ -198,30 +165,14 @@ class ModbusLink:
         With no neighbour that answers there is nobody to protect, and a refusal at once (`free`) costs nobody anything.
         """
         now_s = self._clock.monotonic()
-        # Waits for a wire are real; site time may run faster
-        most_s = MAX_BACKOFF_S / (self._clock.real(1.0) or 1.0)
+        most_s = site_seconds(self._clock, MAX_BACKOFF_S)
         own_turn_s = min(max(due.at_s + min(due.unit.reader.periods), now_s), now_s + most_s)
-        silent = sum(u.missed > 0 for u in self._units)
+        silent = sum(u.health.missed > 0 for u in self._units)
         if free or silent == len(self._units):
             return own_turn_s
         return max(own_turn_s, now_s + min(silent * (now_s - asked_s) / PROBING_SHARE, most_s))
 
-    def _refused(self, unit: _Unit, error: str) -> None:
-        unit.failures += 1
-        self._error = error
-        params = self._params(unit) | {"error": error}
-        self._ledger.raise_("device_refused", unit.wire.equipment, self._clock.now(), params)
-
-    def _params(self, unit: _Unit) -> dict[str, str | float]:
-        return {"equipment": unit.wire.equipment, "endpoint": self.endpoint.name, "unit": unit.wire.unit}
-
     def _update_state(self) -> None:
-        if all(unit.silent for unit in self._units) or not self._heard:
-            state = "silent"
-        elif any(unit.reader.unreadable for unit in self._units):
-            state = "mismatch"
-            self._error = self._error or "the device lacks points of its profile"
-        else:
-            state = "slow" if self.endpoint.slow or sum(self._late) > len(self._late) // 2 else "up"
-        if state != self._state:
-            self._state, self._since_s = state, self._clock.now()
+        self._health.update(
+            all_silent=not self._heard or all(unit.health.silent for unit in self._units), slow=self.endpoint.slow
+        )

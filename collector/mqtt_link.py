@@ -43,6 +43,8 @@ LEARNT_AFTER_S = 0.4
 LEARNING_S = 30.0
 """Real seconds after which the values are taken, too, whatever metadata is still to come."""
 MAX_PARTITION_TOPICS = 100_000
+_UNREADABLE = (PermanentError, ArithmeticError, RecursionError, ValueError)
+"""The decoders say PermanentError; what else a payload can provoke must not have the broker send it again for ever."""
 _SPARKPLUG, _DSX, _GPU = f"{sparkplug.NAMESPACE}/", "BMS/", "coldplate/"
 
 
@@ -345,7 +347,7 @@ class MqttLink:
         for message in messages:
             try:
                 self._read(message, now_s, rows)
-            except PermanentError as error:
+            except _UNREADABLE as error:
                 self._set_aside(message, str(error))
         return rows
 

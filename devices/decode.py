@@ -138,11 +138,6 @@ class BlockDecoder:
         return factor
 
 
-def compile_block(points: Sequence[ProfilePoint], first: int, *, sunspec: bool = False) -> BlockDecoder:
-    """A decoder for one block that starts at address `first` and holds `points`. sunspec: see `compile_points`."""
-    return compile_points(points, [(p.address or 0) - first for p in points], sunspec=sunspec)
-
-
 def compile_points(points: Sequence[ProfilePoint], words: Sequence[int], *, sunspec: bool = False) -> BlockDecoder:
     """A decoder for points of which each starts at the given word.
 
@@ -314,17 +309,15 @@ def _reorder(words: npt.NDArray[np.uint16], order: str) -> npt.NDArray[np.uint16
 
 
 def _no_value(point: ProfilePoint, *, sunspec: bool) -> tuple[int, ...]:
-    """What most devices put for a missing measurement: all ones, or the smallest signed number.
+    """What most devices put for a missing measurement: all ones, or of signed numbers the smallest.
 
-    Counts and states may use every word, so they have only what their profile names. SunSpec has a word for each
-    type, and -1 is a number there.
+    All ones of a signed register are -1, which most devices mean so; what another means its profile names (`invalid`).
+    Counts and states may use every word, so they have only what their profile names; SunSpec has a word for each type.
     """
     bits = 16 * point.words
     ones, smallest = (1 << bits) - 1, 1 << (bits - 1)
     if point.type.startswith("f"):
         return ()
-    if sunspec:
-        return (smallest,) if point.type.startswith("s") else (ones,)
-    if point.quantity in _UNSCALED:
+    if point.quantity in _UNSCALED and not sunspec:
         return ()
-    return (smallest, ones) if point.type.startswith("s") else (ones,)
+    return (smallest,) if point.type.startswith("s") else (ones,)

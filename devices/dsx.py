@@ -109,11 +109,15 @@ class Metadata:
     integration: str
 
     def to_si(self, default_unit: str) -> tuple[float, float]:
-        """Factor and offset from the sent unit to SI; a unit that is unknown or absent counts as `default_unit`."""
+        """Factor and offset from the sent unit to SI; without one, from `default_unit`.
+
+        Raises:
+            PermanentError: the unit is unknown; a value whose scale nobody knows is none.
+        """
         try:
             return to_si(self.eng_unit or default_unit)
-        except PermanentError:
-            return to_si(default_unit)
+        except PermanentError as error:
+            raise PermanentError(f"unknown unit {self.eng_unit!r}, expected one like {default_unit!r}") from error
 
 
 def parse_topic(text: str) -> Topic:
@@ -136,9 +140,10 @@ def decode_value(payload: bytes) -> Value:
     """
     try:
         sent = _value_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+        time_s = sent.timestamp / 1000
+    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise PermanentError(f"value payload: {str(error).lower()}") from error
-    return Value(math.nan if sent.value is None else sent.value, sent.timestamp / 1000, sent.quality == GOOD)
+    return Value(math.nan if sent.value is None else sent.value, time_s, sent.quality == GOOD)
 
 
 def decode_metadata(payload: bytes) -> Metadata:
@@ -149,7 +154,7 @@ def decode_metadata(payload: bytes) -> Metadata:
     """
     try:
         sent = _metadata_decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise PermanentError(f"metadata payload: {str(error).lower()}") from error
     names = (sent.object_name, sent.object_id, sent.rack_location_name, sent.rack_location_id, sent.associate_id)
     return Metadata(

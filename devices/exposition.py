@@ -65,7 +65,7 @@ def parse(text: bytes, wanted: Collection[str]) -> Page:
 def _take(page: Page, name: str, line: str, brace: int) -> None:
     try:
         page.series.append(_series(name, line, brace))
-    except ValueError:
+    except (ValueError, OverflowError):
         page.set_aside(line)
 
 

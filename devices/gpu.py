@@ -60,10 +60,11 @@ def decode(message_topic: str, payload: bytes) -> GpuMessage:
         raise PermanentError(f"topic {message_topic}: expected coldplate/v1/SITE/gpu/RACK/NODE")
     try:
         node = _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+        time_s = node.timestamp / 1000
+    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise PermanentError(f"topic {message_topic}: {str(error).lower()}") from error
     gpus = {gpu.index: {name: getattr(gpu, name) for name in FIELDS} for gpu in node.gpus}
-    return GpuMessage(parts[4], parts[5], node.timestamp / 1000, gpus)
+    return GpuMessage(parts[4], parts[5], time_s, gpus)
 
 
 def encode(time_s: float, gpus: Mapping[int, Mapping[str, float | None]]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +21,9 @@ MAX_CONCURRENT = 4
 """Requests in flight at one host:port; management controllers are small."""
 MAX_BYTES = 32 * 1024 * 1024
 SESSIONS = "/redfish/v1/SessionService/Sessions"
-_UNAUTHORISED = frozenset({401, 403})
+REFUSED_PAUSE_S = 60.0
+"""Until a server that refused our credentials gets them again: controllers lock accounts out after a few failures."""
+_UNAUTHORISED = 401
 _JSON = "application/json"
 _SESSION_HEADER = "X-Auth-Token"
 
@@ -30,7 +33,7 @@ class BusyError(SilentError):
 
 
 class UnauthorisedError(RefusedError):
-    """401 or 403."""
+    """Our credentials are not accepted: 401, or no session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class HttpEndpoint:
         self._login = asyncio.Lock()
         self._client: aiohttp.ClientSession | None = None
         self._token, self._session = "", ""
+        self._shut, self._shut_until = "", 0.0
         self.requests = 0
 
     @property
@@ -81,17 +85,13 @@ class HttpEndpoint:
             RefusedError: our credentials or its certificate are not accepted.
         """
         headers = {"Accept": accept} | ({"If-None-Match": etag} if etag else {})
-        credentials = await self._credentials()  # outside: a login that is refused is not tried twice
         try:
-            return await self._ask("GET", path, headers | credentials)
-        except UnauthorisedError:
-            if self.options.auth != "redfish-session":
-                raise
-        # A session ends by itself after some idle time: once more with a new one
-        async with self._login:
-            if self._token == credentials[_SESSION_HEADER]:
-                self._token = ""
-        return await self._ask("GET", path, headers | await self._credentials())
+            self._spare_account()
+            return await self._get(path, headers)
+        except UnauthorisedError as error:
+            if time.monotonic() >= self._shut_until:
+                self._shut, self._shut_until = str(error), time.monotonic() + REFUSED_PAUSE_S
+            raise
 
     async def close(self) -> None:
         """End the session at the server, which keeps only a few, and the connections."""
@@ -99,15 +99,26 @@ class HttpEndpoint:
         if client is None:
             return
         try:
-            if self._session:
-                await self._send(client, "DELETE", self._session, {_SESSION_HEADER: self._token}, None)
-        except (SilentError, RefusedError):
-            pass  # it ends by itself
+            await self._end_session(client)
         finally:
-            self._token = self._session = ""
             await client.close()
 
-    async def _credentials(self) -> dict[str, str]:
+    async def _get(self, path: str, headers: dict[str, str]) -> Reply:
+        credentials = await self._credentials()  # outside: a login that is refused is not tried twice
+        try:
+            return await self._ask("GET", path, headers | credentials)
+        except UnauthorisedError:
+            if self.options.auth != "redfish-session":
+                raise
+        # A session ends by itself after some idle time: once more with a new one
+        return await self._ask("GET", path, headers | await self._credentials(ended=credentials[_SESSION_HEADER]))
+
+    def _spare_account(self) -> None:
+        """Who shares this server must not repeat a login that it refused a moment ago."""
+        if time.monotonic() < self._shut_until:
+            raise UnauthorisedError(self._shut)
+
+    async def _credentials(self, ended: str = "") -> dict[str, str]:
         options = self.options
         try:
             if options.auth == "basic":
@@ -118,14 +129,25 @@ class HttpEndpoint:
         except ConfigError as error:
             raise RefusedError(str(error)) from error
         if options.auth == "redfish-session":
-            return {_SESSION_HEADER: await self._session_token()}
+            return {_SESSION_HEADER: await self._session_token(ended)}
         return {}
 
-    async def _session_token(self) -> str:
+    async def _session_token(self, ended: str) -> str:
         async with self._login:
-            if not self._token:
+            if self._token in {"", ended}:
+                self._spare_account()
+                await self._end_session(self._opened())
                 await self._open_session()
             return self._token
+
+    async def _end_session(self, client: aiohttp.ClientSession) -> None:
+        try:
+            if self._session:
+                await self._send(client, "DELETE", self._session, {_SESSION_HEADER: self._token}, None)
+        except (SilentError, RefusedError):
+            pass  # it ends by itself
+        finally:
+            self._token = self._session = ""
 
     async def _open_session(self) -> None:
         try:
@@ -135,7 +157,7 @@ class HttpEndpoint:
         async with self._slots:
             reply, token = await self._send(self._opened(), "POST", SESSIONS, {"Accept": _JSON}, body)
         if not reply.found or not token:
-            raise RefusedError(f"{self.url(SESSIONS)}: no session: {reply.why_not()}; check user and rights")
+            raise UnauthorisedError(f"{self.url(SESSIONS)}: no session: {reply.why_not()}; check user and rights")
         self._token, self._session = token, _path_of(reply.location)
 
     async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Reply:
@@ -157,7 +179,7 @@ class HttpEndpoint:
             raise SilentError(f"{url}: no answer within {self.options.timeout_s:g} s") from error
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
             raise RefusedError(f"{url}: {_tls_reason(error)}; check tls_ca, or the name in its certificate") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a ValueError: no host name, no header's value
             raise SilentError(f"{url}: {_reason(error)}") from error
         _judge(reply, url)
         return reply, token
@@ -180,8 +202,9 @@ class HttpEndpoint:
             if options.tls_cert:
                 context.load_cert_chain(options.tls_cert, options.tls_key or None)
         except OSError as error:
-            where = options.tls_ca or options.tls_cert
-            raise RefusedError(f"{where}: {error.strerror or error}; name a readable PEM file") from error
+            files = ", ".join(filter(None, (options.tls_ca, options.tls_cert, options.tls_key)))
+            remedy = "name readable PEM files, and a key that belongs to its certificate"
+            raise RefusedError(f"TLS files {files}: {error.strerror or error}; {remedy}") from error
         if not options.tls_verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
@@ -198,7 +221,7 @@ async def _body(answer: aiohttp.ClientResponse, url: str) -> bytes:
 
 
 def _judge(reply: Reply, url: str) -> None:
-    if reply.status in _UNAUTHORISED:
+    if reply.status == _UNAUTHORISED:
         raise UnauthorisedError(f"{url}: HTTP {reply.status}; check user, password or token, and rights")
     if reply.status == 429 or reply.status >= 500:
         raise BusyError(f"{url}: HTTP {reply.status}")

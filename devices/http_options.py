@@ -109,8 +109,10 @@ def _check(options: HttpOptions) -> None:
         _one_of("password", options.password_file, options.password_env)
     if options.auth == "bearer":
         _one_of("token", options.token_file, options.token_env)
-    if not options.tls and (options.tls_ca or options.tls_cert):
+    if not options.tls and (options.tls_ca or options.tls_cert or options.tls_key):
         raise ConfigError("a certificate is named, but tls is off", remedy="add `tls: true`")
+    if options.tls_key and not options.tls_cert:
+        raise ConfigError("tls_key without tls_cert", remedy="add tls_cert, the client's certificate")
     if not 0 < options.timeout_s <= 60:
         raise ConfigError(f"timeout_s is {options.timeout_s:g}", remedy="write more than 0 and at most 60 seconds")
     if not options.metrics_path.startswith("/"):

@@ -40,7 +40,7 @@ def decode(payload: bytes) -> Any:
     """
     try:
         return _decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PermanentError(f"json payload: {str(error).lower()}") from error
 
 
@@ -122,7 +122,7 @@ def number(found: Any, path: Path) -> float:
 def _iso(found: Any, path: Path) -> float:
     try:
         stamp = datetime.fromisoformat(found)
-    except (TypeError, ValueError) as error:
+        return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
         shown = "nothing" if found is _MISSING else repr(found)[:40]
         raise PermanentError(f"expected an ISO 8601 time at {'.'.join(path)}, found {shown}") from error
-    return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()

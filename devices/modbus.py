@@ -24,11 +24,19 @@ from devices.modbus_frames import (
     read_request,
     write_request,
 )
-from devices.modbus_line import Line, Manners
+from devices.modbus_line import Line, Manners, why_no_connection
 from devices.profiles import Table
 from plant.errors import RefusedError, SilentError
 
-__all__ = ["ILLEGAL_ADDRESS", "ILLEGAL_VALUE", "MAX_WORDS", "BusyError", "ModbusEndpoint", "ModbusRefusedError"]
+__all__ = [
+    "ILLEGAL_ADDRESS",
+    "ILLEGAL_FUNCTION",
+    "ILLEGAL_VALUE",
+    "MAX_WORDS",
+    "BusyError",
+    "ModbusEndpoint",
+    "ModbusRefusedError",
+]
 
 MAX_BACKOFF_S = 0.5
 """Between attempts to connect: more often helps nobody, more rarely delays a device that has healed."""
@@ -47,7 +55,7 @@ a late answer is still told by its id, and earns it patience."""
 _EXTRA = {1: 2.0, 3: MOST_PATIENCE}
 """Missed answers, of eight -> timeouts to wait for the next one."""
 
-ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 _BUSY_CODES = frozenset({5, 6, 10, 11})
 _MEANING = {
     1: "illegal function",
@@ -112,7 +120,7 @@ class ModbusEndpoint:
         self._missed: dict[int, int] = {}
         self._usual: dict[int, float] = {}
         self._backoff_s = 0.0
-        self._retry_at = 0.0
+        self._retry_at, self._why = 0.0, ""
         self._free_at = 0.0
 
     @property
@@ -241,7 +249,7 @@ class ModbusEndpoint:
         self._drop()
         wait_s = self._retry_at - time.monotonic()
         if wait_s > 0:
-            raise SilentError(f"{self._where(request)}: no connection, next attempt in {wait_s:.1f} s")
+            raise SilentError(f"{self._where(request)}: {self._why}; next attempt in {wait_s:.1f} s")
         loop = asyncio.get_running_loop()
         # Until an attempt has succeeded it counts as failed, also when it is cancelled
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), MAX_BACKOFF_S)
@@ -254,17 +262,16 @@ class ModbusEndpoint:
                     ssl=self._tls,
                     server_hostname=(self._tls_name or self.host) if self._tls else None,
                 )
-        except ssl.SSLError as error:
-            raise self._unreachable(request, f"TLS failed, {_ssl_text(error)}", "certificates") from error
-        except OSError as error:  # a TimeoutError is one too
-            raise self._unreachable(request, "cannot connect", "power, cable and the link's host and port") from error
+        except (OSError, ValueError) as error:  # TimeoutErrors are of the first; what is no host name, of the second
+            raise self._unreachable(request, why_no_connection(error)) from error
         self._line, self._backoff_s = line, 0.0
         self._free_at = time.monotonic() + self.connect_delay_s
         return line
 
-    def _unreachable(self, request: Request, what: str, check: str) -> SilentError:
+    def _unreachable(self, request: Request, why: str) -> SilentError:
         self._retry_at = time.monotonic() + self._backoff_s * (0.5 + 0.5 * self._jitter())
-        return SilentError(f"{self._where(request)}: {what}, check {check}")
+        self._why = why
+        return SilentError(f"{self._where(request)}: {why}")
 
     async def _rest(self) -> None:
         wait_s = self._free_at - time.monotonic()
@@ -284,7 +291,3 @@ class ModbusEndpoint:
 
 def _refusal(where: str, code: int) -> BusyError | ModbusRefusedError:
     return BusyError(where, code) if code in _BUSY_CODES else ModbusRefusedError(where, code)
-
-
-def _ssl_text(error: ssl.SSLError) -> str:
-    return getattr(error, "verify_message", "") or (error.reason or str(error)).lower()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 import time
 
 from devices.modbus_frames import ExceptionAnswer, Frame, FrameError, Framing, Request
@@ -179,3 +181,13 @@ class Line(asyncio.Protocol):
         self._buffer = b""
         if self._future is not None and not self._future.done():
             self._future.set_exception(FrameError(why))
+
+
+def why_no_connection(error: OSError | ValueError) -> str:
+    """Why connecting failed, and what to check."""
+    if isinstance(error, ssl.SSLError):
+        text = getattr(error, "verify_message", "") or (error.reason or str(error)).lower()
+        return f"TLS failed, {text}, check certificates"
+    number = getattr(error, "errno", None) or 0  # names that can't be found have negative ones of their own
+    text = os.strerror(number) if number > 0 else getattr(error, "strerror", "") or str(error)
+    return f"cannot connect, {text.lower() or 'no answer in time'}, check power, cable and the link's host and port"

@@ -12,7 +12,6 @@ from devices.profiles import Profile
 from plant.errors import ConfigError
 
 Options = Mapping[str, str | float | bool]
-TLS_PORT = 802
 _FRAMINGS = ("tcp", "rtu")
 _TEXTS = ("framing", "tls_ca", "tls_cert", "tls_key", "tls_name")
 _TIMES = ("timeout_s", "pause_s", "connect_delay_s")

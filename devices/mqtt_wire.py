@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from plant.errors import PermanentError
+from plant.errors import ConfigError, PermanentError
 
 V311 = 4
 V5 = 5
@@ -94,7 +94,12 @@ def connect(
     """CONNECT (§3.1). expiry_s: how long the session outlives the connection [s] (3.1.1 knows only 0 and for ever).
 
     maximum: messages in flight, for v5.
+
+    Raises:
+        ConfigError: a password without a user name, which 3.1.1 does not allow.
     """
+    if password and not username and protocol == V311:
+        raise ConfigError("a password without a user name", remedy="add username, or use protocol: 5")
     flags = (0x80 if username else 0) | (0x40 if password else 0) | (0 if expiry_s else 0x02)
     head = _text("MQTT") + struct.pack(">BBH", protocol, flags, keepalive_s)
     if protocol == V5:

@@ -28,6 +28,7 @@ def faults(profile: Profile) -> Iterator[Fault]:
     """Every fault of a profile, the first one first."""
     yield from _ranges(profile)
     yield from _names(profile)
+    yield from _heartbeat(profile)
     for index, point in enumerate(profile.points):
         for fault in _point(profile, point):
             yield Fault(("points", index, *fault.place), f"{point.name}: {fault.text}", fault.remedy)
@@ -49,6 +50,13 @@ def _names(profile: Profile) -> Iterator[Fault]:
             yield Fault(("points", index, "name"), f"{point.name} is the name of an earlier point too", remedy)
 
 
+def _heartbeat(profile: Profile) -> Iterator[Fault]:
+    beat = profile.fallback.heartbeat
+    if beat and all(point.name != beat for point in profile.points):
+        text = f"no point {beat} in this profile"
+        yield Fault(("fallback", "heartbeat"), text, "name the point that must keep changing")
+
+
 def _point(profile: Profile, point: ProfilePoint) -> Iterator[Fault]:
     yield from _numbers(point)
     yield from _bits(point)
@@ -65,8 +73,18 @@ def _numbers(point: ProfilePoint) -> Iterator[Fault]:
         yield Fault(("fixed",), f"binary fixed point in a float ({point.type})", "remove fixed, or use an integer type")
     if not (math.isfinite(point.period_s) and point.period_s > 0):
         yield Fault(("period_s",), f"period {point.period_s:g} s is impossible", "give seconds above 0")
+    if point.max_age_s < 0:
+        yield Fault(("max_age_s",), f"max_age_s {point.max_age_s:g} is below 0", "give seconds, or leave it out")
+    beyond = [word for word in point.invalid if not _holds(point, word)]
+    if beyond:
+        yield Fault(("invalid",), f"no {point.type} register holds {beyond[0]}", "give raw words of that size")
     if point.min is not None and point.max is not None and point.min > point.max:
         yield Fault(("min",), f"min {point.min:g} is above max {point.max:g}", "exchange them")
+
+
+def _holds(point: ProfilePoint, word: int) -> bool:
+    bits = 16 * point.words
+    return (-(1 << bits - 1) if point.type.startswith("s") else 0) <= word < 1 << bits
 
 
 def _bits(point: ProfilePoint) -> Iterator[Fault]:

@@ -110,7 +110,10 @@ class ProfilePoint(_Strict):
 
     @model_validator(mode="after")
     def _unit_known(self) -> ProfilePoint:
-        to_si(self.unit)
+        try:
+            to_si(self.unit)
+        except ConfigError as error:  # for a ValueError pydantic tells the place
+            raise ValueError(str(error)) from error
         return self
 
     @property
@@ -221,14 +224,9 @@ def read_profile(path: Path) -> Profile:
     Raises:
         ConfigError: malformed, or its first fault, with file, line and remedy.
     """
-    text = path.read_text(encoding="utf-8")
+    text, tree = _read_yaml(path)
     try:
-        profile = Profile.model_validate(YAML(typ="safe").load(text))
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise ConfigError(f"not YAML: {problem}", where=where, remedy="correct the file's syntax") from error
+        profile = Profile.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "profile"
@@ -241,6 +239,21 @@ def read_profile(path: Path) -> Profile:
     for fault in faults(profile):
         raise ConfigError(fault.text, where=f"{path}:{_line(text, fault.place)}", remedy=fault.remedy)
     return profile
+
+
+def _read_yaml(path: Path) -> tuple[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"can't be read: {reason}", where=str(path), remedy="give a readable UTF-8 file") from error
+    try:
+        return text, YAML(typ="safe").load(text)
+    except (YAMLError, ValueError) as error:  # a ValueError: e.g. a date that does not exist
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError(f"not YAML: {problem}", where=where, remedy="correct the file's syntax") from error
 
 
 def _line(text: str, place: tuple[str | int, ...]) -> int:

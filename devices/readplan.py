@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from devices.decode import BlockDecoder, compile_block, compile_points
-from devices.modbus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusEndpoint, ModbusRefusedError
+from devices.decode import BlockDecoder, compile_points
+from devices.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusEndpoint, ModbusRefusedError
 from devices.profiles import Profile, ProfilePoint, Table
 from devices.sunspec import find_model
 from plant.errors import RefusedError
+
+RELEARN_AFTER_S = 300.0
+"""What was refused is asked for again after so long [s, site time]: a device starts, is set up, gets new firmware."""
+_NOT_THERE = frozenset({ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE})
+"""Codes by which devices say that they lack an address, or a whole table."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,6 @@ class Block:
     address: int
     count: int
     points: tuple[ProfilePoint, ...]
-
-    @cached_property
-    def decoder(self) -> BlockDecoder:
-        """Words of this block to SI values."""
-        return compile_block(self.points, self.address)
 
     def split(self) -> tuple[Block, ...]:
         """Two smaller blocks without the gap between them; one register can't be split, whatever its bit fields."""
@@ -88,68 +88,103 @@ class _Group:
 
 
 class UnitReader:
-    """Reads one Modbus unit by its plan, and learns once what it refuses."""
+    """Reads one Modbus unit by its plan, and learns what it refuses. now: monotonic time [s, site].
 
-    def __init__(self, endpoint: ModbusEndpoint, profile: Profile, unit: int) -> None:
+    unreadable: points that it refuses, the same tuple until that changes; reads: requests answered with values.
+    """
+
+    def __init__(
+        self, endpoint: ModbusEndpoint, profile: Profile, unit: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.endpoint, self.profile, self.unit = endpoint, profile, unit
+        self._now = now
         self._sunspec = bool(profile.sunspec_models)
-        self._groups = {
+        self._plan = {
             period_s: _Group.of(blocks, sunspec=self._sunspec) for period_s, blocks in plan_blocks(profile).items()
         }
+        self._learnt: dict[float, _Group] = {}
+        self._planned_at: dict[float, float] = {}
+        self._lost: dict[float, list[ProfilePoint]] = {}
+        self.unreadable: tuple[ProfilePoint, ...] = ()
         self._base: int | None = None if self._sunspec else 0
         self._read: set[float] = set()
-        self.unreadable: list[ProfilePoint] = []
         self.reads = 0
 
     @property
     def periods(self) -> tuple[float, ...]:
         """Polling periods [s], fastest first."""
-        return tuple(self._groups)
+        return tuple(self._plan)
 
     async def read(self, period_s: float) -> GroupReading:
-        """All points of one period.
+        """All points of one period that the unit has; none of them may mean that it was not asked.
 
         Raises:
             SilentError: no answer; the rest of the group was not asked.
             RefusedError: the unit refused for another reason than an unknown address, or everything it was asked for.
         """
-        group, base = self._groups[period_s], self._base
+        group, base = self._due(period_s) if self._learnt else self._plan[period_s], self._base
         if base is None:
             base = self._base = await find_model(self.endpoint, self.unit, self.profile.sunspec_models)
         read, unit, parts = self.endpoint.read_octets, self.unit, []
         for block in group.blocks:
-            self.reads += 1
             try:
                 parts.append(await read(unit, block.table, base + block.address, block.count))
             except ModbusRefusedError as refusal:
-                if refusal.code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE):
+                if refusal.code not in _NOT_THERE:
                     raise
                 group, parts = await self._learn(period_s, base, refusal)
                 break
-        self._read.add(period_s)
+            self.reads += 1
+        else:
+            if self._learnt and group is self._plan[period_s]:
+                self._note(period_s, None, [])
+        if parts:
+            self._read.add(period_s)
         return GroupReading(group.points, group.decoder.decode(b"".join(parts)))
 
+    def _due(self, period_s: float) -> _Group:
+        """What is known to be readable, now and then the whole plan; if that fails, not again at once."""
+        learnt = self._learnt.get(period_s)
+        if learnt is None:
+            return self._plan[period_s]
+        if self._now() - self._planned_at[period_s] < RELEARN_AFTER_S:
+            return learnt
+        self._planned_at[period_s] = self._now()
+        return self._plan[period_s]
+
+    def _note(self, period_s: float, group: _Group | None, lost: list[ProfilePoint]) -> None:
+        """What is asked for from now on instead of the plan, and what is left out of it."""
+        self._lost[period_s] = lost
+        self._planned_at[period_s] = self._now()
+        if group is None:
+            self._learnt.pop(period_s, None)
+        else:
+            self._learnt[period_s] = group
+        unreadable = tuple({p.name: p for points in self._lost.values() for p in points}.values())
+        if unreadable != self.unreadable:
+            self.unreadable = unreadable
+
     async def _learn(self, period_s: float, base: int, refusal: ModbusRefusedError) -> tuple[_Group, list[bytes]]:
-        """Read a group anew, halving what is refused; what is left of it is the plan from now on."""
-        found = [part for block in self._groups[period_s].blocks for part in await self._halve(block, base)]
+        """Read a group's plan anew, halving what is refused; what is left of it is asked for from now on."""
+        plan = self._plan[period_s]
+        found = [part for block in plan.blocks for part in await self._halve(block, base)]
         blocks = [block for block, _ in found]
-        lost = [p for p in self._groups[period_s].points if not any(p in block.points for block in blocks)]
         if not found and (not self._read or period_s in self._read):
             # Another device, or one that is starting: nothing to be learned from
             self._base = None if self._sunspec else 0
             raise RefusedError(f"{refusal}; it knows none of the profile's addresses") from refusal
-        self.unreadable += [p for p in lost if p not in self.unreadable]
-        group = self._groups[period_s] = _Group.of(blocks, sunspec=self._sunspec)
+        group = _Group.of(blocks, sunspec=self._sunspec)
+        self._note(period_s, group, [p for p in plan.points if not any(p in block.points for block in blocks)])
         return group, [octets for _, octets in found]
 
     async def _halve(self, block: Block, base: int) -> list[tuple[Block, bytes]]:
         try:
-            self.reads += 1
             octets = await self.endpoint.read_octets(self.unit, block.table, base + block.address, block.count)
         except ModbusRefusedError as refusal:
-            if refusal.code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE):
+            if refusal.code not in _NOT_THERE:
                 raise
             return [found for half in block.split() for found in await self._halve(half, base)]
+        self.reads += 1
         return [(block, octets)]
 
 

@@ -28,6 +28,7 @@ GOOD = quality_code(Quality.GOOD)
 NO_COMM = quality_code(Quality.BAD, Reason.NO_COMM)
 ABSENT = quality_code(Quality.BAD, Reason.DEVICE_FAULT)
 FAULTY = quality_code(Quality.UNCERTAIN, Reason.DEVICE_FAULT)
+_FORBIDDEN = 403
 _NOT_THERE = frozenset({"absent", "disabled"})
 _MISSING = object()
 
@@ -77,13 +78,15 @@ class CoolingUnit:
         return {name: why for resource in self._resources for name, why in resource.missing.items()}
 
     async def read(self, now_s: float) -> list[Row]:
-        """The points of every resource that is due at `now_s` [s, site's monotonic clock].
+        """The points of every resource that is due at about `now_s` [s, site's monotonic clock].
 
         Raises:
             SilentError: nobody answers, or the server says `not now` to everything.
             RefusedError: the server does not accept us, or speaks no JSON.
         """
-        due = sorted((r for r in self._resources if r.due_s <= now_s), key=lambda r: r.failed)
+        # Polls do not come exactly in time: what is due before the middle of the next period is due now
+        now_due = now_s + 0.5 * self.period_s
+        due = sorted((r for r in self._resources if r.due_s <= now_due), key=lambda r: r.failed)
         if not due:
             return []
         # One alone: a host that is gone costs one timeout, not one for each resource
@@ -94,6 +97,9 @@ class CoolingUnit:
         answers = [first, *await asyncio.gather(*map(self._fetch, due[1:]))]
         if all(isinstance(answer, SilentError) for answer in answers):
             raise SilentError(str(first))
+        rest = [r for r in self._resources if r.due_s > now_due]
+        if all(map(_forbids, answers)) and all(len(r.missing) == len(r.points) for r in rest):
+            raise RefusedError(f"{self._base}: HTTP {_FORBIDDEN}; check the user's rights")
         self.reads += 1
         return [row for r, answer in zip(due, answers, strict=True) for row in self._taken(r, answer, now_s)]
 
@@ -134,6 +140,10 @@ class CoolingUnit:
         return rows
 
 
+def _forbids(answer: Reply | SilentError) -> bool:
+    return isinstance(answer, Reply) and answer.status == _FORBIDDEN
+
+
 def _resources(profile: Profile, base: str) -> list[_Resource]:
     found: dict[str, _Resource] = {}
     for point in profile.points:
@@ -147,7 +157,7 @@ def _resources(profile: Profile, base: str) -> list[_Resource]:
 def _decode(answer: Reply, path: str) -> Any:
     try:
         return msgspec.json.decode(answer.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RefusedError(
             f"{path}: does not answer in JSON ({error}); check that host and port are Redfish"
         ) from error
@@ -169,13 +179,19 @@ def _step(document: Any, token: str) -> Any:
 
 
 def number(point: ProfilePoint, found: Any) -> float | None:
-    """A JSON value in SI: null and unknown words are NaN, words of `states` their code, None what can't be a value."""
+    """A JSON value in SI; None what can't be one.
+
+    NaN: null, unknown words and what is beyond any float; words of `states` are their code.
+    """
     if found is None:
         return math.nan
     if isinstance(found, str):
         return _word(point, found)
     if isinstance(found, bool | int | float):
-        return float(found) * point.factor + point.offset
+        try:
+            return float(found) * point.factor + point.offset
+        except OverflowError:
+            return math.nan
     return None
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from plant.clock import Clock
 from plant.errors import StaleError
 from plant.points import Point, PointId
-from plant.samples import Quality, Reason, SampleBatch, quality_code, split_code
+from plant.samples import FUTURE_S, Quality, Reason, SampleBatch, quality_code, split_code
 from plant.slots import UNKNOWN, Slots
 
 
@@ -76,12 +76,17 @@ class LiveTable:
         self._code = np.zeros(len(declared), dtype=np.int32)
 
     def update(self, batch: SampleBatch) -> None:
-        """Take the batch; a sample older than the one held is for history only, and so is backfill."""
+        """Take the batch; a sample older than the one held is for history only, and so is backfill.
+
+        What is held from so far ahead that no honest sample is dated so was taken before the clock was set back.
+        """
         slot = self._slots.of(batch.names)[batch.index]
         if not self._names:
             return
         backfill = (batch.code >> 2) & int(Reason.BACKFILL) != 0
-        rows = np.flatnonzero((slot != UNKNOWN) & ~backfill & (batch.time_s >= self._time_s[slot]))
+        held_s = self._time_s[slot]
+        newer = (batch.time_s >= held_s) | (held_s > batch.received_s + FUTURE_S)
+        rows = np.flatnonzero((slot != UNKNOWN) & ~backfill & newer)
         rows = rows[np.argsort(batch.time_s[rows], kind="stable")]  # the last of a repeated index stays
         slot = slot[rows]
         self._time_s[slot] = batch.time_s[rows]

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from plant.points import PointId
 
+FUTURE_S = 300.0
+"""A source time further ahead of its arrival than this [s] is taken for a wrong clock."""
+
 
 class Quality(IntEnum):
     """OPC UA's three classes; the worst wins."""

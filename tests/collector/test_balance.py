@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from collector.balance import Detector, Suspect, Uncertainty, isolate, residuals, signatures, suspects
-from collector.balance_watch import BalanceWatch
+from collector.balance_watch import BalanceWatch, _rows_of
 from collector.checks import Checked
 from collector.conditions import Ledger
 from collector.fluids import glycol_share, volume_heat
@@ -214,3 +214,49 @@ def test_doubt_leaves_other_rows_alone(site):
     rig.watch._doubted[rig.watch._names.index("rack-03/liquid_flow")] = True
     codes = [split_code(code) for code in rig.marked(batch).batch.code.tolist()]
     assert codes == [(Quality.UNCERTAIN, Reason.BALANCE), (Quality.GOOD, Reason.NONE)]
+
+
+def test_after_a_calibration_an_alarm_is_counted_from_its_own_beginning(site):
+    """Minutes of the old alarm are forgotten with it, or the culprit would be sought in the wrong hour."""
+    rig = Rig(site)
+    rig.minutes(HOURS)
+    rig.errors["rack-03/power"] = lambda v: 1.2 * v
+    rig.minutes(30)
+    detector = rig.watch._loops[0].detector
+    assert max(detector.high_minutes.max(), detector.low_minutes.max()) > 25
+    assert rig.watch.recalibrated("rack-03")
+    assert (detector.high_minutes[2], detector.low_minutes[2]) == (0, 0)
+
+
+def test_kept_baselines_that_cannot_be_read_are_learned_anew(site):
+    """A balances.json of another form does not keep the collector from starting."""
+    fresh = Rig(site).watch.state()
+    (key,) = fresh
+    for kept in (["x"], {"offset": {"a": 1}}, {"offset": [None] * 5}, "text", {"offset": ["x"]}):
+        rig = Rig(site)
+        rig.watch.restore({key: kept})
+        assert rig.watch.state() == fresh
+
+
+def test_without_flow_the_mass_balance_says_nothing(site):
+    """With the pumps off, meters show their own zero: below 3 % of the design flow nothing adds up, and is not weighed."""
+    rig = Rig(site)
+    known = rig.loop.known
+    design = sum(site.equipment[unit].design["flow_m3_s"] for unit in rig.loop.units)
+    assert known.least_flow == pytest.approx(0.03 * design)
+    names, flows = rig.loop.balances(), [n for n in rig.names if n.endswith("_flow")]
+    mass = names.index(("mass", rig.loop.group))
+    for share, weighed in ((0.01, False), (1.0, True)):
+        flow = share * design / len(rig.loop.racks)
+        values = np.array([flow if name in flows else rig.truth()[name] for name in rig.names])
+        means = rig.watch._loops[0]._means_of(values)
+        found = residuals(means, known, Uncertainty())
+        assert np.isfinite(found.value[mass]) == weighed
+        assert np.isfinite(found.value[: len(rig.loop.racks)]).all()
+
+
+def test_an_alarm_is_looked_for_where_it_was_heard():
+    """Three heard minutes with two muted ones among them are the last five rows, not the last three."""
+    heard = np.array([True, True, False, True, False, True])
+    assert [_rows_of(minutes, heard) for minutes in (0, 1, 2, 3, 99)] == [1, 1, 3, 5, 6]
+    assert _rows_of(3, np.zeros(4, dtype=bool)) == 1

@@ -113,6 +113,18 @@ WATCHED = {
 }
 
 
+def test_a_clock_that_was_set_back_begins_the_chain_anew():
+    """After an hour back jumps are found as before, not only when the old time is reached again."""
+    judge, jump = Judge(RULES, RULES), (Quality.UNCERTAIN, Reason.JUMP)
+
+    def at(time_s, value):
+        batch = SampleBatch.of([("a/t", time_s, time_s, value, 0)])
+        return split_code(int(judge.judge(batch).batch.code[0]))
+
+    assert [at(NOW, 20.0), at(NOW + 1, 60.0)] == [GOOD, jump]
+    assert [at(NOW - 3600, 20.0), at(NOW - 3599, 60.0), at(NOW - 3598, 60.0)] == [GOOD, jump, GOOD]
+
+
 def run_of(seconds, *, value=30.0, power=100.0, start=0):
     """Rows every 10 s in which the temperature stays and the witness shows `power`."""
     times = range(start, start + seconds, 10)

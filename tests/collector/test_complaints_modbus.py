@@ -303,3 +303,98 @@ async def test_a_gateway_that_heals_brings_every_unit_back(peers):
         await peers.until(lambda: {k for v in polled.watch.values for k in v} >= {f"m{u}/r0" for u in range(1, 5)})
         assert polled.state.failures - failed <= 2
         await peers.until(lambda: not any(polled.ledger.has("device_silent", f"m{unit}") for unit in range(1, 5)))
+
+
+def two_groups(**fields):
+    """A meter with a fast and a slow polling group, 100 registers apart."""
+    points = tuple(
+        ProfilePoint(name=f"r{a}", quantity="count", unit="1", period_s=period_s, table="holding", address=a)
+        for a, period_s in ((0, 0.1), (100, 0.3))
+    )
+    return profile(points=points, **fields)
+
+
+async def test_a_dead_device_is_told_though_one_of_its_groups_has_nothing_to_ask_for(peers):
+    """A group that was refused as a whole makes no request; its turns do not count as answers."""
+    device = peers.Peer({1: {"holding": {100: 7}}})
+    async with peers.serving(device), Polled(device.port, two_groups()).running() as polled:
+        await peers.until(lambda: polled.watch.values and polled.ledger.has("profile_mismatch", "m1"))
+        await peers.until(lambda: not polled.ledger.has("device_refused", "m1"))
+        device.silent.add(1)
+        await peers.until(lambda: polled.ledger.has("device_silent", "m1"))
+        assert polled.watch.silences == [["m1/r0", "m1/r100"]]
+        for _ in range(50):
+            await asyncio.sleep(0.02)
+            assert polled.ledger.has("device_silent", "m1")
+        assert polled.state.state == "silent"
+
+
+async def test_a_group_that_is_refused_stays_told_while_the_other_is_read(peers):
+    """Exception 4 for one group: the condition stands, the link is a mismatch with that reason, the rest flows."""
+
+    class Device(peers.Peer):
+        def answer(self, unit, pdu):
+            return bytes([pdu[0] | 0x80, 4]) if pdu[2] == 100 else super().answer(unit, pdu)
+
+    device = Device({1: {"holding": {0: 5, 100: 7}}})
+    async with peers.serving(device), Polled(device.port, two_groups()).running() as polled:
+        await peers.until(lambda: polled.ledger.has("device_refused", "m1") and len(polled.watch.values) > 2)
+        came = len(polled.watch.values)
+        for _ in range(50):
+            await asyncio.sleep(0.02)
+            assert polled.ledger.has("device_refused", "m1")
+        assert len(polled.watch.values) >= came + 5
+        assert polled.state.state == "mismatch"
+
+
+async def test_a_silent_device_that_comes_back_with_exceptions_is_told_as_what_it_is(peers):
+    """It answers, so it is not silent; what it answers is told, and it is asked at its pace."""
+    refuses = False
+
+    class Device(peers.Peer):
+        def answer(self, unit, pdu):
+            return bytes([pdu[0] | 0x80, 4]) if refuses else super().answer(unit, pdu)
+
+    device = Device({1: table()})
+    async with peers.serving(device), Polled(device.port, profile()).running() as polled:
+        await peers.until(lambda: polled.watch.values)
+        device.silent.add(1)
+        await peers.until(lambda: polled.ledger.has("device_silent", "m1"))
+        refuses = True
+        device.silent.clear()
+        await peers.until(lambda: polled.ledger.has("device_refused", "m1"))
+        assert not polled.ledger.has("device_silent", "m1")
+        assert not polled.link._units[0].health.silent
+
+
+async def test_a_device_behind_two_links_is_silent_on_the_one_that_is_dead(peers):
+    """What the living link hears does not withdraw what the dead one tells of the same equipment."""
+    alive, dead = peers.Peer({1: table()}), peers.Peer({1: table()}, silent={1})
+    async with peers.serving(alive), peers.serving(dead):
+        one, other = Polled(alive.port, profile()), Polled(dead.port, profile())
+        ledger = Ledger()
+        for name, polled in (("a", one), ("b", other)):
+            wires = [Wire("m1", profile(), 1, "m1")]
+            polled.link = ModbusLink(name, polled.endpoint, wires, polled.watch, ScaledClock(1.0), ledger)
+        async with one.running(), other.running():
+            await peers.until(lambda: ledger.has("device_silent", "m1"))
+            came = len(one.watch.values)
+            while len(one.watch.values) < came + 5:
+                await asyncio.sleep(0.01)
+                assert ledger.has("device_silent", "m1")
+
+
+async def test_what_a_device_lacks_is_withdrawn_when_it_has_it(peers):
+    """A register that a device did not have yet is read without a restart, and the mismatch goes."""
+    device = peers.Peer({1: {"holding": {0: 5}}})
+    clock = ScaledClock(1000.0)
+    async with peers.serving(device):
+        polled = Polled(device.port, profile(period_s=100.0))
+        wires = [Wire("m1", profile(period_s=100.0), 1, "m1")]
+        polled.link = ModbusLink("link", polled.endpoint, wires, polled.watch, clock, polled.ledger)
+        async with polled.running():
+            await peers.until(lambda: polled.ledger.has("profile_mismatch", "m1"))
+            device.registers[1]["holding"][1] = 6
+            await peers.until(lambda: not polled.ledger.has("profile_mismatch", "m1"))
+            assert polled.watch.values[-1] == {"m1/r0": 5, "m1/r1": 6}
+            assert polled.state.state in {"up", "slow"}

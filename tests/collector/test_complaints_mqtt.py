@@ -118,6 +118,68 @@ async def test_poison_messages_never_block_the_queue(peers, broker, make_site, t
         assert "unparsable_messages" in rig.codes()
 
 
+DEEP = b"[" * 5000 + b"]" * 5000
+HUGE = b"1" + b"0" * 400
+POISON = [
+    (VALUE, b'{"value":1,"timestamp":' + HUGE + b',"quality":1}'),
+    (VALUE, b'{"value":1,"timestamp":1,"quality":1,"x":' + DEEP + b"}"),
+    (METADATA, b'{"x":' + DEEP + b"}"),
+    ("coldplate/v1/pod/gpu/rack-01/n1", b'{"timestamp":' + HUGE + b',"gpus":[]}'),
+    ("coldplate/v1/pod/gpu/rack-01/n1", b'{"timestamp":1,"gpus":[],"x":' + DEEP + b"}"),
+]
+
+
+async def test_nesting_without_end_and_numbers_beyond_any_float_are_set_aside(
+    peers, broker, make_site, tmp_path, caplog
+):
+    """One such message must not have the link start again and the broker send it again, for ever."""
+    rig = Rig(make_site, tmp_path / "s", broker.port)
+    poison = [(topic, payload, False) for topic, payload in POISON]
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up)
+        await asyncio.to_thread(broker.publish, [(METADATA, dsx.encode_metadata(POWER, "E01"), True), *poison])
+        await asyncio.to_thread(broker.publish, values(rig.clock, 1))
+        await peers.until(lambda: rig.count("samples") == 1)
+        assert rig.count("unparsable_messages") == len(POISON)
+    assert "failed" not in caplog.text
+
+
+async def test_whatever_a_decoder_did_not_foresee_is_set_aside(peers, broker, make_site, tmp_path, monkeypatch):
+    """The last guard: a fault of a decoder costs the message, not the link."""
+    rig = Rig(make_site, tmp_path / "s", broker.port)
+    read = rig.collector._counting[0]._read
+
+    def fragile(message, now_s, rows):
+        if message.payload == b"1":
+            raise ZeroDivisionError("unforeseen")
+        read(message, now_s, rows)
+
+    monkeypatch.setattr(rig.collector._counting[0], "_read", fragile)
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up)
+        await asyncio.to_thread(broker.publish, [(METADATA, dsx.encode_metadata(POWER, "E01"), True)])
+        await asyncio.to_thread(broker.publish, [(VALUE, b"1", False), *values(rig.clock, 1)])
+        await peers.until(lambda: rig.count("samples") == 1)
+        assert "unforeseen" in rig.codes()["unparsable_messages"].cause.text
+
+
+async def test_a_unit_that_nobody_knows_is_told_and_its_values_are_not_taken(peers, broker, make_site, tmp_path):
+    """Values in an unknown unit would be GOOD and wrong; metadata with a known one brings them back."""
+    rig = Rig(make_site, tmp_path / "s", broker.port)
+    known = dsx.encode_metadata(POWER, "E01")
+    async with peers.running(rig.collector.run()):
+        await peers.until(rig.up)
+        await asyncio.to_thread(broker.publish, [(METADATA, known.replace(b'"kW"', b'"furlong"'), True)])
+        await asyncio.to_thread(broker.publish, values(rig.clock, 1))
+        await peers.until(lambda: rig.count("unmapped_values") == 1)
+        told = rig.codes()["unparsable_messages"].cause.text
+        assert METADATA in told
+        assert "unknown unit 'furlong', expected one like 'kW'" in told
+        assert (rig.count("samples"), rig.count("waiting_values")) == (0, 0)
+        await asyncio.to_thread(broker.publish, [(METADATA, known, True), *values(rig.clock, 1, 5)])
+        await peers.until(lambda: rig.count("samples") == 1)
+
+
 async def test_nothing_is_acknowledged_before_the_disk_has_it(peers, broker, make_site, tmp_path):
     """Aiomqtt loses thousands when it is killed: what was not spooled comes again, and is spooled once."""
     rig = Rig(make_site, tmp_path / "s", broker.port)

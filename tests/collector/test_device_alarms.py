@@ -79,6 +79,19 @@ def test_an_unreadable_register_leaves_its_alarms_standing(make_site):
     assert ledger.all() == []
 
 
+def test_a_reading_from_the_past_neither_sets_nor_clears_an_alarm(make_site):
+    """A broker's backlog is history: what stands now is told by what is read now."""
+    site = make_site([Link(id="a", transport="modbus-tcp", host="h", port=1)], [RPU])
+    ledger, late = Ledger(), quality_code(Quality.GOOD, Reason.BACKFILL)
+    alarms = DeviceAlarms(site, ManualClock(), ledger)
+    alarms.take(batch(1 << 4, late))
+    assert ledger.all() == []
+    alarms.take(batch(1 << 4))
+    for value in (0, 1 << 4):
+        alarms.take(batch(value, late))
+        assert ledger.has("device_alarm", "rpu")
+
+
 def test_many_alarms_are_shortened(make_site):
     """More than eight names are counted, not listed."""
     site = make_site([Link(id="a", transport="modbus-tcp", host="h", port=1)], [RPU])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.decode import compile_block, decode_words, encode_words, no_value_words
+from devices.decode import compile_points, decode_words, encode_words, no_value_words
 from devices.profiles import WORDS, ProfilePoint, load_profile
 from plant.errors import RefusedError
 
@@ -53,7 +53,6 @@ def test_word_orders_are_the_ones_of_the_trade(order):
     [
         ("u16", [0xFFFF]),
         ("s16", [0x8000]),
-        ("s16", [0xFFFF]),
         ("u32", [0xFFFF, 0xFFFF]),
         ("f32", [0x7FC0, 0]),
         ("f32", [0x7F80, 0]),
@@ -62,6 +61,16 @@ def test_word_orders_are_the_ones_of_the_trade(order):
 def test_words_of_a_missing_sensor_are_not_a_number(kind, words):
     """All ones, the smallest signed number, NaN and infinity mean that there is no measurement."""
     assert math.isnan(decode_words(register(type=kind, scale=0.01), words))
+
+
+@pytest.mark.parametrize("kind", ["s16", "s32", "s64"])
+def test_minus_one_step_of_a_signed_register_is_a_measurement(kind):
+    """A written -0.1 °C reads back as what it is; a device whose all ones mean no value has a profile that says so."""
+    point = register(type=kind, scale=0.1)
+    assert decode_words(point, encode_words(point, -0.1)) == pytest.approx(-0.1)
+    told = register(type=kind, scale=0.1, invalid=(-1,))
+    assert math.isnan(decode_words(told, [0xFFFF] * WORDS[kind]))
+    assert decode_words(told, encode_words(told, -0.2)) == pytest.approx(-0.2)
 
 
 def test_a_counter_may_use_every_word():
@@ -97,7 +106,7 @@ def test_units_become_si():
         register(name="dp", quantity="differential_pressure", unit="kPa", type="u16", scale=0.1, address=12),
         register(name="speed", quantity="fraction", unit="%", type="u16", scale=0.01, address=13),
     ]
-    values = compile_block(points, 10).decode([0x4270, 0, 1100, 7500])
+    values = compile_points(points, [0, 2, 3]).decode([0x4270, 0, 1100, 7500])
     assert values.tolist() == pytest.approx([60 / 60_000, 110_000.0, 0.75])
 
 
@@ -120,7 +129,7 @@ def reference(point, words):
     (raw,) = struct.unpack(">" + code[point.type], octets)
     unsigned = int.from_bytes(octets, "big")
     bits = 8 * len(octets)
-    no_value = {"u": {(1 << bits) - 1}, "s": {(1 << bits) - 1, 1 << (bits - 1)}, "f": set()}[point.type[0]]
+    no_value = {"u": {(1 << bits) - 1}, "s": {1 << (bits - 1)}, "f": set()}[point.type[0]]
     if point.quantity in ("count", "state"):
         no_value = set()
     if unsigned in no_value or unsigned in point.invalid or not math.isfinite(raw):
@@ -161,8 +170,9 @@ def test_whole_blocks_decode_as_single_points_do(kinds, chance):
         )
         special = chance.choice([None, 0, 0xFFFF, 0x8000, 0x7FFF, 3, 1])
         words += [chance.randrange(65_536) if special is None else special for _ in range(size)]
-    values = compile_block(points, 0).decode(words)
-    packed = compile_block(points, 0).decode(struct.pack(f">{len(words)}H", *words))
+    decoder = compile_points(points, [p.address for p in points])
+    values = decoder.decode(words)
+    packed = decoder.decode(struct.pack(f">{len(words)}H", *words))
     wanted = [reference(p, words[p.address : p.address + p.words]) for p in points]
     assert values.tolist() == pytest.approx(wanted, rel=1e-14, abs=0, nan_ok=True)
     assert packed.tolist() == pytest.approx(wanted, rel=1e-14, abs=0, nan_ok=True)
@@ -199,6 +209,6 @@ def test_a_part_of_a_register_is_not_written_alone():
 def test_a_value_whose_scale_was_not_read_is_no_value():
     """A point with a scale factor that is not among the points has no value, rather than one of a wrong size."""
     point = register(quantity="power", unit="W", type="s16", scale_from="sf")
-    assert math.isnan(compile_block([point], 0).decode([5])[0])
+    assert math.isnan(compile_points([point], [0]).decode([5])[0])
     assert decode_words(point, [5], exponent=2) == 500.0
     assert encode_words(point, 500.0, exponent=2) == [5]

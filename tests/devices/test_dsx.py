@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from devices import dsx, gpu
+from devices import dsx, gpu, json_payload
 from devices.profiles import load_profile
 from plant.errors import PermanentError
 
@@ -166,12 +166,61 @@ def test_other_topics_are_told(text):
         b'{"value":1,"timestamp":{{timestamp_ms}},"quality":1}',
         b"\xff\xfe",
         b'{"value":NaN,"timestamp":1,"quality":1}',
+        b'{"value":1,"timestamp":1' + b"0" * 400 + b',"quality":1}',
+        b'{"value":1,"timestamp":1,"quality":1,"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
     ],
 )
 def test_rogue_values_are_told(payload):
     """Whatever a broker may carry ends in one kind of error."""
     with pytest.raises(PermanentError):
         dsx.decode_value(payload)
+
+
+DEEP = b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"
+
+
+def test_rogue_messages_of_the_other_kinds_are_told():
+    """Nesting without end and numbers beyond any float end in the same kind of error everywhere."""
+    topic = gpu.topic("pod", "rack-01", "node-02")
+    for payload in (DEEP, b'{"timestamp":1' + b"0" * 400 + b',"gpus":[]}'):
+        with pytest.raises(PermanentError):
+            gpu.decode(topic, payload)
+    for decode in (dsx.decode_metadata, json_payload.decode):
+        with pytest.raises(PermanentError):
+            decode(DEEP)
+
+
+def described(unit):
+    """Metadata of a flow in that unit."""
+    body = {"objectType": "Rack", "pointType": "RackLiquidFlow", "engUnit": unit, "rackLocationName": "E01"}
+    return dsx.decode_metadata(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("unit", "si"),
+    [
+        ("LPM", 1e-3), ("L/min", 1e-3), ("lpm", 1e-3), ("", 1e-3), ("L/s", 60e-3), ("m3/min", 1.0), ("m³/h", 1 / 60),
+        ("CFM", 0.3048**3),
+    ],
+)  # fmt: skip
+def test_the_usual_spellings_of_units_have_their_factor(unit, si):
+    """60 of each, in SI; without a unit the profile's counts."""
+    factor, offset = described(unit).to_si("l/min")
+    assert 60 * factor + offset == pytest.approx(si)
+
+
+@pytest.mark.parametrize("unit", ["furlong", "L/fortnight", "mw"])
+def test_an_unknown_unit_is_told_and_never_taken_for_the_profiles(unit):
+    """Litres per second taken for litres per minute would be 60 times too low, and GOOD."""
+    with pytest.raises(PermanentError, match=f"unknown unit '{unit}', expected one like 'l/min'"):
+        described(unit).to_si("l/min")
+
+
+def test_kelvin_and_btu_become_si():
+    """A temperature in K is given in °C, as all are; a BTU/h is 0.293 W."""
+    factor, offset = described("K").to_si("degC")
+    assert 300.0 * factor + offset == pytest.approx(26.85)
+    assert described("BTU/h").to_si("W")[0] == pytest.approx(0.29307, rel=1e-4)
 
 
 def test_gpu_messages_round_trip():

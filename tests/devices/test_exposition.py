@@ -55,6 +55,13 @@ def test_a_bad_line_is_set_aside_and_the_rest_is_read(line):
     assert (page.bad, page.bad_lines) == (1, [line])
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_time_beyond_any_float_is_a_bad_line(digits):
+    """However many digits a stamp has, the page is read."""
+    page = exposition.parse(f'temp{{gpu="0"}} 41 {"9" * digits}\ntemp{{gpu="2"}} 2\n'.encode(), WANTED)
+    assert ([s.value for s in page.series], page.bad) == ([2.0], 1)
+
+
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), st.text(alphabet='ab"\\\n{},= é'), max_size=3

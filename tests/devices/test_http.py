@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from devices.http import MAX_CONCURRENT, BusyError, HttpEndpoint, UnauthorisedError
+from devices.http import MAX_CONCURRENT, SESSIONS, BusyError, HttpEndpoint, UnauthorisedError
 from devices.http_options import HttpOptions, read_options
 from plant.errors import ConfigError, RefusedError, SilentError
 from simulator.http_server import serving
@@ -84,6 +84,8 @@ async def test_a_secret_that_cannot_be_had_is_a_refusal_with_the_place(tmp_path,
         ({"auth": "basic", "username": "u"}, "neither is given", "exactly one"),
         ({"auth": "bearer", "token_file": "p", "token_env": "P"}, "both are given", "exactly one"),
         ({"tls_ca": "ca.pem"}, "tls is off", "add `tls: true`"),
+        ({"tls_key": "key.pem"}, "tls is off", "add `tls: true`"),
+        ({"tls": True, "tls_key": "key.pem"}, "tls_key without tls_cert", "add tls_cert"),
         ({"metrics_path": "metrics"}, "metrics_path 'metrics'", "begin with /"),
     ],
 )
@@ -96,15 +98,16 @@ def test_wrong_options_are_refused(options, message, remedy):
 
 
 async def test_statuses_are_told_apart():
-    """401 and 403 refuse us, 429 and 5xx mean later, 404 and redirects mean that it is not here."""
+    """401 refuses us, 429 and 5xx mean later, 403, 404 and redirects mean that it is not here for us."""
     async with serving(echo()) as port:
-        for status in (401, 403):
-            with pytest.raises(UnauthorisedError, match=f"HTTP {status}"):
-                await fetch(port, f"/status/{status}")
+        with pytest.raises(UnauthorisedError, match="HTTP 401"):
+            await fetch(port, "/status/401")
         for status in (429, 500, 503):
             with pytest.raises(BusyError, match=f"HTTP {status}"):
                 await fetch(port, f"/status/{status}")
         missing, moved = await fetch(port, "/status/404"), await fetch(port, "/moved")
+        forbidden = await fetch(port, "/status/403")
+    assert (forbidden.found, forbidden.why_not()) == (False, "HTTP 403")
     assert (missing.found, missing.why_not()) == (False, "HTTP 404")
     assert (moved.found, moved.why_not()) == (False, "HTTP 307 to /header")
 
@@ -181,6 +184,82 @@ async def test_a_redfish_session_is_opened_renewed_and_ended(secret):
         await endpoint.close()
 
 
+class Denying:
+    """An app with sessions; `/denied` answers 403 and `/locked` 401, whoever asks."""
+
+    def __init__(self):
+        self.opened, self.ended, self.accepts = 0, [], True
+        routes = [
+            Route("/denied", lambda _request: PlainTextResponse("", 403)),
+            Route("/locked", lambda _request: PlainTextResponse("", 401)),
+            Route("/open", lambda _request: PlainTextResponse("x")),
+            Route(SESSIONS, self.open, methods=["POST"]),
+            Route(SESSIONS + "/{number}", self.end, methods=["DELETE"]),
+        ]
+        self.app = Starlette(routes=routes)
+
+    async def open(self, _request):
+        """A session, unless the password is wrong."""
+        self.opened += 1
+        headers = {"X-Auth-Token": f"t{self.opened}", "Location": f"{SESSIONS}/{self.opened}"}
+        return PlainTextResponse("{}", 201, headers) if self.accepts else PlainTextResponse("", 401)
+
+    async def end(self, request):
+        """The session ends with its own token."""
+        self.ended.append((request.path_params["number"], request.headers["X-Auth-Token"]))
+        return PlainTextResponse("")
+
+    def endpoint(self, port, secret):
+        """One of ours."""
+        options = HttpOptions(auth="redfish-session", username="ann", password_file=str(secret))
+        return HttpEndpoint("127.0.0.1", port, options)
+
+
+async def test_what_we_may_not_read_costs_no_session(secret):
+    """403 is about the resource, not about the session, which serves on; a session that is replaced is ended."""
+    server = Denying()
+    async with serving(server.app) as port:
+        endpoint = server.endpoint(port, secret)
+        for _ in range(3):
+            assert (await endpoint.get("/denied")).why_not() == "HTTP 403"
+        assert (await endpoint.get("/open")).found
+        assert (server.opened, server.ended) == (1, [])
+        with pytest.raises(UnauthorisedError, match="locked: HTTP 401"):
+            await endpoint.get("/locked")
+        assert (server.opened, server.ended) == (2, [("1", "t1")])
+        await endpoint.close()
+    assert server.ended == [("1", "t1"), ("2", "t2")]
+
+
+async def test_a_refused_login_is_not_repeated_by_whoever_shares_the_server(secret, monkeypatch):
+    """Ten units of one controller are one failed login, not ten; after the pause it is tried once more."""
+    server = Denying()
+    server.accepts = False
+    async with serving(server.app) as port:
+        endpoint = server.endpoint(port, secret)
+        answers = await asyncio.gather(*(endpoint.get("/open") for _ in range(10)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {UnauthorisedError}
+        with pytest.raises(UnauthorisedError, match="HTTP 401; check user"):
+            await endpoint.get("/open")
+        assert server.opened == 1
+        server.accepts = True
+        monkeypatch.setattr(endpoint, "_shut_until", 0.0)
+        assert (await endpoint.get("/open")).found
+        await endpoint.close()
+
+
+async def test_what_can_be_no_address_or_header_is_silence_with_its_reason(monkeypatch):
+    """A token with a line break and a host label of 70 letters do not end the link's task."""
+    monkeypatch.setenv("COLDPLATE_TEST_TOKEN", "t0k\nen")
+    async with serving(echo()) as port:
+        with pytest.raises(SilentError, match="header"):
+            await fetch(port, "/header", auth="bearer", token_env="COLDPLATE_TEST_TOKEN")
+    endpoint = HttpEndpoint("a" * 70 + ".example", 80)
+    with pytest.raises(SilentError, match="label"):
+        await endpoint.get("/")
+    await endpoint.close()
+
+
 @pytest.mark.real
 async def test_certificates_are_checked(real_program, tmp_path):
     """A server's certificate must come from the named authority; only `tls_verify: false` lets others pass."""
@@ -196,5 +275,8 @@ async def test_certificates_are_checked(real_program, tmp_path):
             await fetch(port, "/status/200", tls=True)
         with pytest.raises(RefusedError, match=r"nowhere\.pem"):
             await fetch(port, "/status/200", tls=True, tls_ca=str(tmp_path / "nowhere.pem"))
+        missing = {"tls_ca": str(certificate), "tls_cert": str(tmp_path / "client.pem"), "tls_key": str(key)}
+        with pytest.raises(RefusedError, match=r"certificate\.pem, .*client\.pem, .*key\.pem: No such file"):
+            await fetch(port, "/status/200", tls=True, **missing)
         with pytest.raises(SilentError):
             await fetch(port, "/status/200")

@@ -9,8 +9,8 @@ import pytest
 
 from devices.links import ModbusDevice
 from devices.modbus import ModbusEndpoint, ModbusRefusedError
-from devices.profiles import load_profile
-from devices.readplan import UnitReader, plan_blocks
+from devices.profiles import Profile, load_profile
+from devices.readplan import RELEARN_AFTER_S, UnitReader, plan_blocks
 from plant.errors import RefusedError, SilentError
 
 
@@ -82,11 +82,20 @@ async def test_an_exception_code_is_told_in_words(peers):
 
 
 async def test_a_dead_endpoint_is_told_at_once_while_backing_off(peers):
-    """Nobody waits for a connection that just failed."""
+    """Nobody waits for a connection that just failed, and why it failed is said until it is tried again."""
     link = ModbusEndpoint("127.0.0.1", peers.free_port(), timeout_s=0.3)
-    with pytest.raises(SilentError, match="cannot connect"):
+    with pytest.raises(SilentError, match=r"cannot connect, .*refused.*, check power"):
         await link.read(1, "holding", 0, 1)
-    with pytest.raises(SilentError, match="next attempt in"):
+    with pytest.raises(SilentError, match=r"cannot connect, .*refused.*, check power.*; next attempt in"):
+        await link.read(1, "holding", 0, 1)
+    await link.close()
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", ".."])
+async def test_what_can_be_no_host_name_is_silence_with_its_reason(host):
+    """A name that can't even be asked for does not end the link's task."""
+    link = ModbusEndpoint(host, 502, timeout_s=0.3)
+    with pytest.raises(SilentError, match=r"cannot connect, .*label.*host and port"):
         await link.read(1, "holding", 0, 1)
     await link.close()
 
@@ -134,6 +143,89 @@ async def test_a_refused_gap_is_learned_once(peers):
         again = await reader.read(10)
         assert len(again.values) == 2
         assert len(peer.requests) - asked <= 2
+        await reader.endpoint.close()
+
+
+class Refusing:
+    """A meter of one unit whose input registers can be refused with a code, and a clock of its own."""
+
+    def __init__(self, peers):
+        self.now_s, self.refused, self.code = 0.0, set(), 2
+        refusing = self
+
+        class Peer(peers.Peer):
+            def answer(self, unit, pdu):
+                first, count = pdu[1] << 8 | pdu[2], pdu[3] << 8 | pdu[4]
+                hit = pdu[0] == 4 and refusing.refused & set(range(first, first + count))
+                return bytes([0x84, refusing.code]) if hit else super().answer(unit, pdu)
+
+        self.peer = Peer({1: {"input": dict.fromkeys(range(14), 0), "holding": {0: 5}}})
+
+    def reader(self, profile):
+        """A reader of it."""
+        return UnitReader(endpoint(self.peer), profile, 1, lambda: self.now_s)
+
+
+async def test_what_was_refused_is_asked_for_again_and_read_when_it_is_there(peers):
+    """A register that was refused while a device started is back after five minutes, not after a restart."""
+    device = Refusing(peers)
+    device.refused = {8}
+    async with peers.serving(device.peer):
+        reader = device.reader(load_profile("generic-power-meter"))
+        await reader.read(10)
+        device.refused = set()
+        device.now_s = RELEARN_AFTER_S - 1
+        assert len((await reader.read(10)).points) == 2
+        device.now_s = RELEARN_AFTER_S
+        assert [p.name for p in (await reader.read(10)).points] == ["energy_import", "frequency", "voltage"]
+        assert reader.unreadable == ()
+        await reader.endpoint.close()
+
+
+async def test_asking_again_in_vain_costs_one_poll(peers):
+    """Where the device then answers otherwise than before, the next polls bring what they did."""
+    device = Refusing(peers)
+    device.refused = {8}
+    async with peers.serving(device.peer):
+        reader = device.reader(load_profile("generic-power-meter"))
+        await reader.read(10)
+        device.code, device.now_s = 4, RELEARN_AFTER_S
+        with pytest.raises(RefusedError, match="exception 4"):
+            await reader.read(10)
+        assert len((await reader.read(10)).points) == 2
+        device.code, device.now_s = 2, 2 * RELEARN_AFTER_S
+        assert len((await reader.read(10)).points) == 2
+        assert [p.name for p in reader.unreadable] == ["frequency"]
+        await reader.endpoint.close()
+
+
+async def test_a_table_that_a_device_does_not_know_leaves_the_others(peers):
+    """Exception 1 for the input registers: the holding registers of the same group are read."""
+    device = Refusing(peers)
+    device.refused, device.code = {0}, 1
+    place = {"quantity": "power", "unit": "W", "period_s": 1, "address": 0}
+    points = [place | {"name": name, "table": table} for name, table in (("a", "holding"), ("b", "input"))]
+    common = {"profile": "x", "kind": "meter", "transport": "modbus-tcp", "revision": "1", "source": "a test"}
+    plan = Profile.model_validate(common | {"fallback": {"kind": "none"}, "points": points})
+    async with peers.serving(device.peer):
+        reader = device.reader(plan)
+        reading = await reader.read(1)
+        assert ([p.name for p in reading.points], reading.values.tolist()) == (["a"], [5.0])
+        assert [p.name for p in reader.unreadable] == ["b"]
+        await reader.endpoint.close()
+
+
+async def test_reads_are_what_was_answered(peers):
+    """A device that never answers has no reads, however often it was asked."""
+    async with peers.serving(peers.Peer({1: {"input": dict.fromkeys(range(14), 0)}}, silent={1})) as peer:
+        reader = UnitReader(endpoint(peer, timeout_s=0.05), load_profile("generic-power-meter"), 1)
+        for _ in range(2):
+            with pytest.raises(SilentError):
+                await reader.read(10)
+        assert reader.reads == 0
+        peer.silent.clear()
+        await reader.read(10)
+        assert reader.reads == 1
         await reader.endpoint.close()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devices import mqtt_wire as wire
 from devices.mqtt_wire import Accepted, Alive, Message, Parser, Refused, Subscribed, Taken
-from plant.errors import PermanentError
+from plant.errors import ConfigError, PermanentError
 
 
 def read(parser, data, room=1000):
@@ -44,6 +44,14 @@ def test_connect_of_5():
     assert data == b"\x10\x16\x00\x04MQTT\x05\x00\x00\x1e\x08\x11\x00\x01\x51\x80\x21\x03\xe8\x00\x01e"
     clean = wire.connect("e", protocol=4, keepalive_s=30, username="", password="", expiry_s=0, maximum=1000)
     assert clean[9] == 0x02
+
+
+def test_a_password_needs_a_user_name_in_311():
+    """3.1.1 §3.1.2.9 forbids it, and brokers close such a connection without a word; 5.0 allows it."""
+    given = {"keepalive_s": 30, "username": "", "password": "p", "expiry_s": 1, "maximum": 9}
+    with pytest.raises(ConfigError, match="a password without a user name; add username"):
+        wire.connect("edge", protocol=4, **given)
+    assert wire.connect("edge", protocol=5, **given)[9] == 0x40
 
 
 def test_subscribe_and_publish():

@@ -65,6 +65,11 @@ def point(**fields):
         ({"bit": 15, "bit_width": 2}, "bit 16 is beyond a u16 register", "wider type"),
         ({"address": 10, "type": "u32", "bit": 3, "name": "c", "table": "coil"}, "table of single bits", "use u16"),
         ({"period_s": 0}, "period 0 s is impossible", "above 0"),
+        ({"max_age_s": -5}, "max_age_s -5 is below 0", "leave it out"),
+        ({"invalid": [65_536]}, "no u16 register holds 65536", "raw words of that size"),
+        ({"invalid": [-1]}, "no u16 register holds -1", "raw words of that size"),
+        ({"invalid": [-32_769], "type": "s16"}, "no s16 register holds -32769", "raw words of that size"),
+        ({"unit": "furlong"}, "unknown unit 'furlong'; use one of", "compare with a shipped profile"),
     ],
 )
 def test_a_wrong_point_is_refused_with_its_line(tmp_path, fields, text, remedy):
@@ -113,3 +118,27 @@ def test_parts_of_one_register_may_share_it(tmp_path):
 def test_shipped_profiles_pass(name):
     """Every profile that is shipped obeys."""
     assert load_profile(name).points
+
+
+def test_raw_words_of_a_signed_register_may_be_named_either_way(tmp_path):
+    """-1 and 0xFFFF are the same 16 bits."""
+    assert read_profile(written(tmp_path, point(type="s16", invalid=[-1, 0xFFFF, -32_768]))).points
+
+
+def test_a_heartbeat_must_be_a_point(tmp_path):
+    """A fallback that watches a point which does not exist would never hold."""
+    fallback = "fallback: {kind: native_heartbeat, heartbeat: beat, timeout_s: 60}"
+    with pytest.raises(ConfigError, match=r"test.yaml:6: no point beat in this profile; name the point"):
+        read_profile(written(tmp_path, "", head=HEAD.replace("fallback: {kind: none}", fallback)))
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path):
+    """No such file, another encoding, a date that does not exist: each names the file and what to do."""
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: can't be read: No such file"):
+        read_profile(tmp_path / "nowhere.yaml")
+    path = written(tmp_path, "")
+    path.write_bytes(path.read_text().replace("a test", "é").encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"test.yaml: can't be read: not UTF-8; give a readable UTF-8 file"):
+        read_profile(path)
+    with pytest.raises(ConfigError, match=r"test.yaml: not YAML: .*; correct the file's syntax"):
+        read_profile(written(tmp_path, "", head=HEAD.replace('"1"', "2024-13-45")))

@@ -49,6 +49,18 @@ def test_the_newest_sample_of_a_batch_stays():
     assert table.missing() == ["e/never"]
 
 
+def test_a_clock_that_was_set_back_does_not_freeze_the_table():
+    """An hour back: what was held from the future is replaced by the next reading; small steps back are late samples."""
+    table, now_s = _table(ManualClock()), 1e9
+    for step_s, value in ((0.0, 1.0), (-200.0, 2.0)):
+        table.update(SampleBatch.of([("e/a", now_s + step_s, now_s + step_s, value, 0)]))
+        assert table.snapshot().value("e/a") == 1.0
+    for second, value in ((0.0, 3.0), (1.0, 4.0)):
+        at_s = now_s - 3600.0 + second
+        table.update(SampleBatch.of([("e/a", at_s, at_s, value, 0)]))
+        assert table.snapshot().value("e/a") == value
+
+
 def test_a_value_grows_old():
     """After its age a value is BAD and STALE, in the snapshot and in the list of missing points."""
     clock = ManualClock()

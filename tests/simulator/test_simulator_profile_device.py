@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from devices.decode import no_value_words
 from devices.modbus import ModbusEndpoint, ModbusRefusedError
 from devices.profiles import load_profile, profile_names
 from devices.readplan import UnitReader
@@ -57,7 +58,7 @@ async def test_what_is_read_is_what_the_device_holds(name):
         for time_s in (0.0, 140.0, 420.0):
             device.step(time_s)
             values = await read_all(reader)
-            assert reader.unreadable == []
+            assert not reader.unreadable
             assert set(values) == {p.name for p in profile.points}
             for point in profile.points:
                 held, low, high = device.values[point.name], point.bound(point.min), point.bound(point.max)
@@ -104,13 +105,13 @@ def test_a_profile_bounds_and_names_what_it_has(name):
 
 @pytest.mark.parametrize("name", [name for name in MODBUS if name != "sunspec-meter"])
 async def test_a_missing_sensor_has_no_value(name):
-    """All ones in a measurement's registers, and NaN in a float's, are read as no value and never as a number."""
+    """A measurement's words for "no value", and NaN in a float's, are read as none and never as a number."""
     profile = load_profile(name)
     point = next(p for p in profile.points if p.quantity in BOUNDED and not p.writable and not p.scale_from)
     async with served(profile) as (device, endpoint):
         reader = UnitReader(endpoint, profile, UNIT)
-        for word in range(point.words):
-            device.words[point.table][point.address + word] = 0xFFFF
+        for place, word in enumerate(no_value_words(point), point.address):
+            device.words[point.table][place] = word
         reading = await reader.read(point.period_s)
         values = dict(zip((p.name for p in reading.points), reading.values.tolist(), strict=True))
         assert math.isnan(values.pop(point.name))
