@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.collect import run as collect
 from benchmarks.control import run as control
 from benchmarks.demo_day import run as demo_day
+from benchmarks.faults import run as faults
 from benchmarks.forecast import run as forecast
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
@@ -29,6 +30,10 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "collect": (collect, "Modbus from the socket to the fsynced spool: 2,000 devices, and one core's full speed"),
     "control": (control, "cooling energy on every plant and climate: fixed, reset rule, coldplate, bound; violations"),
     "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
+    "faults": (
+        faults,
+        "cooling failures on the twin: limits crossed, margins, reaction; is ride-through ever optimistic",
+    ),
     "forecast": (forecast, "heat and air forecasts: skill against persistence, coverage, job knowledge, update time"),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
