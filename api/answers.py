@@ -18,6 +18,8 @@ from plant.records import (
     LinkState,
     ModeState,
     Plan,
+    RideThrough,
+    ShedRequest,
 )
 
 encode = msgspec.json.Encoder().encode
@@ -294,6 +296,20 @@ class Headrooms:
     """Watts that each rack can still take."""
 
     headroom: list[Headroom]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RideThroughs:
+    """Seconds to the first case limit if a pump stops now, by CDU."""
+
+    ride_through: list[RideThrough]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShedRequests:
+    """Load that loops ask to have taken off; empty while cooling has reserve."""
+
+    shed: list[ShedRequest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -53,6 +54,7 @@ class ServerFigures(Collector):
             yield _gauge("forecast_age_seconds", "Age of the newest forecast, in site time", age_s)
         yield self._conditions()
         yield self._powers()
+        yield from self._cooling_failure()
 
     def _conditions(self) -> Metric:
         found = Counter(c.severity for c in self._service.conditions())
@@ -68,6 +70,20 @@ class ServerFigures(Collector):
             if value is not None:
                 family.add_metric([what], value)
         return family
+
+    def _cooling_failure(self) -> Iterator[Metric]:
+        """Ride-through is +Inf where the rest of the loop carries the heat for good, and absent where not known."""
+        mirror = self._service.mirror
+        left = GaugeMetricFamily(
+            "coldplate_ride_through_seconds", "Seconds to the first case limit if this pump stops now", labels=["cdu"]
+        )
+        for figure in mirror.ride_through:
+            if figure.known:
+                left.add_metric([figure.cdu], math.inf if figure.seconds is None else figure.seconds)
+        shed = GaugeMetricFamily("coldplate_shed_watts", "Load that a loop asks to have taken off", labels=["loop"])
+        for request in mirror.shed:
+            shed.add_metric([request.loop], request.power_w)
+        yield from (left, shed)
 
     def _counters(self) -> Iterator[Metric]:
         mirror = self._service.mirror

@@ -14,7 +14,17 @@ import msgspec
 from plant.clock import ScaledClock
 from plant.errors import ColdplateError
 from plant.points import PointId
-from plant.records import ActuatorState, Condition, Forecast, Headroom, LinkState, ModeState, Plan
+from plant.records import (
+    ActuatorState,
+    Condition,
+    Forecast,
+    Headroom,
+    LinkState,
+    ModeState,
+    Plan,
+    RideThrough,
+    ShedRequest,
+)
 from store.bus import BusClient
 from store.codec import from_plain
 
@@ -24,6 +34,8 @@ _TYPES: dict[str, Any] = {
     "modes": list[ModeState],
     "conditions": list[Condition],
     "headroom": list[Headroom],
+    "ride_through": list[RideThrough],
+    "shed": list[ShedRequest],
     "links": list[LinkState],
     "actuator": ActuatorState,
     "counters": dict[str, float],
@@ -61,6 +73,8 @@ class Mirror:
     modes: list[ModeState] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
     headroom: list[Headroom] = field(default_factory=list)
+    ride_through: list[RideThrough] = field(default_factory=list)
+    shed: list[ShedRequest] = field(default_factory=list)
     links: list[LinkState] = field(default_factory=list)
     actuator: ActuatorState | None = None
     counters: dict[str, float] = field(default_factory=dict)

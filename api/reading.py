@@ -24,6 +24,8 @@ from api.answers import (
     Problem,
     ReadyFlag,
     Responses,
+    RideThroughs,
+    ShedRequests,
     SiteInfo,
     Status,
     reply,
@@ -118,6 +120,18 @@ async def conditions(here: Here) -> Response:
 async def headroom(here: Here) -> Response:
     """Power [W], cooling [W], and facility watts per IT watt."""
     return reply(here.record("headroom"))
+
+
+@router.get("/v1/ride-through", response_model=RideThroughs, tags=["control"], summary="Seconds left if a pump stops")
+async def ride_through(here: Here) -> Response:
+    """Per CDU, never more than it will be; null and `known` where the rest of its loop carries the heat for good."""
+    return reply(here.record("ride_through"))
+
+
+@router.get("/v1/shed", response_model=ShedRequests, tags=["placement"], summary="Load to take off")
+async def shed(here: Here) -> Response:
+    """Watts that a loop's racks should draw less, and why; empty while cooling has reserve."""
+    return reply(here.record("shed"))
 
 
 @router.get("/v1/links", response_model=Links, tags=["live"], summary="Connections to devices")

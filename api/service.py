@@ -11,7 +11,21 @@ from pathlib import Path
 
 from fastapi import Request
 
-from api.answers import Conditions, Forecasts, Gpus, Headrooms, Leases, Links, Modes, Plans, Points, SiteInfo, Status
+from api.answers import (
+    Conditions,
+    Forecasts,
+    Gpus,
+    Headrooms,
+    Leases,
+    Links,
+    Modes,
+    Plans,
+    Points,
+    RideThroughs,
+    ShedRequests,
+    SiteInfo,
+    Status,
+)
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
 from api.mirror import Mirror
 from api.power import Powers, powers
@@ -115,6 +129,8 @@ class Service:
             "modes": lambda: Modes(modes=mirror.modes),
             "conditions": lambda: Conditions(conditions=self.conditions()),
             "headroom": lambda: Headrooms(headroom=mirror.headroom),
+            "ride_through": lambda: RideThroughs(ride_through=mirror.ride_through),
+            "shed": lambda: ShedRequests(shed=mirror.shed),
             "links": lambda: Links(links=mirror.links),
             "actuator": lambda: Leases(actuator=mirror.actuator),
         }
@@ -132,6 +148,8 @@ class Service:
             "modes": mirror.modes,
             "conditions": self.conditions(),
             "headroom": mirror.headroom,
+            "ride_through": mirror.ride_through,
+            "shed": mirror.shed,
             "links": mirror.links,
             "actuator": mirror.actuator,
         }

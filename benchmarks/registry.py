@@ -9,6 +9,7 @@ from benchmarks.collect import run as collect
 from benchmarks.control import run as control
 from benchmarks.cycle import run as cycle
 from benchmarks.demo_day import run as demo_day
+from benchmarks.faults import run as faults
 from benchmarks.forecast import run as forecast
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
@@ -31,6 +32,10 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "control": (control, "cooling energy on every plant and climate: fixed, reset rule, coldplate, bound; violations"),
     "cycle": (cycle, "time of one cycle of control for 1, 20 and 200 CDUs"),
     "demo-day": (demo_day, "one simulated day of the demo pod: the controller against the design setpoints"),
+    "faults": (
+        faults,
+        "cooling failures on the twin: limits crossed, margins, reaction; is ride-through ever optimistic",
+    ),
     "forecast": (forecast, "heat and air forecasts: skill against persistence, coverage, job knowledge, update time"),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),

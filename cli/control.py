@@ -63,6 +63,7 @@ class Control:
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
+        self._given_back: frozenset[str] = frozenset()
         self._bus: BusServer | None = None
         self._store: Store | None = None
 
@@ -152,10 +153,18 @@ class Control:
             self._plans = {}  # an old plan must be neither renewed nor confirmed
             return
         self._plans = {plan.loop: plan for plan in result.plans}
+        await self._give_back(result.let_go)
         self._board.publish("controller", list(result.conditions))
         for loop in self._plans:
             await self._ask(loop)
         await self._tell(result)
+
+    async def _give_back(self, loops: Mapping[str, str]) -> None:
+        """Let go of loops at once, once each time; what a person holds by hand stays theirs."""
+        for loop in loops.keys() - self._given_back:
+            if self._modes[loop].mode in WRITING and self._modes[loop].mode is not Mode.HOLD:
+                await self._actuator.relinquish(self._points([loop]), "coldplate", loops[loop].replace("_", " "))
+        self._given_back = frozenset(loops)
 
     async def _expire_modes(self) -> None:
         modes = expire(self._modes, self._clock.now())
@@ -197,6 +206,8 @@ class Control:
         await self._publish("forecast", result.forecast)
         await self._publish("plans", list(result.plans))
         await self._publish("headroom", list(result.headrooms))
+        await self._publish("ride_through", list(result.ride_throughs))
+        await self._publish("shed", list(result.shed))
         assert self._store is not None
         with contextlib.suppress(ColdplateError):
             for plan in result.plans:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
 from controller import inputs
@@ -12,7 +15,7 @@ from controller.loops import limit_values
 from controller.model import Array, Load, case_resistance, evaluate, exchanged_w, loop_flow, rack_flow
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
-from plant.records import Headroom
+from plant.records import Headroom, ShedRequest
 from plant.topology import CoolingGroup, Site
 
 _CASE_RESERVE_K = 1.0
@@ -30,6 +33,12 @@ def group_headrooms(
     except (StaleError, ConfigError) as error:
         return [unknown(rack, now_s, str(error)) for rack in group.racks]
     return [_rack(site, snapshot, group, rack, shared_w, marginal, now_s) for rack in group.racks]
+
+
+def without_room(headrooms: Iterable[Headroom], sheds: Iterable[ShedRequest]) -> tuple[Headroom, ...]:
+    """The same headrooms, with none for the racks of a loop that asks to have load taken off."""
+    racks = {rack for shed in sheds for rack in shed.racks}
+    return tuple(replace(h, power_w=0.0, cooling_w=0.0) if h.rack in racks else h for h in headrooms)
 
 
 def unknown(rack: str, now_s: float, reason: str) -> Headroom:

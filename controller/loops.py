@@ -15,7 +15,7 @@ from controller.reasons import condition, message
 from controller.state import Move
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Condition, HeatForecast, Message, Plan, Setpoint, Severity
+from plant.records import Condition, HeatForecast, Message, Plan, Setpoint, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
 ROLES = (inputs.SUPPLY, inputs.DP, inputs.FACILITY)
@@ -28,12 +28,17 @@ COST_MINUTES, WORST_MINUTES = 15, 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A plan (or none) with what must be remembered of it and what a person should know."""
+    """A plan (or none) with what must be remembered of it and what a person should know.
+
+    let_go: why its devices are to have the loop back at once; shed: the load that it asks to have taken off.
+    """
 
     plan: Plan | None
     target: tuple[float, ...] = ()
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
+    let_go: str = ""
+    shed: ShedRequest | None = None
 
 
 def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds:

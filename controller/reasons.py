@@ -43,6 +43,12 @@ TEMPLATES: dict[str, str] = {
         "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min; "
         "saves {saves_kw:.2f} kW against design; binding: {binding_words}"
     ),
+    "plan_reserve": (
+        "{cause} at {subject}: uses the reserve, as much flow and as cold as the envelope and the dew point allow"
+    ),
+    "plan_hold": "{cause} at {subject}: everything stays as it is, no more flow and no less cooling",
+    "shed_load": "what cooling is left does not carry the load of {subject}: {shed_kw:.0f} kW less is asked for",
+    "shed_load_remedy": "cap power, or move jobs away from the racks of {subject}, until the cooling is whole again",
     # forecasts
     "forecast_model": (
         "better than persistence for {modelled:.0f} of {subjects:.0f} heats, {jobs:.0f} jobs known, "
@@ -57,6 +63,24 @@ TEMPLATES: dict[str, str] = {
     "heat_substituted_remedy": "check the link to {subject}; the forecast goes on with less certainty",
     "inputs_missing": "no plan for {subject}: {detail}",
     "inputs_missing_remedy": "restore the named point; until then the devices stay at, or return to, design setpoints",
+    "leak_found": "{subject} reports a leak",
+    "leak_found_remedy": "find and isolate it; coldplate gives the loop no more flow, isolation is the plant's own",
+    "pump_tripped": "{subject} says that it has a fault, and moves no coolant",
+    "pump_tripped_remedy": "look at the pump and its drive; the other CDUs carry the loop meanwhile",
+    "cdu_lost": "{subject} is silent, and the racks get no flow from it",
+    "cdu_lost_remedy": "look at its power and its pump; the other CDUs carry the loop meanwhile",
+    "rejection_lost": "the fans of {subject} have failed",
+    "rejection_lost_remedy": "look at drives and power of the fans; facility water warms until they run again",
+    "chiller_tripped": "{subject} says that it has a fault",
+    "chiller_tripped_remedy": "acknowledge it at the chiller and look for the cause; the rest of the plant carries on",
+    "facility_pump_lost": "{subject} stands: no facility water takes the heat away",
+    "facility_pump_lost_remedy": "start it or its standby; shed load at once, what is stored lasts minutes",
+    "supply_sensor_lost": "the supply temperature of {subject} can't be used: {detail}",
+    "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",
+    "dew_point_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "hunting": "{subject} hunts: {detail} swings about its setpoint",
+    "hunting_remedy": "tune the device's own loop, or look for a sticking valve; coldplate drives it when it is calm",
     "design_incomplete": "no plan for {subject}: the site file lacks {detail}",
     "design_incomplete_remedy": "add the design figure to the site file and run `coldplate validate`",
     "reserve_gone": "even design setpoints leave {margin_k:.1f} K to the case limit if the largest CDU stops",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.forecasting.cycle import Memory
+from controller.hunting import Swing
 from plant.points import PointId
-from plant.records import Condition, Forecast, Headroom, Plan
+from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +21,27 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt, targets by loop, moves by point, and the last plans."""
+    """What forecasting has learnt, targets by loop, moves by point, swings, and the last plans."""
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
+    swings: Mapping[str, Swing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What one cycle gives."""
+    """What one cycle gives. let_go: loops that their devices are to have back at once, with the cause."""
 
     state: ControlState
     forecast: Forecast
     plans: tuple[Plan, ...]
     headrooms: tuple[Headroom, ...]
     conditions: tuple[Condition, ...]
+    ride_throughs: tuple[RideThrough, ...] = ()
+    shed: tuple[ShedRequest, ...] = ()
+    let_go: Mapping[str, str] = field(default_factory=dict)
 
 
 def initial_state() -> ControlState:

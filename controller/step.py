@@ -7,16 +7,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from controller.answering import answer, told
+from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
-from controller.headroom import group_headrooms
+from controller.headroom import group_headrooms, without_room
+from controller.hunting import hunting, watched
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
 from controller.loops import Decision, plan_loop
 from controller.reasons import condition
+from controller.ride_through import ride_throughs
 from controller.sidecars import plan_sidecar
 from controller.state import ControlState, StepResult, initial_state
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
-from plant.records import Condition, Forecast, HeatForecast, JobOutlook, Severity
+from plant.records import Condition, Forecast, JobOutlook, Severity
 from plant.topology import CoolingGroup, Site
 
 __all__ = ["ControlState", "StepResult", "initial_state", "seed_history", "step"]
@@ -45,8 +49,8 @@ def step(
     heats = _measure(site, snapshot, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    by_subject = {h.subject: h for h in ahead.heats}
-    decisions = {g.id: _decide(state, site, snapshot, g, heats.now, by_subject, now_s) for g in site.groups.values()}
+    state = replace(state, swings=watched(state.swings, site, snapshot, now_s))
+    decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
     moves = dict(state.moves)
     for decision in decisions.values():
@@ -54,17 +58,22 @@ def step(
     headrooms = tuple(
         h for g in site.groups.values() for h in group_headrooms(site, snapshot, g, heats.now.get(g.id), now_s)
     )
+    sheds = tuple(d.shed for d in decisions.values() if d.shed is not None)
     return StepResult(
         state=ControlState(
             memory=memory,
             targets={g: d.target for g, d in decisions.items() if d.target},
             moves=moves,
             plans=plans,
+            swings=state.swings,
         ),
         forecast=ahead,
         plans=plans,
-        headrooms=headrooms,
+        headrooms=without_room(headrooms, sheds),
         conditions=heats.conditions + tuple(c for d in decisions.values() for c in d.conditions),
+        ride_throughs=ride_throughs(site, snapshot, ahead, now_s),
+        shed=sheds,
+        let_go={g: d.let_go for g, d in decisions.items() if d.let_go},
     )
 
 
@@ -123,19 +132,29 @@ def _decide(
     snapshot: Snapshot,
     group: CoolingGroup,
     heats: Mapping[str, Heat],
-    forecasts: Mapping[str, HeatForecast],
+    ahead: Forecast,
     now_s: float,
 ) -> Decision:
-    heat = forecasts.get(group.id)
-    if heat is None or not np.isfinite(heats[group.id].heat_w):
-        return Decision(plan=None)  # the condition `heat_unknown` of the member says why
+    heat = next((h for h in ahead.heats if h.subject == group.id), None)
     moves = {p: state.moves[p] for p in group.commands.values() if p in state.moves}
+    failed = _failed(state, site, snapshot, group, known=heat is not None and heats[group.id].known)
+    if any(f.acts for f in failed) or heat is None:
+        return answer(site, snapshot, group, failed, ahead, moves, now_s)
     try:
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
-        return plan_loop(site, snapshot, group, heat, state.targets.get(group.id, ()), moves, now_s)
+        decision = plan_loop(site, snapshot, group, heat, state.targets.get(group.id, ()), moves, now_s)
+        return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))
     except ConfigError as error:
         found = condition("design_incomplete", group.id, now_s, Severity.WARNING, detail=error.message)
     return Decision(plan=None, conditions=(found,))
+
+
+def _failed(
+    state: ControlState, site: Site, snapshot: Snapshot, group: CoolingGroup, *, known: bool
+) -> tuple[Found, ...]:
+    """What of a loop's cooling has failed, its own hunting included."""
+    found, swinging = find_causes(site, snapshot, group, heat_known=known), hunting(state.swings, group)
+    return (*found, Found(cause=Cause.HUNTING, subject=group.id, detail=swinging)) if swinging else found

@@ -152,6 +152,34 @@ class Headroom:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RideThrough:
+    """Seconds until the first GPU case limit if the pump of `cdu` stops now; never more than it will be.
+
+    seconds: None where the rest of its loop carries the heat for good, or where it is not `known` (`reason` says why).
+    """
+
+    cdu: str
+    loop: str
+    at_s: float
+    seconds: float | None
+    known: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShedRequest:
+    """A wish that a loop's racks draw less: `power_w` [W] less of `it_w` [W], until it is withdrawn or `expires_s`."""
+
+    loop: str
+    at_s: float
+    expires_s: float
+    power_w: float
+    it_w: float
+    racks: tuple[str, ...]
+    reason: Message
+
+
 class Mode(StrEnum):
     """What a loop is in."""
 

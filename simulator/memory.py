@@ -61,10 +61,17 @@ class MemoryPlant:
     """A plant and its clock, moved together. `clock.now()` has to be `start_s` at the start."""
 
     def __init__(
-        self, site: Site, start_s: float, clock: ManualClock | None = None, faults: Faults | None = None
+        self,
+        site: Site,
+        start_s: float,
+        clock: ManualClock | None = None,
+        faults: Faults | None = None,
+        *,
+        plant: SimulatedPlant | None = None,
     ) -> None:
+        """plant: one with weather or work of its own, at start_s, in place of the site's."""
         self.site, self.clock = site, clock or ManualClock(epoch_s=start_s)
-        self.plant = SimulatedPlant(site, start_s, faults=faults)
+        self.plant = plant or SimulatedPlant(site, start_s, faults=faults)
         self._registers: dict[str, dict[PointId, ProfilePoint]] = {}
         for equipment in site.equipment.values():
             for profile, _, _ in modbus_profiles(equipment):
@@ -99,6 +106,6 @@ class MemoryPlant:
 
     def _quantised(self, point: PointId, value: float) -> float:
         register = self._registers.get(point.partition("/")[0], {}).get(point)
-        if register is None or register.type.startswith("f"):
+        if register is None or register.type.startswith("f") or math.isnan(value):
             return value
         return round((value - register.offset) / register.factor) * register.factor + register.offset

@@ -26,8 +26,10 @@ from plant.records import (
     Mode,
     ModeState,
     Plan,
+    RideThrough,
     Setpoint,
     Severity,
+    ShedRequest,
 )
 from plant.topology import Site
 from sites import load_site
@@ -122,6 +124,24 @@ class Edge:
             for i, r in enumerate(racks)
         ]
         await self.say("headroom", rooms)
+        left = [("cdu-1", 74.0, True), ("cdu-2", None, True), ("cdu-3", None, False)]
+        await self.say(
+            "ride_through",
+            [
+                RideThrough(cdu=c, loop="tcs-1", at_s=now_s, seconds=s, known=k, reason="" if k else "?")
+                for c, s, k in left
+            ],
+        )
+        wish = ShedRequest(
+            loop="tcs-1",
+            at_s=now_s,
+            expires_s=now_s + 180,
+            power_w=47e3,
+            it_w=940e3,
+            racks=tuple(racks),
+            reason=words("shed_load", "47 kW less is asked for"),
+        )
+        await self.say("shed", [wish])
         await self.say("links", [LinkState(link="cdu-1", endpoint="127.0.0.1:1", state="up", since_s=now_s)])
         state = ActuatorState(epoch=3, leases=(), accepted_commands=4, refused_commands=1, writable_points=())
         await self.say("actuator", state)

@@ -278,3 +278,20 @@ def test_scaled_clocks_of_two_processes_agree():
     """The clock that travels as text is the same clock."""
     clock = ScaledClock(speed=20.0)
     assert abs(ScaledClock.parse(clock.spec()).now() - clock.now()) < 1.0
+
+
+async def test_cooling_failure_is_told(informed):
+    """Seconds left by CDU, null where for good or not known; load to shed with its reason; both for Prometheus."""
+    left = {r["cdu"]: r for r in (await informed.get("/v1/ride-through")).json()["ride_through"]}
+    assert left["cdu-1"]["seconds"] == 74.0
+    assert left["cdu-2"]["seconds"] is None
+    assert left["cdu-2"]["known"]
+    assert not left["cdu-3"]["known"]
+    (wish,) = (await informed.get("/v1/shed")).json()["shed"]
+    assert wish["power_w"] == 47e3
+    assert wish["reason"]["code"] == "shed_load"
+    page = (await informed.get("/metrics")).text
+    assert 'coldplate_ride_through_seconds{cdu="cdu-1"} 74.0' in page
+    assert 'coldplate_ride_through_seconds{cdu="cdu-2"} +Inf' in page
+    assert "cdu-3" not in page
+    assert 'coldplate_shed_watts{loop="tcs-1"} 47000.0' in page

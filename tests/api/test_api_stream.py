@@ -94,7 +94,8 @@ async def test_a_page_sees_everything_first_and_then_what_changes(edge, address,
         name, snapshot, _ = await events.next()
         assert name == "snapshot"
         assert set(snapshot) == {
-            *("status", "points", "gpus", "forecast", "plans", "modes", "conditions", "headroom", "links", "actuator")
+            *("status", "points", "gpus", "forecast", "plans", "modes", "conditions", "headroom", "links", "actuator"),
+            *("ride_through", "shed"),
         }
         assert snapshot["status"]["site"] == "demo-pod"
         assert snapshot["plans"][0]["id"] == "plan-1"

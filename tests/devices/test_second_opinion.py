@@ -111,6 +111,6 @@ def test_what_is_no_bus_message_is_refused(payload):
 
 
 def test_a_unit_it_does_not_know_is_refused():
-    """Kelvin is no unit of this house."""
+    """Rankine is no unit of this house."""
     with pytest.raises(RefusedError, match="can't be checked"):
-        said_on_bus(b'{"value":300,"timestamp":1,"quality":1}', "p", "K")
+        said_on_bus(b'{"value":540,"timestamp":1,"quality":1}', "p", "R")

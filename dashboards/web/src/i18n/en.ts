@@ -149,6 +149,13 @@ export const en = {
   'role.facility_supply_temperature': 'Facility supply temperature',
   'role.flow': 'Flow',
 
+  'failure.title': 'If a pump stops now',
+  'failure.note': 'Time to the first GPU case limit without any reaction: never more than it will be.',
+  'failure.for_good': 'the others carry the heat for good',
+  'failure.unknown': 'not known: {reason}',
+  'failure.none': 'No figure yet.',
+  'failure.shed': 'Loop {loop} asks for {power} less load.',
+
   'control.title': 'Control',
   'control.token': 'Command token',
   'control.token_note': 'coldplate printed it at its first start. It stays in this browser tab only.',

@@ -151,6 +151,13 @@ export const zh: Record<Key, string> = {
   'role.facility_supply_temperature': '设施供水温度',
   'role.flow': '流量',
 
+  'failure.title': '若此刻有泵停止',
+  'failure.note': '不作任何应对时距首个 GPU 壳温限值的时间：只会偏短，不会偏长。',
+  'failure.for_good': '其余设备可长期承担热负荷',
+  'failure.unknown': '未知：{reason}',
+  'failure.none': '尚无数值。',
+  'failure.shed': '回路 {loop} 请求减少负载 {power}。',
+
   'control.title': '控制',
   'control.token': '命令令牌',
   'control.token_note': '令牌由 coldplate 首次启动时打印，只保存在本浏览器标签页中。',

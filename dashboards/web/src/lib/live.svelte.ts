@@ -2,9 +2,11 @@
 import { SvelteMap } from 'svelte/reactivity';
 import { fetchSite } from './api';
 import type {
-  ActuatorState, Condition, Forecast, LinkState, ModeState, Plan, PointInfo, PointValue, RackGpus, SiteInfo, Status,
+  ActuatorState, Condition, Forecast, LinkState, ModeState, Plan, PointInfo, PointValue, RackGpus, RideThrough, ShedRequest,
+  SiteInfo, Status,
 } from './records';
 
+const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'ride_through', 'shed', 'links', 'actuator'] as const;
 const SILENCE_MS = 12_000; // the server says something every 2 s
 const RETRY_MS = 2_000;
 
@@ -16,6 +18,8 @@ interface SnapshotEvent {
   plans: unknown;
   modes: unknown;
   conditions: unknown;
+  ride_through: unknown;
+  shed: unknown;
   links: unknown;
   actuator: unknown;
 }
@@ -34,6 +38,8 @@ class Live {
   plans: Plan[] = $state.raw([]);
   modes: ModeState[] = $state.raw([]);
   conditions: Condition[] = $state.raw([]);
+  rideThrough: RideThrough[] = $state.raw([]);
+  shed: ShedRequest[] = $state.raw([]);
   links: LinkState[] = $state.raw([]);
   actuator: ActuatorState | null = $state.raw(null);
   gpus: Map<string, RackGpus> = $state.raw(new Map());
@@ -94,7 +100,7 @@ class Live {
     on('snapshot', (data) => this.takeSnapshot(data as SnapshotEvent));
     on('live', (data) => this.takeLive(data as { now_s: number; points: PointValue[] }));
     on('status', (data) => this.takeStatus(data as Status));
-    for (const kind of ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'links', 'actuator'] as const)
+    for (const kind of KINDS)
       on(kind, (data) => this.take(kind, data));
     on('goodbye', () => this.lose());
     source.onerror = () => this.lose();
@@ -124,7 +130,7 @@ class Live {
     this.takeStatus(data.status);
     this.points.clear();
     for (const point of data.points) this.points.set(point.id, point);
-    for (const kind of ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'links', 'actuator'] as const)
+    for (const kind of KINDS)
       this.take(kind, data[kind]);
     this.connection = 'open';
     this.lostSince_s = null;
@@ -140,12 +146,14 @@ class Live {
     this.setClock(status.now_s);
   }
 
-  private take(kind: 'gpus' | 'forecast' | 'plans' | 'modes' | 'conditions' | 'links' | 'actuator', data: unknown): void {
+  private take(kind: (typeof KINDS)[number], data: unknown): void {
     if (kind === 'gpus') this.gpus = new Map((unwrap<RackGpus[] | null>(data, 'racks') ?? []).map((r) => [r.rack, r]));
     else if (kind === 'forecast') this.forecast = unwrap<Forecast | null>(data, 'forecast');
     else if (kind === 'plans') this.plans = unwrap<Plan[] | null>(data, 'plans') ?? [];
     else if (kind === 'modes') this.modes = unwrap<ModeState[] | null>(data, 'modes') ?? [];
     else if (kind === 'conditions') this.conditions = unwrap<Condition[] | null>(data, 'conditions') ?? [];
+    else if (kind === 'ride_through') this.rideThrough = unwrap<RideThrough[] | null>(data, 'ride_through') ?? [];
+    else if (kind === 'shed') this.shed = unwrap<ShedRequest[] | null>(data, 'shed') ?? [];
     else if (kind === 'links') this.links = unwrap<LinkState[] | null>(data, 'links') ?? [];
     else this.actuator = unwrap<ActuatorState | null>(data, 'actuator');
   }

@@ -157,6 +157,25 @@ export interface Plan {
   reason: Message;
 }
 
+export interface RideThrough {
+  cdu: string;
+  loop: string;
+  at_s: number;
+  seconds: number | null;
+  known: boolean;
+  reason: string;
+}
+
+export interface ShedRequest {
+  loop: string;
+  at_s: number;
+  expires_s: number;
+  power_w: number;
+  it_w: number;
+  racks: string[];
+  reason: Message;
+}
+
 export interface LinkState {
   link: string;
   endpoint: string;

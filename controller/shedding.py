@@ -1,0 +1,99 @@
+"""Does what cooling is left carry the load, and if not: how much has to come off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from controller import inputs
+from controller.causes import Cause, Found, stopped_members
+from controller.loops import PLAN_LIFE_S
+from controller.losses import losses_of, scaled, stacked
+from controller.plates import hottest_plates, most_heat_w
+from controller.reasons import message
+from controller.rejection_left import rejection_left_w
+from controller.transient import Losses, seconds_to_limit
+from plant.errors import ConfigError, StaleError
+from plant.live import Snapshot
+from plant.records import Forecast, ShedRequest
+from plant.topology import CoolingGroup, Site
+
+SHARES: tuple[float, ...] = tuple(np.linspace(1.0, 0.0, 21).tolist())
+
+
+def carries(site: Site, snapshot: Snapshot, group: CoolingGroup, found: tuple[Found, ...], ahead: Forecast) -> bool:
+    """Whether what is left carries the forecast's highest quantile for an hour as it stands; False where not known."""
+    try:
+        rows = _rows(site, snapshot, group, found, most_heat_w(ahead))
+    except (StaleError, ConfigError):
+        return False
+    return bool(np.isinf(seconds_to_limit(stacked(rows))).all())
+
+
+def shed_request(
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    found: tuple[Found, ...],
+    ahead: Forecast,
+    goal: Mapping[str, float],
+    now_s: float,
+) -> ShedRequest | None:
+    """The least load to take off so that no case meets its limit within the hour; None where there is reserve."""
+    try:
+        share = _bearable(site, snapshot, group, found, ahead, goal)
+        it_w = sum(inputs.rack_power(site, snapshot, rack) for rack in group.racks)
+    except (StaleError, ConfigError):
+        return None  # nothing can be promised, so nothing is asked: the causes' own conditions stand
+    if share >= 1.0:
+        return None
+    power_w = (1.0 - share) * it_w
+    return ShedRequest(
+        loop=group.id,
+        at_s=now_s,
+        expires_s=now_s + PLAN_LIFE_S,
+        power_w=power_w,
+        it_w=it_w,
+        racks=group.racks,
+        reason=message("shed_load", subject=group.id, shed_kw=power_w / 1e3),
+    )
+
+
+def _bearable(
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    found: tuple[Found, ...],
+    ahead: Forecast,
+    goal: Mapping[str, float],
+) -> float:
+    """The largest share of the expected load that what is left carries for an hour, once the goal is reached [1]."""
+    if any(f.cause is Cause.FACILITY_LOST for f in found):
+        return 0.0  # no water, no cooling
+    rows = [_reached(row, goal) for row in _rows(site, snapshot, group, found, most_heat_w(ahead, 0.5))]
+    grid = stacked([scaled(row, share) for share in SHARES for row in rows])
+    holds = np.isinf(seconds_to_limit(grid)).reshape(len(SHARES), len(rows)).all(axis=1)
+    return SHARES[int(np.argmax(holds))] if holds.any() else 0.0
+
+
+def _rows(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, found: tuple[Found, ...], upper_w: Mapping[str, float]
+) -> list[Losses]:
+    """The loop as it is now, with what has failed."""
+    plates = hottest_plates(site, snapshot, group, upper_w)
+    rows = losses_of(site, snapshot, group, plates, upper_w, stopped_members(found))
+    left_w = rejection_left_w(site, snapshot, group, {f.subject for f in found})
+    if left_w is None:
+        return rows
+    return [replace(row, facility_w=np.maximum(row.heat_w - left_w, 0.0)) for row in rows]
+
+
+def _reached(row: Losses, goal: Mapping[str, float]) -> Losses:
+    """A loss once the reserve is used: the goal's supply held where it can be, all flow that the pumps must give."""
+    supply_c = np.minimum(row.least_supply_c, goal.get(inputs.SUPPLY, math.inf))
+    return replace(
+        row, least_supply_c=supply_c, flow_first=row.flow_most, flow_last=row.flow_most, plate_tau_s=np.zeros(1)
+    )
