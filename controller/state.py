@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.forecasting.cycle import Memory
+from controller.learning import Learnt
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, Plan
 
@@ -20,11 +21,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt, targets by loop, moves by point, and the last plans."""
+    """What forecasting has learnt, targets and the model's factors by loop, moves by point, and the last plans."""
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     moves: Mapping[PointId, Move] = field(default_factory=dict)
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.headroom import group_headrooms
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
-from controller.loops import Decision, plan_loop
+from controller.learning import Learnt
+from controller.loops import Decision, Memory, plan_loop
 from controller.reasons import condition
 from controller.sidecars import plan_sidecar
 from controller.state import ControlState, StepResult, initial_state
@@ -59,6 +60,7 @@ def step(
             memory=memory,
             targets={g: d.target for g, d in decisions.items() if d.target},
             moves=moves,
+            learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
             plans=plans,
         ),
         forecast=ahead,
@@ -133,7 +135,9 @@ def _decide(
     try:
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
-        return plan_loop(site, snapshot, group, heat, state.targets.get(group.id, ()), moves, now_s)
+        known = state.learnt.get(group.id, Learnt())
+        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
+        return plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))
     except ConfigError as error:
