@@ -14,7 +14,9 @@ from api.answers import InstantaneousPue
 from plant.points import PointId
 from plant.topology import Equipment, Site
 
-COOLING_KINDS = frozenset({"cdu", "sidecar", "fws-loop", "pump", "dry-cooler", "chiller", "air-unit", "rear-door"})
+COOLING_KINDS = frozenset(
+    {"cdu", "sidecar", "fws-loop", "pump", "dry-cooler", "cooling-tower", "chiller", "air-unit", "rear-door"}
+)
 Read = Callable[[PointId], float | None]
 
 

@@ -1,11 +1,13 @@
 """What coldplate is measured against: fixed setpoints and a reset rule, each tuned to its plant and climate.
 
 Both obey the same guard, ranges, steps and dwell as the controller. The rule is in the spirit of ASHRAE Guideline 36:
-flow follows load down to a least share, facility water stays an approach below the supply.
+flow follows load down to a least share, facility water stays an approach below the supply, and a tower (where it can
+be commanded) below the facility water, but never nearer to the wet bulb than an approach.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +26,10 @@ SUPPLY_C = (30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0)
 FLOW_SHARE = (0.60, 0.65, 0.70, 0.80, 0.90, 1.00)
 LEAST_FLOW_SHARE = (0.60, 0.65, 0.70)
 APPROACH_K = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+LOCAL_TOWER_BELOW_K, LOCAL_WET_BULB_K = 2.0, 3.0
+"""A tower is commanded like this while a tuning says nothing of it."""
+TOWER_BELOW_K = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+WET_BULB_APPROACH_K = (2.0, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,9 @@ class Tuning:
     """Parameters of a baseline.
 
     kind: `static` or `reset`; supply_c: TCS supply [°C]; flow_share: flow against design, of the rule at full
-    load [1]; least_flow_share: the rule's minimum [1]; approach_k: supply less facility water [K].
+    load [1]; least_flow_share: the rule's minimum [1]; approach_k: supply less facility water [K]; tower_below_k:
+    facility less condenser water [K]; wet_bulb_approach_k: the rule's least condenser water above wet bulb [K]; None
+    where there is no tower to command.
     """
 
     kind: str
@@ -39,12 +47,21 @@ class Tuning:
     flow_share: float = 1.0
     approach_k: float = 5.0
     least_flow_share: float = 0.60
+    tower_below_k: float | None = None
+    wet_bulb_approach_k: float | None = None
 
 
-def axes(kind: str = "reset") -> dict[str, tuple[float, ...]]:
-    """The grid of each parameter that a kind has."""
+def axes(kind: str = "reset", *, tower: bool = True) -> dict[str, tuple[float, ...]]:
+    """The grid of each parameter that a kind has, with or without a tower to command."""
     every = {"supply_c": SUPPLY_C, "flow_share": FLOW_SHARE, "approach_k": APPROACH_K}
-    return every | ({"least_flow_share": LEAST_FLOW_SHARE} if kind == "reset" else {})
+    every |= {"tower_below_k": TOWER_BELOW_K} if tower else {}
+    own = {"least_flow_share": LEAST_FLOW_SHARE} | ({"wet_bulb_approach_k": WET_BULB_APPROACH_K} if tower else {})
+    return every | (own if kind == "reset" else {})
+
+
+def commands_tower(site: Site) -> bool:
+    """Whether a cooling tower of the site takes a setpoint."""
+    return any(inputs.TOWER in group.commands for group in site.groups.values())
 
 
 def along(tuning: Tuning, axis: str) -> Iterator[Tuning]:
@@ -77,7 +94,10 @@ class Rule:
             inputs.SUPPLY: supply_c,
             inputs.DP: group.design[inputs.DP] * share**PRESSURE_EXPONENT,
             inputs.FACILITY: supply_c - self.tuning.approach_k,
+            inputs.TOWER: supply_c - self.tuning.approach_k - _or(self.tuning.tower_below_k, LOCAL_TOWER_BELOW_K),
         }
+        if self.tuning.kind == "reset" and inputs.TOWER in group.commands:
+            values[inputs.TOWER] = max(values[inputs.TOWER], self._least_tower_c(snapshot))
         return {point: self._within(point, values[role]) for role, point in group.commands.items() if role in values}
 
     def _load(self, snapshot: Snapshot, group: CoolingGroup) -> float:
@@ -91,9 +111,18 @@ class Rule:
         known = [snapshot.get(point, -100.0) for point in envelope.dew_point_points]
         return max(known, default=-100.0) + (envelope.dew_point_margin_k or 0.0) + DEW_RESERVE_K
 
+    def _least_tower_c(self, snapshot: Snapshot) -> float:
+        airs = inputs.outdoor_airs(self.site, snapshot)
+        wet_c = [c for name, c in airs.items() if name.endswith("/outdoor_wet_bulb") and math.isfinite(c)]
+        return max(wet_c, default=-100.0) + _or(self.tuning.wet_bulb_approach_k, LOCAL_WET_BULB_K)
+
     def _within(self, point: PointId, value: float) -> float:
         envelope = self.site.envelopes[point]
         return round(min(max(value, envelope.minimum), envelope.maximum), 2)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 class Ours:

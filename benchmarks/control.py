@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from benchmarks.baselines import APPROACH_K, Ours, Rule, Tuning
+from benchmarks.baselines import APPROACH_K, Ours, Rule, Tuning, commands_tower
 from benchmarks.climate import CLIMATES, WeightedDay, read_climate, twelve_days, warmest_day
 from benchmarks.drive import Day, Operator, drive_day
 from benchmarks.plants import PLANTS, Plant, Scenario, load_plant
@@ -32,6 +32,7 @@ QUICK = ("static", "reset", "ours")
 ALL = (*QUICK, "bound")
 BOUND_SUPPLY_C = (32.0, 35.0, 38.0, 40.0, 42.0)
 BOUND_FLOW = (0.60, 0.70, 0.80, 0.90, 1.00)
+BOUND_TOWER_BELOW_K = (1.0, 2.0, 4.0)
 _J_PER_KWH = 3.6e6
 
 
@@ -125,7 +126,8 @@ def _tasks(plant: str, climate: str, data: Path | None, count: int, *, quick: bo
     tunings = _tunings(plant, climate, data, quick=quick)
     for day, load in days_of(climate, data, count):
         for controller in QUICK if quick else ALL:
-            for tuning in bound_sweep() if controller == "bound" else (tunings.get(controller),):
+            sweep = bound_sweep(tower=has_tower(plant, climate, data)) if controller == "bound" else []
+            for tuning in sweep or (tunings.get(controller),):
                 yield Task(
                     plant=plant,
                     climate=climate,
@@ -146,10 +148,22 @@ def _tunings(plant: str, climate: str, data: Path | None, *, quick: bool) -> dic
     return kept if quick and kept else tune(plant, climate, data)
 
 
-def bound_sweep() -> list[Tuning]:
+def has_tower(plant: str, climate: str, data: Path | None) -> bool:
+    """Whether a plant has a tower to command."""
+    day = WeightedDay(0, 1.0)
+    made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
+    try:
+        return commands_tower(made.site)
+    finally:
+        made.close()
+
+
+def bound_sweep(*, tower: bool) -> list[Tuning]:
     """Fixed setpoints of the bound."""
-    grid = product(BOUND_SUPPLY_C, BOUND_FLOW, APPROACH_K)
-    return [Tuning(kind="static", supply_c=t, flow_share=f, approach_k=a) for t, f, a in grid]
+    grid = product(BOUND_SUPPLY_C, BOUND_FLOW, APPROACH_K, BOUND_TOWER_BELOW_K if tower else (None,))
+    return [
+        Tuning(kind="static", supply_c=t, flow_share=f, approach_k=a, tower_below_k=below) for t, f, a, below in grid
+    ]
 
 
 def _rows(done: Iterable[tuple[Task, Day]], count: int) -> list[Row]:
@@ -196,7 +210,12 @@ def _words(tuning: Tuning) -> str:
     flow = f"{tuning.flow_share:g}"
     if tuning.kind == "reset":
         flow += f" x load, at least {tuning.least_flow_share:g}"
-    return f"supply {tuning.supply_c:g} °C, flow {flow}, facility {tuning.approach_k:g} K below"
+    words = f"supply {tuning.supply_c:g} °C, flow {flow}, facility {tuning.approach_k:g} K below"
+    if tuning.tower_below_k is not None:
+        words += f", tower {tuning.tower_below_k:g} K below that"
+    if tuning.wet_bulb_approach_k is not None:
+        words += f", {tuning.wet_bulb_approach_k:g} K above wet bulb at least"
+    return words
 
 
 def _bound(key: tuple[str, str, str], group: Sequence[tuple[Task, Day]]) -> Row:

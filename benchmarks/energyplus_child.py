@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import energyplus_model as model
 
-INPUTS = (model.LOAD, model.FLOW, model.SUPPLY, model.FACILITY, model.TOWER)
+INPUTS = (model.LOAD, model.FLOW, model.SUPPLY, model.FACILITY, model.TOWER, model.TRIM)
 NODES = (
     *(model.TCS_OUT, model.TCS_BACK, model.FWS_OUT, model.FWS_BACK, model.WATER_OUT, "TOWER IN"),
     *("CDU WATER OUT", "ECONOMISER OUT"),

@@ -14,10 +14,11 @@ from typing import Any
 Objects = dict[str, dict[str, dict[str, Any]]]
 
 LOAD, FLOW, SUPPLY, FACILITY, TOWER = "IT LOAD", "TCS FLOW", "TCS SETPOINT", "FWS SETPOINT", "TOWER SETPOINT"
+TRIM = "CHILLER SETPOINT"
 TCS_PUMP, FWS_PUMP, TOWER_PUMP = "TCS PUMP", "FWS PUMP", "TOWER PUMP"
 CDU, ECONOMISER, CHILLER, COOLING_TOWER, RACKS = "CDU", "ECONOMISER", "CHILLER", "TOWER", "RACKS"
 TCS_OUT, TCS_BACK, FWS_OUT, FWS_BACK, WATER_OUT = "TCS OUT", "TCS BACK", "FWS OUT", "FWS BACK", "TOWER OUT"
-STARTING: Mapping[str, float] = {LOAD: -5e5, FLOW: 1.0, SUPPLY: 32.0, FACILITY: 27.0, TOWER: 24.0}
+STARTING: Mapping[str, float] = {LOAD: -5e5, FLOW: 1.0, SUPPLY: 32.0, FACILITY: 27.0, TOWER: 24.0, TRIM: 27.3}
 COOLANT = "PG25"
 
 
@@ -94,7 +95,7 @@ def _frame(begin: tuple[int, int], end: tuple[int, int]) -> Objects:
 
 
 def _schedules() -> Objects:
-    managers = {SUPPLY: TCS_OUT, FACILITY: FWS_OUT, TOWER: WATER_OUT}
+    managers = {SUPPLY: TCS_OUT, TRIM: FWS_OUT, TOWER: WATER_OUT}
     return {
         "Schedule:Constant": {
             **{name: {"hourly_value": value} for name, value in STARTING.items()},

@@ -41,6 +41,9 @@ LEAKAGE_PER_K, LEAKAGE_REFERENCE_C = 0.001, 50.0
 GPU_IDLE_SHARE = 0.12
 FLOW_EXPONENT = 1 / 1.85
 WATER_J_M3_K, COOLANT_J_M3_K, COOLANT_KG_M3, WATER_KG_M3 = 4.16e6, 3.96e6, 1017.0, 995.0
+CHILLER_ABOVE_K = 0.3
+"""The chiller holds this much above the economiser's setpoint: else EnergyPlus' own solver error (1 mK) starts it, and
+a chiller that runs at nothing asks for its whole condenser water."""
 TOWER_BELOW_FACILITY_K, TOWER_ABOVE_WET_BULB_K = 2.0, 3.0
 """The tower's own rule while nobody commands it."""
 ROOM_DEW_POINT_C = (2.0, 15.0)
@@ -180,11 +183,12 @@ class EnergyPlusPlant:
         share = self._flow_m3_s(role["differential_pressure"]) / self._design.tcs_flow_m3_s
         wet_c = self._wet_c
         facility_c = role["facility_supply_temperature"]
+        trim_c = facility_c + CHILLER_ABOVE_K
         own_c = max(facility_c - TOWER_BELOW_FACILITY_K, wet_c + TOWER_ABOVE_WET_BULB_K, 6.0)
         tower_c = self._setpoints.get("tower/leaving_temperature_setpoint", own_c)
         power_w = [self._draw(self._time_s + STEP_S * (i + 0.5)) for i in range(minutes)]
         rows = [
-            [-float(self._liquid() @ w), min(share, 1.0), role["supply_temperature"], facility_c, tower_c]
+            [-float(self._liquid() @ w), min(share, 1.0), role["supply_temperature"], facility_c, tower_c, trim_c]
             for w in power_w
         ]
         return power_w, rows
@@ -304,17 +308,14 @@ class EnergyPlusPlant:
         humidity = self._value(last, "Site Outdoor Air Relative Humidity", "Environment") / 100.0
         air = {"outdoor_dry_bulb": dry_c, "outdoor_relative_humidity": humidity}
         water_m3_s = self._value(last, "System Node Mass Flow Rate", "CDU WATER IN") / WATER_KG_M3
-        fans_w, rated_w = last[POWERS["fans"]], self._design.tower_fan_w
+        fans_w, rated_w = last[POWERS["fans"]], self._design.tower_fan_w  # the tower's power includes its pumps
         chiller, pump = site.of_kind("chiller")[0].id, site.of_kind("pump")[0].id
         into_c, out_c = self._node("ECONOMISER OUT"), self._node(model.FWS_OUT)
         return {
             self._cooler: {
-                **air,
                 "leaving_temperature": out_c,
                 "entering_temperature": self._node(model.FWS_BACK),
                 "flow": water_m3_s,
-                "fan_speed": (fans_w / rated_w) ** (1 / 3),
-                "active_power": fans_w,
             },
             "tower": {
                 **air,
@@ -322,7 +323,7 @@ class EnergyPlusPlant:
                 "entering_temperature": self._node("TOWER IN"),
                 "flow": self._value(last, "System Node Mass Flow Rate", "TOWER IN") / WATER_KG_M3,
                 "fan_speed": (fans_w / rated_w) ** (1 / 3),
-                "active_power": fans_w,
+                "active_power": fans_w + last[POWERS["tower_pumps"]],
             },
             chiller: {
                 "entering_temperature": into_c,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.baselines import Tuning, along, axes
 from benchmarks.climate import CLIMATES, WeightedDay, read_climate
-from benchmarks.control import QUICK_CYCLE_S, Row, Task, days_of, run_tasks
+from benchmarks.control import QUICK_CYCLE_S, Row, Task, days_of, has_tower, run_tasks
 from benchmarks.drive import Day
 from benchmarks.plants import PLANTS
 
@@ -28,7 +28,7 @@ def run(quick: bool, data: Path | None, plant: str = "") -> dict[str, float | st
     for name in [plant] if plant else list(PLANTS):
         for climate in CLIMATES:
             for kind, tuning in tune(name, climate, data, quick=quick).items():
-                values = {axis: float(getattr(tuning, axis)) for axis in axes(kind)}
+                values = {axis: getattr(tuning, axis) for axis in axes(kind) if getattr(tuning, axis) is not None}
                 rows.append({"plant": name, "climate": climate, "controller": kind, **values})
     grids: dict[str, float | str | list[Row]] = {
         f"grid_{axis}": " ".join(f"{value:g}" for value in values) for axis, values in axes().items()
@@ -42,11 +42,12 @@ def tune(plant: str, climate: str, data: Path | None, *, quick: bool = False) ->
 
 
 def _tune(plant: str, climate: str, data: Path | None, kind: str, *, quick: bool) -> Tuning:
+    tower = has_tower(plant, climate, data)
     best = Tuning(kind=kind, supply_c=START.supply_c, flow_share=START.flow_share, approach_k=START.approach_k)
     known: dict[Tuning, float] = {}
     for _ in range(ROUNDS):
         before = best
-        for axis in axes(kind):
+        for axis in axes(kind, tower=tower):
             fresh = [t for t in along(best, axis) if t not in known]
             known |= _judged(plant, climate, data, fresh, quick=quick)
             best = min(known, key=lambda tuning: known[tuning])

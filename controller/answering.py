@@ -10,7 +10,7 @@ import numpy as np
 from controller import inputs
 from controller.cause_effect import Effect, strictest
 from controller.causes import Cause, Found
-from controller.loops import PLAN_LIFE_S, ROLES, SETTLE_S, Decision, limit_values
+from controller.loops import PLAN_LIFE_S, SETTLE_S, Decision, limit_values
 from controller.optimise import DEW_RESERVE_K, SUPPLY_RESERVE_K
 from controller.reasons import condition, message
 from controller.shedding import carries, shed_request
@@ -90,6 +90,10 @@ def _design_is_safer(group: CoolingGroup, current: Mapping[str, float]) -> bool:
     return min(gains) >= -1.0 and max(gains) > 1.0
 
 
+_LIMITED = {inputs.SUPPLY: "tcs_supply_temperature", inputs.FACILITY: "fws_supply_temperature"}
+"""Role -> the quantity of the site's limits that it sets."""
+
+
 def _reserve(site: Site, snapshot: Snapshot, group: CoolingGroup, current: Mapping[str, float]) -> dict[str, float]:
     """As cold and with as much flow as the envelopes, the site's limits and the room's dew point allow."""
     tops, floors = limit_values(site)
@@ -100,8 +104,7 @@ def _reserve(site: Site, snapshot: Snapshot, group: CoolingGroup, current: Mappi
             top = tops.get("tcs_differential_pressure", math.inf) if role == inputs.DP else math.inf
             goal[role] = min(envelope.maximum, top)
             continue
-        quantity = "fws_supply_temperature" if role == inputs.FACILITY else "tcs_supply_temperature"
-        goal[role] = max(envelope.minimum, floors.get(quantity, -math.inf) + SUPPLY_RESERVE_K)
+        goal[role] = max(envelope.minimum, floors.get(_LIMITED.get(role, ""), -math.inf) + SUPPLY_RESERVE_K)
         if role == inputs.SUPPLY:
             margin_k = max(envelope.dew_point_margin_k or 0.0, floors.get("dew_point_margin", 0.0)) + DEW_RESERVE_K
             dew_c = inputs.dew_point(site, snapshot, group)
@@ -149,7 +152,8 @@ def _plan(
             target=goal[role],
             design=inputs.design_value(group, role),
         )
-        for role in (r for r in (*ROLES, inputs.FLOW) if r in group.commands)
+        for role in inputs.DESIGN_KEY
+        if role in group.commands
     )
     kind = "plan_hold" if effect is Effect.HOLD else "plan_reserve"
     return Plan(

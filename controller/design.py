@@ -6,16 +6,33 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from controller.exchange import Array
 from controller.fluids import Fluid, fluid
+from controller.outdoor import Rejection
+from controller.plates import Plate
+from controller.rejection import rejection_of
 from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site
 
 _FACILITY_MEAN_C = 30.0
+STATIC_SHARE = 0.5
+"""Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """What each predicted power is multiplied by; air: how much more air fans have to move. See `learning` [1]."""
+
+    tcs_pump: float = 1.0
+    facility_pump: float = 1.0
+    tower_pump: float = 1.0
+    chiller: float = 1.0
+    air: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RackDesign:
-    """One kind of rack, at design."""
+    """One kind of rack, at design. leakage_per_k: share by which its power grows per kelvin of case [1/K]."""
 
     power_w: float
     liquid_fraction: float
@@ -23,6 +40,7 @@ class RackDesign:
     dp_pa: float
     gpu_power_w: float
     case_resistance_k_w: float
+    leakage_per_k: float
     gpus: int
 
 
@@ -47,13 +65,11 @@ class LoopDesign:
     coolant: Fluid
     water: Fluid
     facility_head_pa: float
+    facility_flow_m3_s: float
+    facility_static_share: float
     facility_efficiency: float
-    cooler_ua_w_k: float
-    cooler_air_w_k: float
-    fan_power_w: float
-    free_convection_fraction: float
-    chiller_heat_w: float
-    chiller_cop: float
+    rejection: Rejection
+    factors: Factors = Factors()
 
     @property
     def rack_power_w(self) -> float:
@@ -64,6 +80,11 @@ class LoopDesign:
     def liquid_heat_w(self) -> float:
         """Design heat of all racks into the liquid [W]."""
         return sum(n * r.power_w * r.liquid_fraction for r, n in self.racks)
+
+    @property
+    def leakage_per_k(self) -> float:
+        """Share by which the racks' power together grows per kelvin of case [1/K]."""
+        return sum(n * r.power_w * r.leakage_per_k for r, n in self.racks) / self.rack_power_w
 
     @property
     def index_rack(self) -> RackDesign:
@@ -86,6 +107,17 @@ class LoopDesign:
         return sum(c.ua_w_k for c in self.cdus)
 
     @property
+    def plate(self) -> Plate:
+        """All CDUs' exchangers as one; their facility valves pass 2 % more than design."""
+        water_w_k = self.cdu_facility_flow_m3_s * self.water.heat_j_m3_k
+        return Plate(
+            ua_w_k=self.cdu_ua_w_k,
+            hot_w_k=self.cdu_flow_m3_s * self.coolant.heat_j_m3_k,
+            cold_w_k=water_w_k,
+            most_w_k=1.02 * water_w_k,
+        )
+
+    @property
     def cdu_internal_dp_pa(self) -> float:
         """Pressure drop inside a CDU at design flow [Pa]."""
         return max(c.internal_dp_pa for c in self.cdus)
@@ -94,6 +126,12 @@ class LoopDesign:
     def cdu_pump_efficiency(self) -> float:
         """Mean pump and drive efficiency [1]."""
         return sum(c.pump_efficiency for c in self.cdus) / len(self.cdus)
+
+    def facility_pump_w(self, flow_m3_s: Array) -> Array:
+        """Electric power of the facility pumps [W]."""
+        friction = (1 - self.facility_static_share) * (flow_m3_s / self.facility_flow_m3_s) ** 2
+        head_pa = self.facility_head_pa * (self.facility_static_share + friction)
+        return flow_m3_s * head_pa / self.facility_efficiency
 
     def without_largest(self) -> LoopDesign:
         """The loop after the loss of its largest CDU; itself if it has but one."""
@@ -154,20 +192,14 @@ def rack_design(site: Site, rack: str) -> RackDesign:
     """
     equipment = site.equipment[rack]
     keys = ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w", "case_resistance_k_w")
-    return RackDesign(**{k: _figure(equipment, k) for k in keys}, gpus=site.gpus_per_rack)
+    leakage = float(equipment.design.get("leakage_per_k", 0.0))
+    figures = {k: _figure(equipment, k) for k in keys}
+    return RackDesign(**figures, leakage_per_k=leakage, gpus=site.gpus_per_rack)
 
 
 def _cdu(equipment: Equipment) -> CduDesign:
     keys = ("flow_m3_s", "facility_flow_m3_s", "ua_w_k", "heat_w", "internal_dp_pa", "pump_efficiency")
     return CduDesign(**{k: _figure(equipment, k) for k in keys})
-
-
-def _cooler_ua(cooler: Equipment, water: Fluid) -> tuple[float, float]:
-    """UA and full air capacity rate [W/K] that give design heat at design approach, air and water rates being equal."""
-    heat_w, water_w_k = _figure(cooler, "heat_w"), _figure(cooler, "flow_m3_s") * water.heat_j_m3_k
-    range_k = heat_w / water_w_k
-    effectiveness = range_k / (range_k + _figure(cooler, "approach_k"))
-    return water_w_k * effectiveness / (1 - effectiveness), water_w_k
 
 
 def loop_design(site: Site, group: CoolingGroup) -> LoopDesign:
@@ -177,24 +209,24 @@ def loop_design(site: Site, group: CoolingGroup) -> LoopDesign:
         ConfigError: a figure is missing; the message names it.
     """
     water = fluid("water", 0.0, _FACILITY_MEAN_C)
-    coolers, pumps = (upstream(site, group.members, kind) for kind in ("dry-cooler", "pump"))
-    if not coolers or not pumps:
-        raise ConfigError("a dry cooler and a facility pump that feed its CDUs")
-    chillers = upstream(site, group.members, "chiller")
-    ua_w_k, air_w_k = _cooler_ua(coolers[0], water)
+    found = {
+        k: upstream(site, group.members, k) for k in ("dry-cooler", "cooling-tower", "economiser", "chiller", "pump")
+    }
+    if not found["pump"]:
+        raise ConfigError("a facility pump that feeds its CDUs")
+    pump = found["pump"][0]
     return LoopDesign(
         racks=_racks(site, group),
         cdus=tuple(_cdu(site.equipment[m]) for m in group.members),
         coolant=fluid(site.coolant, site.glycol_percent),
         water=water,
-        facility_head_pa=_figure(pumps[0], "head_pa"),
-        facility_efficiency=_figure(pumps[0], "efficiency"),
-        cooler_ua_w_k=ua_w_k,
-        cooler_air_w_k=air_w_k,
-        fan_power_w=_figure(coolers[0], "fan_power_w"),
-        free_convection_fraction=coolers[0].design.get("free_convection_fraction", 0.0),
-        chiller_heat_w=sum(_figure(c, "heat_w") for c in chillers),
-        chiller_cop=_figure(chillers[0], "cop") if chillers else 1.0,
+        facility_head_pa=_figure(pump, "head_pa"),
+        facility_flow_m3_s=_figure(pump, "flow_m3_s"),
+        facility_static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
+        facility_efficiency=_figure(pump, "efficiency"),
+        rejection=rejection_of(
+            found["dry-cooler"], found["cooling-tower"], found["economiser"], found["chiller"], water
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from controller.fluids import Fluid
-from controller.model import FILM_EXPONENT
+from controller.plates import FILM_EXPONENT
 from plant.live import Snapshot
 from plant.topology import Site
 

@@ -12,7 +12,8 @@ from controller.design import LoopDesign, RackDesign, loop_design, rack_design
 from controller.fluids import fluid
 from controller.inputs import Heat
 from controller.loops import limit_values
-from controller.model import Array, Load, case_resistance, evaluate, exchanged_w, loop_flow, rack_flow
+from controller.model import Load, Setpoints, case_resistance, evaluate, exchanged_w, loop_flow, rack_flow
+from controller.outdoor import Outdoor
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.records import Headroom, ShedRequest
@@ -56,41 +57,32 @@ def _shared(site: Site, snapshot: Snapshot, group: CoolingGroup, heat: Heat | No
     """Liquid heat that the group's CDUs can still take [W], and cooling watts per watt of IT [1]."""
     heat_w, design = _known_heat(heat), loop_design(site, group)
     now = inputs.current_setpoints(site, snapshot, group)
-    point = tuple(np.array([now[r]]) for r in (inputs.SUPPLY, inputs.DP, inputs.FACILITY))
-    outdoor_c = inputs.outdoor(site, snapshot, group)
-    return _spare(design, heat_w, *point), _marginal(design, heat_w, outdoor_c, *point)
+    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+    return _spare(design, heat_w, at), _marginal(design, heat_w, inputs.outdoor(site, snapshot, group), at)
 
 
-def _spare(design: LoopDesign, heat_w: float, supply_c: Array, dp_pa: Array, facility_c: Array) -> float:
+def _spare(design: LoopDesign, heat_w: float, at: Setpoints) -> float:
     """Largest heat that still holds the supply setpoint with the facility valves open, less today's [W].
 
     With return = supply + Q/C, Q = e Cmin (supply + Q/C - facility), hence
     Q = e Cmin (supply - facility) / (1 - e Cmin/C).
     """
-    flow = loop_flow(design, dp_pa)
+    flow = loop_flow(design, at.dp_pa)
     per_kelvin = exchanged_w(design, flow, np.full_like(flow, design.cdu_facility_flow_m3_s), np.ones_like(flow))
     stream = flow * design.coolant.heat_j_m3_k
-    most_w = per_kelvin * np.maximum(supply_c - facility_c, 0.0) / np.maximum(1 - per_kelvin / stream, 0.02)
+    most_w = per_kelvin * np.maximum(at.supply_c - at.facility_c, 0.0) / np.maximum(1 - per_kelvin / stream, 0.02)
     rated_w = sum(c.heat_w for c in design.cdus)
     return max(min(float(most_w[0]), rated_w) - heat_w, 0.0)
 
 
-def _marginal(
-    design: LoopDesign, heat_w: float, outdoor_c: float, supply_c: Array, dp_pa: Array, facility_c: Array
-) -> float:
+def _marginal(design: LoopDesign, heat_w: float, air: Outdoor, at: Setpoints) -> float:
     fraction = design.liquid_heat_w / design.rack_power_w
-    extra_w = _DIFFERENCE_SHARE * design.liquid_heat_w
-    base, more = (
-        evaluate(
-            design,
-            Load(heat_w=w, it_w=w / fraction, gpu_w=design.index_rack.gpu_power_w, outdoor_c=outdoor_c),
-            supply_c,
-            dp_pa,
-            facility_c,
-        )
+    extra_w, gpu_w = _DIFFERENCE_SHARE * design.liquid_heat_w, design.index_rack.gpu_power_w
+    base_w, more_w = (
+        evaluate(design, Load(heat_w=w, it_w=w / fraction, gpu_w=gpu_w, air=air), at).cooling_w[0]
         for w in (max(heat_w, extra_w), max(heat_w, extra_w) + extra_w)
     )
-    return max(float((more.cooling_w - base.cooling_w)[0]), 0.0) / (extra_w / fraction)
+    return max(float(more_w - base_w), 0.0) / (extra_w / fraction)
 
 
 def _rack(

@@ -9,22 +9,25 @@ from functools import lru_cache
 
 from controller.design import rack_design, upstream
 from controller.fluids import fluid, wet_bulb
+from controller.outdoor import Outdoor
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.samples import Quality
 from plant.topology import CoolingGroup, Site
 
-SUPPLY, DP, FACILITY, FLOW = (
+SUPPLY, DP, FACILITY, TOWER, FLOW = (
     "supply_temperature",
     "differential_pressure",
     "facility_supply_temperature",
+    "tower_temperature",
     "flow",
 )
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",
     DP: "differential_pressure_pa",
     FACILITY: "facility_supply_temperature_c",
+    TOWER: "tower_temperature_c",
     FLOW: "flow_m3_s",
 }
 
@@ -128,18 +131,28 @@ def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> di
     return {role: snapshot.value(effective_point(site, point)) for role, point in group.commands.items()}
 
 
-def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
-    """Outdoor dry bulb [°C] at the dry coolers that serve a group, or a sidecar's inlet air.
+def roles(group: CoolingGroup) -> tuple[str, ...]:
+    """What of a CDU loop is commanded, in the order of its setpoints; a tower's only where the site names its point."""
+    return (SUPPLY, DP, FACILITY, TOWER) if TOWER in group.commands else (SUPPLY, DP, FACILITY)
+
+
+def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
+    """Outdoor air at the heat rejection that serves a group; the wet bulb only where a tower needs it.
 
     Raises:
         StaleError: no good reading.
     """
-    if FLOW in group.commands:
-        return snapshot.value(f"{group.master}/air_inlet_temperature")
-    coolers = upstream(site, group.members, "dry-cooler")
-    if not coolers:
-        raise StaleError(f"{group.id}: no dry cooler tells the outdoor temperature")
-    return snapshot.value(f"{coolers[0].id}/outdoor_dry_bulb")
+    coolers, towers = (upstream(site, group.members, kind) for kind in ("dry-cooler", "cooling-tower"))
+    if coolers:
+        return Outdoor(snapshot.value(f"{coolers[0].id}/outdoor_dry_bulb"))
+    if not towers:
+        raise StaleError(f"{group.id}: neither dry cooler nor tower tells the outdoor temperature")
+    dry, wet, humid = (f"{towers[0].id}/outdoor_{n}" for n in ("dry_bulb", "wet_bulb", "relative_humidity"))
+    dry_c = snapshot.value(dry)
+    wet_c = snapshot.value(wet) if wet in site.points else wet_bulb(dry_c, snapshot.value(humid))
+    if not math.isfinite(wet_c):
+        raise StaleError(f"{humid}: no wet bulb of {dry_c:.1f} °C and {snapshot.value(humid):.0%} humidity")
+    return Outdoor(dry_c, wet_c)
 
 
 def outdoor_airs(site: Site, snapshot: Snapshot) -> dict[str, float]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller import inputs
-from controller.design import loop_design
-from controller.model import Load
+from controller.design import LoopDesign, loop_design
+from controller.learning import Learnt, corrected, observe
+from controller.model import Load, Setpoints
 from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Choice, Problem, search, stepped
 from controller.reasons import condition, message
 from controller.state import Move
@@ -18,10 +19,11 @@ from plant.points import PointId
 from plant.records import Condition, HeatForecast, Message, Plan, Setpoint, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
-ROLES = (inputs.SUPPLY, inputs.DP, inputs.FACILITY)
 PLAN_LIFE_S = 180.0
 SETTLE_S = 10.0
 """Longer than the envelope's dwell by this, so that the guard's clock agrees."""
+LEARN_AFTER_S = 240.0
+"""Meters are compared with the model this long after a move: the loops have settled."""
 COST_MINUTES, WORST_MINUTES = 15, 60
 """Cost is judged at the median of the next quarter of an hour, limits at the worst minute of the hour."""
 
@@ -36,6 +38,7 @@ class Decision:
     plan: Plan | None
     target: tuple[float, ...] = ()
     moves: Mapping[PointId, Move] = field(default_factory=dict)
+    learnt: Learnt | None = None
     conditions: tuple[Condition, ...] = ()
     let_go: str = ""
     shed: ShedRequest | None = None
@@ -68,40 +71,59 @@ def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
     return tops, floors
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a loop remembers: its last target, its moves, and what it learned of its plant."""
+
+    target: tuple[float, ...] = ()
+    moves: Mapping[PointId, Move] = field(default_factory=dict)
+    learnt: Learnt = field(default_factory=Learnt)
+
+
 def build_problem(
-    site: Site, snapshot: Snapshot, group: CoolingGroup, heat: HeatForecast, target: tuple[float, ...]
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    heat: HeatForecast,
+    target: tuple[float, ...],
+    design: LoopDesign | None = None,
+    hot_w: float = np.nan,
 ) -> Problem:
     """Everything the search needs, or the reason why not.
+
+    design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is.
 
     Raises:
         StaleError: an input is missing.
         ConfigError: a design figure is missing.
     """
-    design = loop_design(site, group)
+    design = design or loop_design(site, group)
     now = inputs.current_setpoints(site, snapshot, group)
-    current = tuple(now[r] for r in ROLES)
-    outdoor_c = inputs.outdoor(site, snapshot, group)
-    gpu_w = full_gpu_w(site, snapshot, group, [r.gpu_power_w for r, _ in design.racks])
+    roles = inputs.roles(group)
+    current = tuple(now[r] for r in roles)
+    air = inputs.outdoor(site, snapshot, group)
+    gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w)
     fraction = design.liquid_heat_w / design.rack_power_w
+    likely_w, worst_w = float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)[:WORST_MINUTES])
+    worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
     median, upper = (
-        Load(heat_w=max(w, 0.02 * design.liquid_heat_w), it_w=w / fraction, gpu_w=gpu_w, outdoor_c=outdoor_c)
-        for w in (float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)[:WORST_MINUTES]))
+        Load(heat_w=max(w, 0.02 * design.liquid_heat_w), it_w=w / fraction, gpu_w=gpu_w, air=air)
+        for w in (likely_w, worst_w)
     )
     return Problem(
         design=design,
         median=median,
         upper=upper,
         bounds=bounds(site, group, inputs.dew_point(site, snapshot, group)),
-        envelopes=tuple(site.envelopes[group.commands[r]] for r in ROLES),
+        envelopes=tuple(site.envelopes[group.commands[r]] for r in roles),
         current=current,
-        design_point=tuple(inputs.design_value(group, r) for r in ROLES),
+        design_point=tuple(inputs.design_value(group, r) for r in roles),
         target=target or current,
     )
 
 
-def full_gpu_w(site: Site, snapshot: Snapshot, group: CoolingGroup, design_w: list[float]) -> float:
+def full_gpu_w(design_w: list[float], measured_w: float) -> float:
     """Power of the hottest GPU at full load [W]: design, or more if more was measured, with the tolerance on top."""
-    _, measured_w = inputs.hottest_gpu(site, snapshot, group)
     return max(CASE_TOLERANCE * max(design_w), measured_w if np.isfinite(measured_w) else 0.0)
 
 
@@ -110,22 +132,24 @@ def plan_loop(
     snapshot: Snapshot,
     group: CoolingGroup,
     heat: HeatForecast,
-    target: tuple[float, ...],
-    moves: Mapping[PointId, Move],
+    memory: Memory,
+    heat_w: float,
     now_s: float,
 ) -> Decision:
-    """One loop's next step.
+    """One loop's next step. heat_w: measured now [W].
 
     Raises:
         StaleError: an input is missing.
         ConfigError: a design figure is missing.
     """
-    problem = build_problem(site, snapshot, group, heat, target)
+    learnt = _learnt(site, snapshot, group, memory, heat_w, now_s)
+    moves, design = memory.moves, corrected(loop_design(site, group), learnt)
+    hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
+    problem = build_problem(site, snapshot, group, heat, memory.target, design, hot_w)
     choice = search(problem)
-    hot_c, _ = inputs.hottest_gpu(site, snapshot, group)
     too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
-    points = tuple(group.commands[r] for r in ROLES)
+    points = tuple(group.commands[r] for r in inputs.roles(group))
     values, made = _values(problem, goal, points, moves, now_s)
     if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
         kind = "plan_dwell"
@@ -137,8 +161,21 @@ def plan_loop(
         plan=_plan(group, heat, problem, choice, setpoints, kind, now_s),
         target=goal,
         moves=made,
+        learnt=learnt,
         conditions=_conditions(group, choice, now_s),
     )
+
+
+def _learnt(site: Site, snapshot: Snapshot, group: CoolingGroup, memory: Memory, heat_w: float, now_s: float) -> Learnt:
+    """What the meters add, once the last move has settled."""
+    if any(now_s - move.at_s < LEARN_AFTER_S for move in memory.moves.values()):
+        return memory.learnt
+    design = corrected(loop_design(site, group), memory.learnt)
+    now = inputs.current_setpoints(site, snapshot, group)
+    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+    it_w = heat_w * design.rack_power_w / design.liquid_heat_w
+    load = Load(heat_w=heat_w, it_w=it_w, gpu_w=0.0, air=inputs.outdoor(site, snapshot, group))
+    return observe(memory.learnt, site, snapshot, group, design, load, at)
 
 
 def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tuple[float, ...]]:
@@ -150,8 +187,8 @@ def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tupl
 
 
 def _safe_design(problem: Problem) -> tuple[float, ...]:
-    supply, dp, facility = problem.design_point
-    return max(supply, problem.bounds.dew_limit_c), dp, facility
+    supply, *others = problem.design_point
+    return max(supply, problem.bounds.dew_limit_c), *others
 
 
 def _values(
@@ -204,13 +241,13 @@ def _plan(
 def _reason(
     kind: str, heat: HeatForecast, problem: Problem, choice: Choice, setpoints: tuple[Setpoint, ...]
 ) -> Message:
-    supply, dp, facility = setpoints
+    supply, dp, facility = setpoints[:3]
     goal = kind in {"plan_dwell", "plan_design"}
     return message(
         kind,
         heat_low_mw=min(heat.at(0.05)[:WORST_MINUTES]) / 1e6,
         heat_high_mw=max(heat.at(0.95)[:WORST_MINUTES]) / 1e6,
-        outdoor_c=problem.median.outdoor_c,
+        outdoor_c=problem.median.air.dry_bulb_c,
         supply_from_c=supply.current,
         supply_to_c=supply.target if goal else supply.value,
         dp_from_kpa=dp.current / 1e3,

@@ -13,13 +13,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from controller import inputs
+from controller.cold_plates import Plates
 from controller.design import rack_design, upstream
 from controller.device_state import stands
+from controller.exchange import Array
 from controller.exchangers import ua_share
 from controller.fluids import fluid
 from controller.loops import limit_values
-from controller.model import LEAKAGE_PER_K, Array, rack_flow
-from controller.plates import Plates
+from controller.model import rack_flow
 from controller.transient import PUMP_RAMPS, VALVE_STROKES, Losses, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -27,6 +28,8 @@ from plant.topology import CoolingGroup, Site
 
 HEAT_RESERVE = 1.04
 """Pump heat, leakage up to the limit and the heat meter's own error, beside the forecast's quantile."""
+LEAKAGE_PER_K = 0.001
+"""GPU power grows by so much per kelvin of case temperature, where the site file says no more."""
 LEAKAGE_FROM_C = 50.0
 """Case temperature of the GPU's design power [°C]."""
 CASE_SENSOR_K = 0.5
@@ -117,7 +120,8 @@ def _runs(site: Site, now: Loop, member: str) -> bool:
 
 def _row(plates: Plates, base: Losses, now: Loop, limit_c: float) -> Losses:
     """The loss as one kind of rack feels it. Its share of the flow is what design gives it."""
-    kind, leakage = plates.kind, 1 + LEAKAGE_PER_K * max(limit_c - LEAKAGE_FROM_C, 0.0)
+    kind = plates.kind
+    leakage = 1 + max(kind.leakage_per_k, LEAKAGE_PER_K) * max(limit_c - LEAKAGE_FROM_C, 0.0)
     plate_flow = kind.flow_m3_s / kind.gpus
     row = replace(
         base,

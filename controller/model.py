@@ -12,30 +12,42 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.design import LoopDesign, RackDesign
-
-Array = npt.NDArray[np.float64]
+from controller.exchange import Array
+from controller.outdoor import Outdoor
 
 FLOW_EXPONENT = 1 / 1.85
 """Rack flow ~ dp^(1/1.85), measured on OCP cold-plate loops."""
-FILM_EXPONENT = 0.8
-"""hA ~ flow^0.8 on both sides of a plate heat exchanger."""
 FILTER_EXPONENT = 1.76
 """Pressure drop of heat exchanger and filter inside a CDU ~ flow^1.76."""
-AIR_FILM_EXPONENT = 0.6
-"""hA of a finned coil ~ air flow^0.6."""
-LEAKAGE_PER_K = 0.001
-"""IT power grows by 0.1 % per K of case temperature."""
-_BISECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the loop must carry: heat_w into the liquid [W], it_w electric [W], gpu_w of one GPU [W], outdoor_c [°C]."""
+    """What the loop must carry: heat_w into the liquid [W], it_w electric [W], gpu_w of one GPU [W], air outdoors."""
 
     heat_w: float
     it_w: float
     gpu_w: float
-    outdoor_c: float
+    air: Outdoor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Setpoints:
+    """Candidates: supply_c, facility_c, tower_c [°C] and dp_pa [Pa], each of shape (n,).
+
+    tower_c: condenser water, NaN where nobody commands the tower or there is none.
+    """
+
+    supply_c: Array
+    dp_pa: Array
+    facility_c: Array
+    tower_c: Array
+
+    @classmethod
+    def of(cls, points: Array) -> Setpoints:
+        """Rows of (supply, dp, facility) or (supply, dp, facility, tower)."""
+        tower_c = points[:, 3] if points.shape[1] > 3 else np.full(len(points), np.nan)
+        return cls(supply_c=points[:, 0], dp_pa=points[:, 1], facility_c=points[:, 2], tower_c=tower_c)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,7 @@ class Outcome:
 
     tcs_pump_w: Array
     facility_pump_w: Array
+    tower_pump_w: Array
     fan_w: Array
     chiller_w: Array
     mean_case_c: Array
@@ -51,14 +64,7 @@ class Outcome:
     @property
     def cooling_w(self) -> Array:
         """Electric power of the commanded cooling plant [W]."""
-        return self.tcs_pump_w + self.facility_pump_w + self.fan_w + self.chiller_w
-
-
-def effectiveness(ntu: Array, ratio: Array) -> Array:
-    """Counterflow effectiveness [1] from NTU and Cmin/Cmax (Incropera, eq. 11.29)."""
-    balanced = np.abs(1 - ratio) < 1e-6
-    decay = np.exp(-ntu * (1 - ratio))
-    return np.where(balanced, ntu / (1 + ntu), (1 - decay) / np.where(balanced, 1.0, 1 - ratio * decay))
+        return self.tcs_pump_w + self.facility_pump_w + self.tower_pump_w + self.fan_w + self.chiller_w
 
 
 def case_resistance(rack: RackDesign, rack_flow_m3_s: Array) -> Array:
@@ -84,33 +90,18 @@ def loop_flow(design: LoopDesign, dp_pa: Array) -> Array:
     return np.asarray(sum(n * rack_flow(rack, dp_pa) for rack, n in design.racks), dtype=np.float64)
 
 
-def exchanger_ua(design: LoopDesign, tcs_m3_s: Array, facility_m3_s: Array) -> Array:
-    """UA of the CDUs together [W/K], both films at hA ~ flow^0.8, equal at design."""
-    tcs = np.maximum(tcs_m3_s / design.cdu_flow_m3_s, 1e-3) ** FILM_EXPONENT
-    facility = np.maximum(facility_m3_s / design.cdu_facility_flow_m3_s, 1e-3) ** FILM_EXPONENT
-    return 2 * design.cdu_ua_w_k / (1 / tcs + 1 / facility)
-
-
 def exchanged_w(design: LoopDesign, tcs_m3_s: Array, facility_m3_s: Array, difference_k: Array) -> Array:
     """Heat through the CDUs [W] when TCS return lies difference_k [K] above facility supply."""
-    tcs = tcs_m3_s * design.coolant.heat_j_m3_k
-    facility = facility_m3_s * design.water.heat_j_m3_k
-    low, high = np.minimum(tcs, facility), np.maximum(tcs, facility)
-    ntu = exchanger_ua(design, tcs_m3_s, facility_m3_s) / low
-    return effectiveness(ntu, low / high) * low * difference_k
+    streams = tcs_m3_s * design.coolant.heat_j_m3_k, facility_m3_s * design.water.heat_j_m3_k
+    return design.plate.per_kelvin(*streams) * difference_k
 
 
-def facility_flow(design: LoopDesign, heat_w: float, tcs_m3_s: Array, supply_c: Array, facility_c: Array) -> Array:
-    """Facility water flow [m³/s] that holds the supply temperature; inf where no flow can. By bisection."""
-    limit = design.cdu_facility_flow_m3_s * 1.02
-    difference_k = supply_c + heat_w / (tcs_m3_s * design.coolant.heat_j_m3_k) - facility_c
-    low, high = np.full_like(difference_k, 1e-6), np.full_like(difference_k, limit)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        enough = exchanged_w(design, tcs_m3_s, middle, difference_k) >= heat_w
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    reachable = exchanged_w(design, tcs_m3_s, np.full_like(high, limit), difference_k) >= heat_w
-    return np.where(reachable, high, np.inf)
+def facility_flow(design: LoopDesign, heat_w: Array, tcs_m3_s: Array, supply_c: Array, facility_c: Array) -> Array:
+    """Facility water flow [m³/s] that holds the supply temperature; inf where no flow can."""
+    stream_w_k = tcs_m3_s * design.coolant.heat_j_m3_k
+    wanted_w_k = heat_w / np.maximum(supply_c + heat_w / stream_w_k - facility_c, 1e-3)
+    water_w_k, most_w_k = design.plate.cold_for(stream_w_k, wanted_w_k)
+    return np.where(most_w_k >= wanted_w_k, water_w_k / design.water.heat_j_m3_k, np.inf)
 
 
 def tcs_pump_w(design: LoopDesign, dp_pa: Array, flow_m3_s: Array) -> Array:
@@ -119,49 +110,12 @@ def tcs_pump_w(design: LoopDesign, dp_pa: Array, flow_m3_s: Array) -> Array:
     return flow_m3_s * (dp_pa + internal_pa) / design.cdu_pump_efficiency
 
 
-def cooler_w(design: LoopDesign, speed: Array, flow_m3_s: Array, difference_k: Array) -> Array:
-    """Heat that the dry coolers take [W] at a fan speed [1] when water enters difference_k [K] above outdoor air."""
-    air = np.maximum(speed, design.free_convection_fraction)
-    water_w_k = flow_m3_s * design.water.heat_j_m3_k
-    air_w_k = air * design.cooler_air_w_k
-    low, high = np.minimum(water_w_k, air_w_k), np.maximum(water_w_k, air_w_k)
-    ntu = design.cooler_ua_w_k * air**AIR_FILM_EXPONENT / low
-    return effectiveness(ntu, low / high) * low * difference_k
-
-
-def _entering_k(design: LoopDesign, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, outdoor_c: float) -> Array:
-    """How far the dry cooler's entering water lies above outdoor air [K] while the setpoint is held."""
-    return setpoint_c + heat_w / (flow_m3_s * design.water.heat_j_m3_k) - outdoor_c
-
-
-def heat_rejection(
-    design: LoopDesign, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, outdoor_c: float
-) -> tuple[Array, Array]:
-    """Fan power [W] and chiller power [W] that cool the facility water down to setpoint_c [°C]."""
-    difference_k = _entering_k(design, heat_w, flow_m3_s, setpoint_c, outdoor_c)
-    low, high = np.zeros_like(difference_k), np.ones_like(difference_k)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        enough = cooler_w(design, middle, flow_m3_s, difference_k) >= heat_w
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    full_w = np.maximum(cooler_w(design, np.ones_like(high), flow_m3_s, difference_k), 0.0)
-    chilled_w = np.clip(heat_w - full_w, 0.0, design.chiller_heat_w)
-    return design.fan_power_w * high**3, chilled_w / design.chiller_cop
-
-
-def unreached_w(design: LoopDesign, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, outdoor_c: float) -> Array:
-    """Heat [W] that dry coolers at full speed and the chiller together can't take; negative is reserve."""
-    difference_k = _entering_k(design, heat_w, flow_m3_s, setpoint_c, outdoor_c)
-    full_w = np.maximum(cooler_w(design, np.ones_like(difference_k), flow_m3_s, difference_k), 0.0)
-    return heat_w - full_w - design.chiller_heat_w
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strain:
     """How near each candidate comes to its limits.
 
-    facility_short: no facility flow can carry the heat; facility_warm: dry cooler and chiller together can't reach the
-    setpoint; rack_return_c: with a rack at full power.
+    facility_short: no facility flow can carry the heat; facility_warm: heat rejection and chillers together can't reach
+    the setpoint; rack_return_c: with a rack at full power.
     """
 
     rack_flow_m3_s: Array
@@ -171,26 +125,56 @@ class Strain:
     facility_warm: npt.NDArray[np.bool_]
 
 
-def _water(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array, facility_c: Array) -> tuple[Array, ...]:
-    """Facility flow [m³/s] (inf: none is enough), the same but finite, CDU pump [W], facility pump [W]."""
-    flow_m3_s = loop_flow(design, dp_pa)
-    needed_m3_s = facility_flow(design, load.heat_w, flow_m3_s, supply_c, facility_c)
-    finite_m3_s = np.where(np.isfinite(needed_m3_s), needed_m3_s, design.cdu_facility_flow_m3_s)
-    facility_pump_w = finite_m3_s * design.facility_head_pa / design.facility_efficiency
-    return needed_m3_s, finite_m3_s, tcs_pump_w(design, dp_pa, flow_m3_s), facility_pump_w
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Water:
+    """Both loops under one load.
+
+    needed_m3_s [m³/s] (inf: none is enough), the same but finite, pump powers [W], and the heat that facility water
+    brings out [W]: pumps warm what they move.
+    """
+
+    needed_m3_s: Array
+    facility_m3_s: Array
+    tcs_pump_w: Array
+    facility_pump_w: Array
+    rejected_w: Array
 
 
-def evaluate(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array, facility_c: Array) -> Outcome:
-    """Judge candidates: three arrays of one shape, supply_c [°C], dp_pa [Pa], facility_c [°C]."""
-    _, water_m3_s, pump_w, facility_pump_w = _water(design, load, supply_c, dp_pa, facility_c)
-    rejected_w = load.heat_w + pump_w + facility_pump_w
-    fan_w, chiller_w = heat_rejection(design, rejected_w, water_m3_s, facility_c, load.outdoor_c)
+def _waters(design: LoopDesign, loads: tuple[Load, ...], at: Setpoints) -> list[_Water]:
+    """One for each load, solved together."""
+    flow_m3_s, count = loop_flow(design, at.dp_pa), len(loads)
+    pump_w = tcs_pump_w(design, at.dp_pa, flow_m3_s)
+    heat_w = np.repeat([[load.heat_w] for load in loads], len(flow_m3_s), axis=1)
+    flow, supply_c, facility_c = (np.tile(a, (count, 1)) for a in (flow_m3_s, at.supply_c, at.facility_c))
+    needed = facility_flow(design, heat_w, flow, supply_c, facility_c)
+    finite = np.where(np.isfinite(needed), needed, design.cdu_facility_flow_m3_s)
+    return [
+        _Water(needed_m3_s=n, facility_m3_s=f, tcs_pump_w=pump_w, facility_pump_w=w, rejected_w=h + pump_w + w)
+        for n, f, w, h in zip(needed, finite, design.facility_pump_w(finite), heat_w, strict=True)
+    ]
+
+
+def evaluate(design: LoopDesign, load: Load, at: Setpoints) -> Outcome:
+    """What candidates cost."""
+    return _outcome(design, load, at, _waters(design, (load,), at)[0])
+
+
+def assess(design: LoopDesign, median: Load, upper: Load, at: Setpoints) -> tuple[Outcome, Strain]:
+    """What candidates cost at the median load, and how near the upper one brings them to their limits."""
+    likely, high = _waters(design, (median, upper), at)
+    return _outcome(design, median, at, likely), _strain(design, upper, at, high)
+
+
+def _outcome(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Outcome:
+    factors = design.factors
+    away = design.rejection.powers(water.rejected_w, water.facility_m3_s, at.facility_c, at.tower_c, load.air)
     return Outcome(
-        tcs_pump_w=pump_w,
-        facility_pump_w=facility_pump_w,
-        fan_w=fan_w,
-        chiller_w=chiller_w,
-        mean_case_c=mean_case_c(design, load, supply_c, dp_pa),
+        tcs_pump_w=factors.tcs_pump * water.tcs_pump_w,
+        facility_pump_w=factors.facility_pump * water.facility_pump_w,
+        tower_pump_w=factors.tower_pump * away.tower_pump_w,
+        fan_w=away.fan_w,
+        chiller_w=factors.chiller * away.chiller_w,
+        mean_case_c=mean_case_c(design, load, at.supply_c, at.dp_pa),
     )
 
 
@@ -201,17 +185,16 @@ def mean_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array) -
     return case_temperature(index, supply_c, rack_flow(index, dp_pa), gpu_w)
 
 
-def strain(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array, facility_c: Array) -> Strain:
-    """How near candidates come to the limits of flow, return and facility water."""
-    needed_m3_s, water_m3_s, pump_w, facility_pump_w = _water(design, load, supply_c, dp_pa, facility_c)
-    rejected_w = load.heat_w + pump_w + facility_pump_w
-    index, index_flow = design.index_rack, rack_flow(design.index_rack, dp_pa)
+def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Strain:
+    index, index_flow, flow_m3_s = design.index_rack, rack_flow(design.index_rack, at.dp_pa), water.facility_m3_s
+    left_w = design.rejection.unreached_w(water.rejected_w, flow_m3_s, at.facility_c, at.tower_c, load.air)
+    rise_k = index.power_w * index.liquid_fraction / (index_flow * design.coolant.heat_j_m3_k)
     return Strain(
         rack_flow_m3_s=index_flow,
-        rack_return_c=supply_c + index.power_w * index.liquid_fraction / (index_flow * design.coolant.heat_j_m3_k),
-        facility_flow_m3_s=water_m3_s,
-        facility_short=~np.isfinite(needed_m3_s),
-        facility_warm=unreached_w(design, rejected_w, water_m3_s, facility_c, load.outdoor_c) > 0,
+        rack_return_c=at.supply_c + rise_k,
+        facility_flow_m3_s=flow_m3_s,
+        facility_short=~np.isfinite(water.needed_m3_s),
+        facility_warm=left_w > 0,
     )
 
 
@@ -239,6 +222,6 @@ def lost_cdu_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c:
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
 
 
-def it_extra_w(load: Load, case_c: Array, reference_case_c: Array) -> Array:
-    """Leakage power of the IT side [W] against cases at reference_case_c [°C]."""
-    return load.it_w * LEAKAGE_PER_K * (case_c - reference_case_c)
+def it_extra_w(design: LoopDesign, load: Load, case_c: Array, reference_case_c: Array) -> Array:
+    """Leakage power of the IT side [W] against cases at reference_case_c [°C]; 0 where the site file tells none."""
+    return load.it_w * design.leakage_per_k * (case_c - reference_case_c)

@@ -1,71 +1,69 @@
-"""The hottest cold plates of a loop: what their GPUs may draw within the hour, and how they stand now."""
+"""Plate heat exchangers: heat from flows, and, from tables made once, the flow that a heat needs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from controller import inputs
-from controller.design import RackDesign, rack_design
-from controller.optimise import CASE_TOLERANCE
-from plant.live import Snapshot
-from plant.records import Forecast
-from plant.topology import CoolingGroup, Site
+import numpy as np
 
-HORIZON_S = 3600.0
+from controller.exchange import Array, effectiveness
+
+FILM_EXPONENT = 0.8
+"""hA ~ flow^0.8 on both sides of a plate heat exchanger."""
+_HOT_SHARES = np.geomspace(0.03, 2.0, 48)
+_COLD_STEPS, _HEAT_STEPS = 160, 96
+_LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plates:
-    """One kind of rack in a loop.
+class Plate:
+    """A counterflow exchanger, at design: UA and capacity rates of both streams [W/K]; films are equal there.
 
-    gpu_w: of its hottest GPU [W]; tau_s: time constant of its plates at design flow [s], 0 where the site file has
-    none; case_c: of the loop's hottest GPU now [°C], NaN if unknown; all_racks_m3_s: design flow of the loop's racks.
+    most_w_k: largest capacity rate of the cold stream.
     """
 
-    kind: RackDesign
-    gpu_w: float
-    tau_s: float
-    case_c: float
-    all_racks_m3_s: float
+    ua_w_k: float
+    hot_w_k: float
+    cold_w_k: float
+    most_w_k: float
+
+    def per_kelvin(self, hot_w_k: Array, cold_w_k: Array) -> Array:
+        """Heat over the inlets' difference [W/K]."""
+        shares = hot_w_k / self.hot_w_k, cold_w_k / self.cold_w_k
+        hot, cold = (np.maximum(share, 1e-3) ** FILM_EXPONENT for share in shares)
+        ua_w_k = 2 * self.ua_w_k / (1 / hot + 1 / cold)
+        low, high = np.minimum(hot_w_k, cold_w_k), np.maximum(hot_w_k, cold_w_k)
+        return effectiveness(ua_w_k / low, low / high) * low
+
+    def cold_for(self, hot_w_k: Array, per_kelvin: Array) -> tuple[Array, Array]:
+        """Cold stream [W/K] that gives per_kelvin [W/K], at most all of it; and what all of it gives."""
+        most, cold = _table(self)
+        row, below = _place(np.log(hot_w_k / self.hot_w_k), *_HOT_LOG, len(_HOT_SHARES))
+        could = most[row] * (1 - below) + most[row + 1] * below
+        # steps get finer towards the most, where ever more flow gives ever less heat
+        depth = 1 - np.sqrt(1 - np.clip(per_kelvin / could, 0.0, 1.0))
+        column, right = _place(depth, 0.0, 1.0 / _HEAT_STEPS, _HEAT_STEPS + 1)
+        near = cold[row, column] * (1 - right) + cold[row, column + 1] * right
+        far = cold[row + 1, column] * (1 - right) + cold[row + 1, column + 1] * right
+        return near * (1 - below) + far * below, could
 
 
-def most_heat_w(ahead: Forecast, quantile: float | None = None) -> dict[str, float]:
-    """The most heat within the hour [W] by group, CDU and rack: at one quantile, or at the highest."""
-    until_s = ahead.made_s + HORIZON_S
-    return {
-        h.subject: max(w for w, t in zip(h.at(quantile or max(h.quantiles)), h.times_s, strict=True) if t <= until_s)
-        for h in (*ahead.heats, *ahead.racks)
-    }
+_HOT_LOG = float(np.log(_HOT_SHARES[0])), float(np.log(_HOT_SHARES[1] / _HOT_SHARES[0]))
 
 
-def hottest_plates(
-    site: Site, snapshot: Snapshot, group: CoolingGroup, upper_w: Mapping[str, float]
-) -> tuple[Plates, ...]:
-    """Of each kind of rack in a group. upper_w: heat into the liquid by rack [W]; without it a rack is at full load.
-
-    Raises:
-        ConfigError: a rack lacks a design figure.
-    """
-    hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
-    most_w: dict[RackDesign, float] = {}
-    tau_s: dict[RackDesign, float] = {}
-    flow_m3_s = 0.0
-    for rack in group.racks:
-        kind = rack_design(site, rack)
-        most_w[kind] = max(most_w.get(kind, 0.0), _gpu_w(rack, kind, upper_w), hot_w if hot_w > 0 else 0.0)
-        own_s = site.equipment[rack].design.get("plate_tau_s", 0.0)
-        tau_s[kind] = min(tau_s.get(kind, math.inf), own_s)
-        flow_m3_s += kind.flow_m3_s
-    return tuple(
-        Plates(kind=kind, gpu_w=gpu_w, tau_s=tau_s[kind], case_c=hot_c, all_racks_m3_s=flow_m3_s)
-        for kind, gpu_w in most_w.items()
-    )
+def _place(values: Array, first: float, step: float, count: int) -> tuple[np.ndarray, Array]:
+    """Index of the step that a value lies in, and how far in [0..1]."""
+    position = np.clip((values - first) / step, 0.0, count - 1.000001)
+    index = position.astype(np.intp)
+    return index, position - index
 
 
-def _gpu_w(rack: str, kind: RackDesign, upper_w: Mapping[str, float]) -> float:
-    """The hottest GPU of a rack [W]: the GPUs' part of a rack's power is largest at full load."""
-    share = upper_w.get(rack, math.nan) / (kind.power_w * kind.liquid_fraction)
-    load = min(share, 1.0) if math.isfinite(share) else 1.0
-    return CASE_TOLERANCE * kind.gpu_power_w * load
+@lru_cache(maxsize=32)
+def _table(plate: Plate) -> tuple[Array, Array]:
+    """By hot stream: the most heat per kelvin; and the cold stream for shares 1 - (1 - depth)² of it."""
+    cold = np.geomspace(_LEAST_SHARE, 1.0, _COLD_STEPS) * plate.most_w_k
+    shares = 1 - (1 - np.linspace(0.0, 1.0, _HEAT_STEPS + 1)) ** 2
+    heats = [plate.per_kelvin(np.full_like(cold, s * plate.hot_w_k), cold) for s in _HOT_SHARES]
+    flows = [np.interp(shares * heat[-1], heat, cold) for heat in heats]
+    return np.array([heat[-1] for heat in heats]), np.array(flows)

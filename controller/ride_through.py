@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from controller.cold_plates import hottest_plates, most_heat_w
 from controller.losses import losses_of, stacked
-from controller.plates import hottest_plates, most_heat_w
 from controller.transient import Losses, seconds_to_limit
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot

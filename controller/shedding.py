@@ -10,9 +10,9 @@ import numpy as np
 
 from controller import inputs
 from controller.causes import Cause, Found, stopped_members
+from controller.cold_plates import hottest_plates, most_heat_w
 from controller.loops import PLAN_LIFE_S
 from controller.losses import losses_of, scaled, stacked
-from controller.plates import hottest_plates, most_heat_w
 from controller.reasons import message
 from controller.rejection_left import rejection_left_w
 from controller.transient import Losses, seconds_to_limit

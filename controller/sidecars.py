@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from controller import inputs
 from controller.design import SidecarDesign, sidecar_design
+from controller.dry_coolers import AIR_FILM_EXPONENT
 from controller.loops import COST_MINUTES, PLAN_LIFE_S, SETTLE_S, WORST_MINUTES, Decision, limit_values
-from controller.model import AIR_FILM_EXPONENT, LEAKAGE_PER_K, case_temperature
+from controller.model import case_temperature
 from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, FLOW_RESERVE, SAVING_W
 from controller.reasons import message
 from controller.state import Move
@@ -77,7 +78,7 @@ def plan_sidecar(
         ConfigError: a design figure is missing.
     """
     now = inputs.current_setpoints(site, snapshot, group)
-    air_c, current = inputs.outdoor(site, snapshot, group), tuple(now[r] for r in ROLES)
+    air_c, current = snapshot.value(f"{group.master}/air_inlet_temperature"), tuple(now[r] for r in ROLES)
     best = _search(site, group, heat, air_c, current)
     setpoints, made = _setpoints(site, group, current, best.target, moves, now_s)
     case_limit_c = limit_values(site)[0]["case_temperature"]
@@ -117,7 +118,8 @@ def _search(site: Site, group: CoolingGroup, heat: HeatForecast, air_c: float, c
     least_flow = sum(n for _, n in design.racks) * floors.get("rack_flow_m3_s", 0.0) * FLOW_RESERVE
     _, power_w = powers(design, float(np.mean(heat.at(0.5)[:COST_MINUTES])), air_c, supply_c, flow)
     share, _ = powers(design, max(*heat.at(0.95)[:WORST_MINUTES], 1.0), air_c, supply_c, flow)
-    leak_w = LEAKAGE_PER_K * float(np.mean(heat.at(0.5)[:WORST_MINUTES])) * (cases - cases[-1])
+    leakage = sum(n * r.power_w * r.leakage_per_k for r, n in design.racks) / design.rack_power_w
+    leak_w = leakage * float(np.mean(heat.at(0.5)[:WORST_MINUTES])) * (cases - cases[-1])
     feasible = (cases <= tops["case_temperature"] - CASE_RESERVE_K) & (share <= _FAN_SHARE) & (flow >= least_flow)
     site_w = np.where(feasible, power_w + leak_w, np.inf)
     best = int(np.argmin(site_w)) if feasible.any() else len(site_w) - 1

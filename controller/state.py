@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
+from controller.learning import Learnt
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
 
@@ -21,11 +22,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt, targets by loop, moves by point, swings, and the last plans."""
+    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans."""
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     moves: Mapping[PointId, Move] = field(default_factory=dict)
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
     swings: Mapping[str, Swing] = field(default_factory=dict)
 

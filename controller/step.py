@@ -13,7 +13,8 @@ from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fra
 from controller.headroom import group_headrooms, without_room
 from controller.hunting import hunting, watched
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
-from controller.loops import Decision, plan_loop
+from controller.learning import Learnt
+from controller.loops import Decision, Memory, plan_loop
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
 from controller.sidecars import plan_sidecar
@@ -64,6 +65,7 @@ def step(
             memory=memory,
             targets={g: d.target for g, d in decisions.items() if d.target},
             moves=moves,
+            learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
             plans=plans,
             swings=state.swings,
         ),
@@ -143,7 +145,9 @@ def _decide(
     try:
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
-        decision = plan_loop(site, snapshot, group, heat, state.targets.get(group.id, ()), moves, now_s)
+        known = state.learnt.get(group.id, Learnt())
+        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
+        decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
         return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))

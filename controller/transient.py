@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from controller.model import FILM_EXPONENT, effectiveness
+from controller.exchange import effectiveness
+from controller.plates import FILM_EXPONENT
 
 Array = npt.NDArray[np.float64]
 

@@ -59,7 +59,8 @@ class Equipment:
 class CoolingGroup:
     """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
 
-    commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`.
+    commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`,
+    `tower_temperature` (condenser water leaving the tower) and, of a sidecar, `flow`.
     design: role -> the setpoint that the designer chose and the devices fall back to [SI].
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
     heartbeats: for each commanded device, its heartbeat point and timeout [s].

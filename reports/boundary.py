@@ -15,6 +15,8 @@ PARTS: dict[str, str] = {
     "sidecar": "cdu_pumps",
     "pump": "facility_pumps",
     "dry-cooler": "heat_rejection",
+    "cooling-tower": "heat_rejection",
+    "economiser": "heat_rejection",
     "chiller": "heat_rejection",
     "air-unit": "air_cooling",
     "rear-door": "air_cooling",

@@ -54,6 +54,8 @@ class WetSide:
     tower: CoolingTower
     pump: Pump | None
     economiser: Economiser | None
+    asked_c: float | None = None
+    """Leaving water that somebody commands [degC]; None: the tower's own rule."""
 
     @property
     def pump_w(self) -> float:
@@ -68,6 +70,8 @@ class WetSide:
 
     def aim_c(self, setpoint_c: float, wet_bulb_c: float) -> float:
         """What the tower's leaving water is held at [degC]."""
+        if self.asked_c is not None:
+            return self.asked_c
         if self.economiser is not None and self.economiser.enabled:
             return setpoint_c - ECONOMISER_APPROACH_K
         return max(wet_bulb_c + CONDENSER_WATER_K, LEAST_CONDENSER_C)

@@ -133,6 +133,12 @@ def commanded_rejection(site: Site, found: Mapping[str, DeviceController]) -> st
     return ranked[0] if ranked else ""
 
 
+def commanded_tower(site: Site, found: Mapping[str, DeviceController]) -> str:
+    """The tower whose leaving water a group commands apart from the facility water, empty where none does."""
+    asked = [group.commands.get("tower_temperature", "").partition("/")[0] for group in site.groups.values()]
+    return next((tower for tower in asked if tower in found), "")
+
+
 def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
     """The designer's setpoints by register name; followers share their group's."""
     found: dict[str, float] = {}

@@ -67,6 +67,7 @@ class SimulatedPlant:
         design_w = {rack: r.design_power_w for rack, r in self.racks.items()}
         self.mix = JobMix(site.workload, design_w, self.utc_offset_s)
         self._rejection = loops.commanded_rejection(site, self.controllers)
+        self._tower = loops.commanded_tower(site, self.controllers)
         self._ups = {
             e.id: (e.design.get("efficiency", 0.97), e.feeds, sum(design_w.get(fed, 0.0) for fed in e.feeds))
             for e in site.of_kind("ups")
@@ -126,6 +127,8 @@ class SimulatedPlant:
         for entry in self.groups:
             self._advance(entry, dt_s)
         if self.facility:
+            if self.facility.wet and self._tower:
+                self.facility.wet.asked_c = self.controllers[self._tower].effective("leaving_temperature_setpoint")
             users: list[Cdu | WaterCoil] = [*self.cdus, *self.room.coils]
             self.facility.step(dt_s, self._facility_setpoint_c(), users, self.weather)
         self._advance_room(dt_s)

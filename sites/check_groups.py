@@ -16,6 +16,7 @@ QUANTITY: Mapping[Role, Quantity] = {
     "supply_temperature": Quantity.TEMPERATURE,
     "differential_pressure": Quantity.DIFFERENTIAL_PRESSURE,
     "facility_supply_temperature": Quantity.TEMPERATURE,
+    "tower_temperature": Quantity.TEMPERATURE,
     "flow": Quantity.VOLUME_FLOW,
 }
 LIMITED_BY: Mapping[str, str] = {
@@ -23,6 +24,8 @@ LIMITED_BY: Mapping[str, str] = {
     "differential_pressure": "tcs_differential_pressure",
     "facility_supply_temperature": "fws_supply_temperature",
 }
+FACILITY_ROLES = frozenset({"facility_supply_temperature", "tower_temperature"})
+"""Roles whose points belong to the heat rejection; all others to the group's master."""
 Points = Mapping[PointId, Point]
 
 
@@ -47,6 +50,7 @@ def group_faults(form: SiteForm, points: Points) -> Iterator[Fault]:
         place = ("cooling_groups", index)
         yield from _bad_members(form, group, place)
         yield from _bad_commands(group, points, place)
+        yield from _no_tower(form, group, place)
         yield from _bad_roles(group, place)
         for role, given in group.writable.items():
             writable = Writable(group=group, role=role, given=given, place=(*place, "writable", role))
@@ -98,9 +102,18 @@ def _bad_commands(group: GroupForm, points: Points, place: tuple[str | int, ...]
         elif not point.writable or point.quantity is not QUANTITY[role]:
             message = f"{group.id}: {role} can't be written to {name} ({_nature(point)})"
             yield Fault(place=here, message=message, remedy=one_of(name, fit))
-        elif role != "facility_supply_temperature" and point.equipment != group.master:
+        elif role not in FACILITY_ROLES and point.equipment != group.master:
             message = f"{group.id}: {role} goes to {point.equipment}, but the master is {group.master}"
             yield Fault(place=here, message=message, remedy="name a point of the master, which leads the others")
+
+
+def _no_tower(form: SiteForm, group: GroupForm, place: tuple[str | int, ...]) -> Iterator[Fault]:
+    role: Role = "tower_temperature"
+    name = group.commands.get(role, "")
+    towers = [e.id for e in form.equipment if e.kind == "cooling-tower"]
+    if name and name.partition("/")[0] not in towers:
+        message = f"{group.id}: {role} goes to {name}, which belongs to no cooling tower"
+        yield Fault(place=(*place, "commands", role), message=message, remedy=one_of(name.partition("/")[0], towers))
 
 
 def _nature(point: Point) -> str:

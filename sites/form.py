@@ -27,7 +27,9 @@ Kind = Literal[
     "power-shelf",
     "room",
 ]
-Role = Literal["supply_temperature", "differential_pressure", "facility_supply_temperature", "flow"]
+Role = Literal[
+    "supply_temperature", "differential_pressure", "facility_supply_temperature", "tower_temperature", "flow"
+]
 LimitQuantity = Literal[
     "case_temperature",
     "rack_return_temperature",
@@ -131,6 +133,8 @@ class GroupDesignForm(Form):
     """TCS differential pressure [Pa]."""
     facility_supply_temperature_c: float | None = None
     """Facility water leaving the heat rejection [°C]."""
+    tower_temperature_c: float | None = None
+    """Condenser water leaving the cooling tower [°C]."""
     flow_m3_s: float | None = None
     """TCS flow of a sidecar [m³/s]."""
 

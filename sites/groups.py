@@ -16,6 +16,7 @@ DESIGN_KEYS: dict[Role, str] = {
     "supply_temperature": "supply_temperature_c",
     "differential_pressure": "differential_pressure_pa",
     "facility_supply_temperature": "facility_supply_temperature_c",
+    "tower_temperature": "tower_temperature_c",
     "flow": "flow_m3_s",
 }
 DEW_POINT = "room_dew_point"

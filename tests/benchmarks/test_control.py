@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import control, tuning
-from benchmarks.baselines import APPROACH_K, FLOW_SHARE, SUPPLY_C, Rule, Tuning, along
+from benchmarks.baselines import APPROACH_K, FLOW_SHARE, SUPPLY_C, Rule, Tuning, along, axes, commands_tower
 from benchmarks.climate import CLIMATES, WeightedDay
 from benchmarks.control import Task
 from benchmarks.drive import Day
@@ -72,6 +72,7 @@ def test_tuning_finds_the_least_energy_that_holds_every_limit(monkeypatch):
         return found
 
     monkeypatch.setattr(tuning, "run_tasks", run)
+    monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
     monkeypatch.setattr(tuning, "_judging_days", lambda *_args, **_names: [(WeightedDay(0, 1.0), "frontier")])
     for kind, best in tuning.tune("twin", "atlanta", None).items():
         assert best == Tuning(kind=kind, supply_c=40.0, flow_share=0.9, approach_k=6.0)
@@ -101,6 +102,22 @@ def test_the_reset_rule_follows_load():
     assert asked["dry-coolers/leaving_temperature_setpoint"] == 33.0
     blind = rule.decide(Snapshot(at_s=0.0, readings={}), 0.0)
     assert blind["cdu-1/differential_pressure_setpoint"] == pytest.approx(110e3 * 0.9**1.85, abs=1)
+
+
+def test_the_rules_command_a_tower_where_there_is_one():
+    """Condenser water stays below the facility water, the reset rule's never nearer to the wet bulb than its approach."""
+    site = example_site("hall.yaml")
+    assert commands_tower(site)
+    assert not commands_tower(example_site("demo-pod.yaml"))
+    shown = {"tower/outdoor_dry_bulb": 30.0, "tower/outdoor_relative_humidity": 0.95, "cdu-1/room_dew_point": 12.0}
+    readings = {p: Reading(v, 0.0, 0.0, Quality.GOOD, Reason.NONE) for p, v in shown.items()}
+    damp, point = Snapshot(at_s=0.0, readings=readings), "tower/leaving_temperature_setpoint"
+    given = {"supply_c": 36.0, "approach_k": 4.0, "tower_below_k": 3.0}
+    assert Rule(site, Tuning(kind="static", **given)).decide(damp, 0.0)[point] == 29.0
+    reset = Rule(site, Tuning(kind="reset", wet_bulb_approach_k=4.0, **given)).decide(damp, 0.0)
+    assert reset[point] == pytest.approx(33.3, abs=0.2)
+    assert {"tower_below_k", "wet_bulb_approach_k"} <= axes("reset").keys()
+    assert "tower_below_k" not in axes("static", tower=False)
 
 
 def test_kept_tunings_cover_what_a_quick_run_needs():

@@ -11,6 +11,7 @@ from controller import model
 from controller.design import loop_design
 from controller.loops import build_problem
 from controller.optimise import judge, search, stepped
+from controller.outdoor import Outdoor
 from controller.step import initial_state, step
 from plant.errors import ConfigError
 
@@ -46,7 +47,7 @@ def test_exchanger_gives_its_approach_at_design(design):
 def test_facility_flow_closes_the_balance(design):
     """The flow found by bisection carries exactly the heat."""
     flow, supply, facility = np.array([0.02]), np.array([34.0]), np.array([28.0])
-    water = model.facility_flow(design, 6e5, flow, supply, facility)
+    water = model.facility_flow(design, np.array([6e5]), flow, supply, facility)
     difference = supply + 6e5 / (flow * design.coolant.heat_j_m3_k) - facility
     assert float(model.exchanged_w(design, flow, water, difference)[0]) == pytest.approx(6e5, rel=1e-3)
 
@@ -54,11 +55,13 @@ def test_facility_flow_closes_the_balance(design):
 def test_dry_cooler_meets_its_design_point(design):
     """1.2 MW at 7 K approach need full fan speed and no chiller; one kelvin colder needs the chiller."""
     heat, flow = np.array([1.2e6]), np.array([0.030])
-    fan, chiller = model.heat_rejection(design, heat, flow, np.array([42.0]), 35.0)
-    assert float(fan[0]) == pytest.approx(21000, rel=0.01)
-    assert float(chiller[0]) == pytest.approx(0, abs=100)
-    _, chiller = model.heat_rejection(design, heat, flow, np.array([41.0]), 35.0)
-    assert float(chiller[0]) > 5000
+    nobody, air = np.array([np.nan]), Outdoor(35.0)
+    at_design = design.rejection.powers(heat, flow, np.array([42.0]), nobody, air)
+    assert float(at_design.fan_w[0]) == pytest.approx(21000, rel=0.01)
+    assert float(at_design.chiller_w[0]) == pytest.approx(0, abs=100)
+    colder = design.rejection.powers(heat, flow, np.array([41.0]), nobody, air)
+    assert float(colder.chiller_w[0]) > 5000
+    assert float(design.rejection.unreached_w(heat, flow, np.array([42.0]), nobody, air)[0]) < -6e5
 
 
 def test_more_flow_cools_cases(design):

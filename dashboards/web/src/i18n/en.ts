@@ -76,6 +76,8 @@ export const en = {
   'loop.state': 'state',
   'loop.air_in': 'air in',
   'kind.dry-cooler': 'Heat rejection',
+  'kind.cooling-tower': 'Cooling tower',
+  'kind.economiser': 'Economiser',
   'kind.chiller': 'Chiller',
   'kind.pump': 'Pumps',
   'kind.fws-loop': 'Facility water',
@@ -147,6 +149,7 @@ export const en = {
   'role.supply_temperature': 'Supply temperature',
   'role.differential_pressure': 'Differential pressure',
   'role.facility_supply_temperature': 'Facility supply temperature',
+  'role.tower_temperature': 'Condenser water temperature',
   'role.flow': 'Flow',
 
   'failure.title': 'If a pump stops now',

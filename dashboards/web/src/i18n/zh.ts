@@ -78,6 +78,8 @@ export const zh: Record<Key, string> = {
   'loop.state': '状态',
   'loop.air_in': '进风',
   'kind.dry-cooler': '散热',
+  'kind.cooling-tower': '冷却塔',
+  'kind.economiser': '板换节能器',
   'kind.chiller': '冷水机组',
   'kind.pump': '水泵',
   'kind.fws-loop': '设施水',
@@ -149,6 +151,7 @@ export const zh: Record<Key, string> = {
   'role.supply_temperature': '供液温度',
   'role.differential_pressure': '压差',
   'role.facility_supply_temperature': '设施供水温度',
+  'role.tower_temperature': '冷却水温度',
   'role.flow': '流量',
 
   'failure.title': '若此刻有泵停止',

@@ -19,6 +19,20 @@ const WISHES: Record<string, Wish[]> = {
     ['loop.fan', 'fan_speed'],
     ['loop.power', 'active_power'],
   ],
+  'cooling-tower': [
+    ['loop.state', 'status'],
+    ['loop.out', 'leaving_temperature', 'effective_leaving_temperature_setpoint'],
+    ['loop.in', 'entering_temperature'],
+    ['loop.outdoor', 'outdoor_dry_bulb'],
+    ['loop.fan', 'fan_speed'],
+    ['loop.power', 'active_power'],
+  ],
+  economiser: [
+    ['loop.state', 'status'],
+    ['loop.out', 'leaving_temperature', 'effective_leaving_temperature_setpoint'],
+    ['loop.in', 'entering_temperature'],
+    ['loop.flow', 'flow'],
+  ],
   chiller: [
     ['loop.state', 'status'],
     ['loop.out', 'leaving_temperature'],

@@ -27,7 +27,7 @@ export interface Picture {
   height: number;
 }
 
-const COOLING = new Set(['dry-cooler', 'chiller', 'pump', 'fws-loop', 'cdu', 'sidecar', 'manifold', 'rack', 'air-unit', 'room']);
+const COOLING = new Set(['dry-cooler', 'cooling-tower', 'economiser', 'chiller', 'pump', 'fws-loop', 'cdu', 'sidecar', 'manifold', 'rack', 'air-unit', 'room']);
 export const HEAD = 28;
 export const LINE = 19;
 export const RACK_W = 172;

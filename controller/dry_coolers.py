@@ -1,0 +1,95 @@
+"""Heat to outdoor air by dry coolers, with a trim chiller behind them. Source: LBNL Buildings DryCooler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controller.chillers import ChillerDesign, chiller_w
+from controller.exchange import Array, effectiveness, solved
+from controller.fluids import Fluid
+from controller.outdoor import Outdoor, Rejected
+from plant.topology import Equipment
+
+AIR_FILM_EXPONENT = 0.6
+"""hA of a finned coil ~ air flow^0.6."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryCoolers:
+    """A bank at design. ua_w_k, air_w_k: UA and capacity rate of the air at full speed [W/K]."""
+
+    water: Fluid
+    ua_w_k: float
+    air_w_k: float
+    fan_power_w: float
+    free_share: float
+    chiller: ChillerDesign | None
+
+    @property
+    def tower_pump_power_w(self) -> float:
+        """None [W]."""
+        return 0.0
+
+    @property
+    def chiller_power_w(self) -> float:
+        """All chillers at their rating point [W]."""
+        return self.chiller.heat_w / self.chiller.cop if self.chiller else 0.0
+
+    def with_air(self, factor: float) -> DryCoolers:
+        """The same with fans that must move `factor` times as much air for the same heat."""
+        return replace(self, ua_w_k=self.ua_w_k / factor, air_w_k=self.air_w_k / factor)
+
+    def coil_w(self, speed: Array, stream_w_k: Array, difference_k: Array) -> Array:
+        """Heat [W] at a fan speed [1] when water [W/K] enters difference_k [K] above outdoor air."""
+        air = np.maximum(speed, self.free_share)
+        air_w_k = air * self.air_w_k
+        ntu = self.ua_w_k * air**AIR_FILM_EXPONENT / air_w_k
+        return effectiveness(ntu, air_w_k / stream_w_k) * air_w_k * np.maximum(difference_k, 0.0)
+
+    def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - no tower here
+        """What it costs to hold setpoint_c [°C] while heat_w [W] comes with flow_m3_s [m³/s]."""
+        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+        difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
+        speed, full_w = solved(lambda s: self.coil_w(s, stream_w_k, difference_k), heat_w, self.free_share, 1.0)
+        speed = np.where(speed <= self.free_share * 1.001, 0.0, speed)
+        left_w = np.maximum(heat_w - full_w, 0.0)
+        return Rejected(
+            fan_w=self.fan_power_w * speed**3,
+            tower_pump_w=np.zeros_like(heat_w),
+            chiller_w=self._chiller_w(left_w, setpoint_c, air),
+        )
+
+    def _chiller_w(self, left_w: Array, setpoint_c: Array, air: Outdoor) -> Array:
+        if self.chiller is None:
+            return np.zeros_like(left_w)
+        taken_w = np.minimum(left_w, self.chiller.heat_w)
+        return chiller_w(self.chiller, taken_w, setpoint_c, np.full_like(left_w, air.dry_bulb_c))
+
+    def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:  # noqa: ARG002 - no tower here
+        """Heat [W] that coolers at full speed and chillers together can't take; negative is reserve."""
+        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+        difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
+        full_w = self.coil_w(np.ones_like(heat_w), stream_w_k, difference_k)
+        return heat_w - full_w - (self.chiller.heat_w if self.chiller else 0.0)
+
+
+def dry_coolers(cooler: Equipment, water: Fluid, chiller: ChillerDesign | None) -> DryCoolers:
+    """UA that gives design heat at design approach, air and water having equal capacity rates.
+
+    Raises:
+        KeyError: a design figure is missing.
+    """
+    design = cooler.design
+    water_w_k = design["flow_m3_s"] * water.heat_j_m3_k
+    range_k = design["heat_w"] / water_w_k
+    share = range_k / (range_k + design["approach_k"])
+    return DryCoolers(
+        water=water,
+        ua_w_k=water_w_k * share / (1 - share),
+        air_w_k=water_w_k,
+        fan_power_w=design["fan_power_w"],
+        free_share=design.get("free_convection_fraction", 0.05),
+        chiller=chiller,
+    )

@@ -1,0 +1,50 @@
+"""What heat rejection is asked with and answers: outdoor air, and powers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.exchange import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Outdoor:
+    """Outdoor air [°C]; the wet bulb is NaN where nothing needs it."""
+
+    dry_bulb_c: float
+    wet_bulb_c: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Electric powers [W] of heat rejection, of the candidates' shape."""
+
+    fan_w: Array
+    tower_pump_w: Array
+    chiller_w: Array
+
+
+class Rejection(Protocol):
+    """A plant that cools facility water: dry coolers, or a tower with an economiser, each with chillers behind."""
+
+    @property
+    def fan_power_w(self) -> float:
+        """All fans at full speed [W]."""
+
+    @property
+    def tower_pump_power_w(self) -> float:
+        """Condenser-water pumps at design flow [W]."""
+
+    @property
+    def chiller_power_w(self) -> float:
+        """All chillers at their rating point [W]."""
+
+    def with_air(self, factor: float) -> Rejection:
+        """The same with fans that must move `factor` times as much air for the same heat."""
+
+    def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:
+        """What it costs to hold setpoint_c [°C] with condenser water at tower_c [°C] (NaN: by its own rule)."""
+
+    def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
+        """Heat [W] that it can't take, negative is reserve."""

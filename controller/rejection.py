@@ -1,0 +1,134 @@
+"""Heat to outdoor air by a cooling tower: a water-side economiser first, chillers for what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controller.chillers import ChillerDesign, chiller_design, chiller_w, running
+from controller.dry_coolers import dry_coolers
+from controller.exchange import Array
+from controller.fluids import Fluid
+from controller.outdoor import Outdoor, Rejected, Rejection
+from controller.plates import Plate
+from controller.towers import TowerDesign, coldest_c, fan_share, pump_w, tower_design
+from plant.errors import ConfigError
+from plant.topology import Equipment
+
+LOCAL_BELOW_K, LOCAL_WET_BULB_K = 2.0, 4.0
+"""A tower that nobody commands: it follows the facility water by this, and stays this far from the wet bulb."""
+
+HEAT_STEP = 0.1
+"""The tower's coldest water is found for heat in steps of these kelvin of range, so that it need not be found anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WetSide:
+    """Tower, its pumps, the economiser (if any) and the chillers that the tower serves."""
+
+    water: Fluid
+    tower: TowerDesign
+    economiser: Plate | None
+    chiller: ChillerDesign | None
+
+    @property
+    def fan_power_w(self) -> float:
+        """All fans at full speed [W]."""
+        return self.tower.fan_power_w
+
+    @property
+    def tower_pump_power_w(self) -> float:
+        """Condenser-water pumps at design flow [W]."""
+        return self.tower.pump_w
+
+    @property
+    def chiller_power_w(self) -> float:
+        """All chillers at their rating point [W]."""
+        return self.chiller.heat_w / self.chiller.cop if self.chiller else 0.0
+
+    def with_air(self, factor: float) -> WetSide:
+        """The same with fans that must move `factor` times as much air for the same heat."""
+        return replace(self, tower=replace(self.tower, air_kg_s=self.tower.air_kg_s / factor))
+
+    def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:
+        """What it costs to hold setpoint_c [°C] with condenser water asked at tower_c [°C]."""
+        tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
+        eco_w, eco_m3_s = self._economised(heat_w, flow_m3_s, setpoint_c, tower_c)
+        chilled_w = np.clip(heat_w - eco_w, 0.0, self.chiller.heat_w if self.chiller else 0.0)
+        chilling_w, chiller_m3_s = self._chilled(chilled_w, setpoint_c, tower_c)
+        least_m3_s = self.tower.least_flow_share * self.tower.flow_m3_s
+        condenser_m3_s = np.clip(eco_m3_s + chiller_m3_s, least_m3_s, self.tower.flow_m3_s)
+        pumping_w = pump_w(self.tower, condenser_m3_s)
+        into_w = eco_w + chilled_w + chilling_w + pumping_w
+        share = fan_share(self.tower, self.water, into_w, condenser_m3_s, tower_c, air.wet_bulb_c)
+        return Rejected(fan_w=self.tower.fan_power_w * share**3, tower_pump_w=pumping_w, chiller_w=chilling_w)
+
+    def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
+        """Heat [W] that economiser and chillers together can't take; negative is reserve."""
+        tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
+        most_w = np.zeros_like(heat_w)
+        if self.economiser is not None:
+            stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+            difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c, 0.0)
+            most_w = self.economiser.cold_for(stream_w_k, stream_w_k)[1] * difference_k
+        return heat_w - most_w - (self.chiller.heat_w if self.chiller else 0.0)
+
+    def _reached_c(self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
+        """Condenser water [°C] as the tower gives it: its own rule where nothing is asked, never below what it can."""
+        own_c = np.maximum(setpoint_c - LOCAL_BELOW_K, air.wet_bulb_c + LOCAL_WET_BULB_K)
+        step_w = HEAT_STEP * self.tower.flow_m3_s * self.water.heat_j_m3_k
+        coldest = coldest_c(self.tower, self.water, step_w * np.ceil(1.05 * heat_w.max() / step_w), air.wet_bulb_c)
+        return np.maximum(np.where(np.isnan(tower_c), own_c, tower_c), coldest)
+
+    def _economised(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array) -> tuple[Array, Array]:
+        """Heat through the economiser [W], and the condenser water [m³/s] that its valve takes for it."""
+        if self.economiser is None:
+            return np.zeros_like(heat_w), np.zeros_like(heat_w)
+        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+        difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c, 1e-3)
+        valve_w_k, most_w_k = self.economiser.cold_for(stream_w_k, heat_w / difference_k)
+        return np.minimum(heat_w, most_w_k * difference_k), valve_w_k / self.water.heat_j_m3_k
+
+    def _chilled(self, chilled_w: Array, setpoint_c: Array, tower_c: Array) -> tuple[Array, Array]:
+        """Power of the chillers [W] and their condenser water [m³/s]."""
+        if self.chiller is None:
+            return np.zeros_like(chilled_w), np.zeros_like(chilled_w)
+        power_w = chiller_w(self.chiller, chilled_w, setpoint_c, tower_c)
+        return power_w, running(self.chiller, chilled_w) * self.chiller.condenser_m3_s
+
+
+def rejection_of(
+    coolers: list[Equipment],
+    towers: list[Equipment],
+    economisers: list[Equipment],
+    chillers: list[Equipment],
+    water: Fluid,
+) -> Rejection:
+    """The heat rejection of a loop, from what feeds it.
+
+    Raises:
+        ConfigError: there is none, or a design figure is missing.
+    """
+    if not coolers and not towers:
+        raise ConfigError("a dry cooler or a cooling tower that feeds its CDUs")
+    wet = not coolers
+    try:
+        chiller = chiller_design(chillers, water_cooled=wet)
+        if not wet:
+            return dry_coolers(coolers[0], water, chiller)
+        plate = _plate(economisers[0], water) if economisers else None
+        return WetSide(water=water, tower=tower_design(towers[0], water), economiser=plate, chiller=chiller)
+    except KeyError as error:
+        names = ", ".join(e.id for e in (*coolers, *towers, *economisers, *chillers))
+        problem, remedy = f"design.{error.args[0]} of one of {names}", "add it to the site file"
+        raise ConfigError(problem, remedy=remedy) from None
+
+
+def _plate(economiser: Equipment, water: Fluid) -> Plate:
+    """Between facility and condenser water. With equal streams the difference is the approach everywhere: UA = Q/it."""
+    design = economiser.design
+    hot_w_k = design["flow_m3_s"] * water.heat_j_m3_k
+    cold_w_k = design.get("condenser_flow_m3_s", design["flow_m3_s"]) * water.heat_j_m3_k
+    ua_w_k = design.get("ua_w_k") or design["heat_w"] / design["approach_k"]
+    return Plate(ua_w_k=ua_w_k, hot_w_k=hot_w_k, cold_w_k=cold_w_k, most_w_k=cold_w_k)

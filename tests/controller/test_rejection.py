@@ -1,0 +1,200 @@
+"""The tower-cooled hall as the controller sees it: wet bulb, economiser, chillers, and four setpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from CoolProp.HumidAirProp import HAPropsSI
+
+import sites
+from controller import inputs
+from controller.chillers import chiller_design, chiller_w, running
+from controller.design import loop_design
+from controller.exchange import effectiveness, solved
+from controller.fluids import fluid, wet_bulb
+from controller.loops import build_problem
+from controller.model import Load, Setpoints, evaluate
+from controller.optimise import judge, search, stepped
+from controller.outdoor import Outdoor
+from controller.plates import Plate
+from controller.step import initial_state, step
+from controller.towers import coldest_c, fan_share, pump_w
+from plant.errors import ConfigError
+from plant.live import Reading, Snapshot
+from plant.samples import Quality, Reason
+
+ROOT = Path(__file__).parents[2]
+NOW_S = 1_783_764_000.0
+
+
+@pytest.fixture(scope="module")
+def hall():
+    """The tower-cooled hall."""
+    return sites.load_site(ROOT / "site-configs" / "hall.yaml")
+
+
+@pytest.fixture(scope="module")
+def design(hall):
+    """Its loop."""
+    return loop_design(hall, hall.groups["tcs-1"])
+
+
+@pytest.fixture
+def hall_snapshot(hall):
+    """Half load on a warm day, everything at design setpoints."""
+    group = hall.groups["tcs-1"]
+    values = {"tower/outdoor_dry_bulb": 30.0, "tower/outdoor_relative_humidity": 0.45}
+    for member in group.members:
+        values |= {f"{member}/tcs_flow": 0.0116, f"{member}/tcs_supply_temperature": 32.0}
+        values |= {f"{member}/tcs_return_temperature": 38.0, f"{member}/room_dew_point": 12.0}
+    values |= {f"{rack}/power": 80e3 for rack in group.racks}
+    for role, point in group.commands.items():
+        values[inputs.effective_point(hall, point)] = group.design[role]
+    readings = {p: Reading(v, NOW_S, NOW_S, Quality.GOOD, Reason.NONE) for p, v in values.items()}
+    return Snapshot(at_s=NOW_S, readings=readings)
+
+
+@pytest.fixture
+def problem(hall, hall_snapshot):
+    """What the search is asked then."""
+    heats = step(initial_state(), hall_snapshot, (), NOW_S, hall).forecast.heats
+    heat = next(h for h in heats if h.subject == "tcs-1")
+    return build_problem(hall, hall_snapshot, hall.groups["tcs-1"], heat, ())
+
+
+@pytest.mark.parametrize("dry_c", [10.0, 25.0, 40.0])
+@pytest.mark.parametrize("humidity", [0.15, 0.5, 1.0])
+def test_wet_bulb_is_coolprops(dry_c, humidity):
+    """The quick wet bulb is the slow one within a tenth of a kelvin."""
+    slow_c = HAPropsSI("B", "T", dry_c + 273.15, "R", humidity, "P", 101325.0) - 273.15
+    assert wet_bulb(dry_c, humidity) == pytest.approx(slow_c, abs=0.1)
+
+
+def test_effectiveness_of_both_streams_is_one_heat():
+    """Either stream's NTU and ratio give the same heat, also far from balance."""
+    ua, cold, hot = 5e4, 1e4, np.array([1.1e4, 4e4, 1e6])
+    ratio = cold / hot
+    assert effectiveness(ua / np.full(3, cold), ratio) * cold == pytest.approx(effectiveness(ua / hot, 1 / ratio) * hot)
+
+
+def test_the_root_finder_brackets():
+    """Targets outside the range give its ends, inside them the root."""
+    found, most = solved(lambda x: x**1.7, np.array([1e-6, 0.3, 9.0]), 0.1, 1.0)
+    assert found == pytest.approx([0.1, 0.3 ** (1 / 1.7), 1.0], rel=1e-3)
+    assert most == pytest.approx(1.0)
+
+
+def test_a_plates_table_is_its_formula_backwards():
+    """The cold stream that the table gives moves the wanted heat, over the whole range of both streams."""
+    plate = Plate(ua_w_k=5e5, hot_w_k=1.25e5, cold_w_k=1.37e5, most_w_k=1.37e5)
+    hot, cold = (a.ravel() for a in np.meshgrid(np.linspace(1e4, 1.5e5, 12), np.linspace(4e3, 1.3e5, 12)))
+    found, most = plate.cold_for(hot, plate.per_kelvin(hot, cold))
+    assert plate.per_kelvin(hot, found) == pytest.approx(plate.per_kelvin(hot, cold), rel=0.01)
+    assert most == pytest.approx(plate.per_kelvin(hot, np.full_like(hot, 1.37e5)), rel=0.01)
+
+
+def test_tower_meets_its_design_point(design):
+    """Design heat at design wet bulb and approach takes all the fans; a wet bulb 5 K lower takes less than half."""
+    tower, water = design.rejection.tower, design.water
+    at = (np.array([1.25e6]), np.array([0.055]), np.array([29.5]))
+    assert float(fan_share(tower, water, *at, 25.6)[0]) == pytest.approx(1.0, abs=0.02)
+    assert float(fan_share(tower, water, *at, 20.6)[0]) < 0.7
+    assert float(fan_share(tower, water, *at, 5.0)[0]) < 0.3
+    assert coldest_c(tower, water, 1.25e6, 25.6) == pytest.approx(29.5, abs=0.1)
+
+
+def test_condenser_pumps_keep_part_of_their_head(design):
+    """Half the flow takes more than an eighth of the power: some of the head is held."""
+    full_w, half_w = pump_w(design.rejection.tower, np.array([0.055, 0.0275]))
+    assert full_w == pytest.approx(0.055 * 150e3 / 0.7)
+    assert half_w == pytest.approx(full_w * 0.5 * (0.5 + 0.5 * 0.25))
+
+
+def test_chiller_has_its_rating_and_pays_for_lift(hall):
+    """COP at the rating point, better with colder condenser water, worse at the least load."""
+    chiller = chiller_design([hall.equipment["chiller"]], water_cooled=True)
+    at = np.array([700e3]), np.array([16.0])
+    rated_w = float(chiller_w(chiller, *at, np.array([29.4]))[0])
+    assert 700e3 / rated_w == pytest.approx(6.0)
+    assert float(chiller_w(chiller, *at, np.array([24.0]))[0]) < 0.85 * rated_w
+    small_w = float(chiller_w(chiller, np.array([7e3]), np.array([16.0]), np.array([29.4]))[0])
+    assert 7e3 / small_w < 1.0
+    two = replace(chiller, machines=2)
+    assert running(two, np.array([0.0, 1.0, 3e5, 4e5, 9e9])).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_the_hall_spends_on_what_it_is_asked(design):
+    """A colder tower costs fans; facility water below what the tower gives costs the chiller and its condenser water."""
+    load = Load(heat_w=6e5, it_w=7e5, gpu_w=1485.0, air=Outdoor(32.0, 22.0))
+    rows = [(36.0, 5e4, 32.0, 30.0), (36.0, 5e4, 32.0, 26.0), (36.0, 5e4, 22.0, 26.0)]
+    found = evaluate(design, load, Setpoints.of(np.array(rows)))
+    assert found.fan_w[1] > 3 * found.fan_w[0]
+    assert found.chiller_w[0] == found.chiller_w[1] == 0.0
+    assert found.chiller_w[2] > 5e3
+    assert found.tower_pump_w[2] > found.tower_pump_w[1]
+
+
+def test_a_tower_that_nobody_commands_follows_its_own_rule(design):
+    """Three setpoints are enough; then the tower follows the facility water and stays off the wet bulb."""
+    load = Load(heat_w=6e5, it_w=7e5, gpu_w=1485.0, air=Outdoor(32.0, 22.0))
+    free = evaluate(design, load, Setpoints.of(np.array([(36.0, 5e4, 32.0)])))
+    told = evaluate(design, load, Setpoints.of(np.array([(36.0, 5e4, 32.0, 30.0)])))
+    assert float(free.cooling_w[0]) == pytest.approx(float(told.cooling_w[0]))
+
+
+def test_four_setpoints_are_searched(problem):
+    """The target costs less than design and than a plain grid, holds every reserve, and commands the tower."""
+    choice = search(problem)
+    assert choice.feasible
+    assert len(choice.target) == 4
+    supply_c, _, facility_c, tower_c = choice.target
+    assert tower_c < facility_c < supply_c
+    grid = np.array(
+        [
+            (s, p, s - a, s - a - b)
+            for s in (34.0, 35.0, 36.0)
+            for p in (45e3, 60e3)
+            for a in (3.0, 4.0, 6.0)
+            for b in (0.5, 1.0, 2.0, 4.0)
+        ]
+    )
+    judged = judge(problem, grid)
+    assert choice.cooling_w < 1.01 * float(judged.site_w[judged.feasible].min())
+    assert choice.cooling_w < 0.6 * choice.design_cooling_w
+
+
+def test_steps_of_four_setpoints_stay_feasible(problem):
+    """One step towards the target keeps every reserve."""
+    target = search(problem).target
+    point = stepped(problem, target, (True, True, True, True))
+    assert bool(judge(problem, point[None]).feasible[0])
+
+
+def test_the_plan_commands_the_tower_within_its_range(hall, hall_snapshot):
+    """The tower's setpoint is part of the plan, one step away at most."""
+    (plan,) = step(initial_state(), hall_snapshot, (), NOW_S, hall).plans
+    tower = plan.setpoints[3]
+    assert tower.point == "tower/leaving_temperature_setpoint"
+    envelope = hall.envelopes[tower.point]
+    assert 0 < abs(tower.value - tower.current) <= envelope.max_step + 1e-6
+
+
+def test_no_humidity_means_no_plan(hall, hall_snapshot):
+    """A tower can't be judged by dry bulb alone: the missing point is named."""
+    readings = {p: r for p, r in hall_snapshot.readings.items() if not p.endswith("relative_humidity")}
+    result = step(initial_state(), Snapshot(at_s=NOW_S, readings=readings), (), NOW_S, hall)
+    assert result.plans == ()
+    assert "tower/outdoor_relative_humidity" in result.conditions[0].cause.text
+
+
+def test_missing_tower_figure_is_named(hall):
+    """A design figure that the site file lacks is an error that names it."""
+    tower = hall.equipment["tower"]
+    lame = replace(tower, design={k: v for k, v in tower.design.items() if k != "approach_k"})
+    broken = replace(hall, equipment={**hall.equipment, "tower": lame})
+    with pytest.raises(ConfigError, match="approach_k"):
+        loop_design(broken, broken.groups["tcs-1"])
+    assert fluid("water").density_kg_m3 > 990
