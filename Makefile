@@ -41,7 +41,7 @@ faults: setup debian
 
 # A million hostile asks of the guard, and all of the above.
 campaign: faults
-	$(BIN)/python -m pytest tests/actuator --campaign
+	$(BIN)/python -m pytest tests/actuator tests/controller --campaign
 
 clean:
 	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules

@@ -243,7 +243,14 @@ async def test_both_ways_of_a_cdu_are_commissioned(rigged):
         assert highest_modes(moved, known) == {}
 
 
-@pytest.mark.parametrize("kind", ["Deaf", "TenTimes", "NeverLetsGo"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Deaf",
+        pytest.param("TenTimes", marks=pytest.mark.campaign),
+        pytest.param("NeverLetsGo", marks=pytest.mark.campaign),
+    ],
+)
 async def test_a_bms_that_fails_is_signed_as_failed(rigged, kind):
     """A BMS that does not follow, follows tenfold, or does not let go: failed record, let go, advisory."""
     with rigged(kind) as rig:
