@@ -8,17 +8,27 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_spec = importlib.util.spec_from_file_location("coldplate_test_stack", ROOT / "tests" / "stack.py")
-assert _spec is not None
-assert _spec.loader is not None
-stack_module = importlib.util.module_from_spec(_spec)
-sys.modules["coldplate_test_stack"] = stack_module
-_spec.loader.exec_module(stack_module)
+
+
+def load_beside(name: str, path: Path) -> ModuleType:
+    """A module of the tests, whose folders are no packages; loaded once under its name."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+stack_module = load_beside("coldplate_test_stack", ROOT / "tests" / "stack.py")
+peers_module = load_beside("coldplate_test_peers", ROOT / "tests" / "devices" / "wire_peers.py")
 
 _DEBIAN_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
 
@@ -38,6 +48,19 @@ def find_program(name: str) -> str:
 def real_program() -> Callable[[str], str]:
     """`real_program("mosquitto")` is its path."""
     return find_program
+
+
+@pytest.fixture(scope="session")
+def peers() -> ModuleType:
+    """Raw Modbus devices, and real brokers: `peers.Peer`, `peers.serving`, `peers.Broker`."""
+    return peers_module
+
+
+@pytest.fixture
+def broker(real_program: Callable[[str], str], tmp_path: Path) -> Iterator[Any]:
+    """A running mosquitto: `peers.Broker`."""
+    with peers_module.Broker(real_program("mosquitto"), tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 
 from cli.commission import CommissionOptions
 from plant.clock import ScaledClock
@@ -66,17 +63,6 @@ class Rig:
         """The site at the rig's addresses."""
         found = json.loads(self.options.endpoints.read_text())
         return load_site(self.options.site_path, {k: tuple(v) for k, v in found.items()})
-
-
-def peers():
-    """Real brokers of the wire tests."""
-    name = "coldplate_test_peers"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "devices" / "wire_peers.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @contextmanager

@@ -48,13 +48,6 @@ def driven_site_path(demo_site_path, tmp_path):
 
 
 @pytest.fixture
-def broker(commission_rigs, real_program, tmp_path):
-    """A running mosquitto."""
-    with commission_rigs.peers().Broker(real_program("mosquitto"), tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 def rigged(commission_rigs, monkeypatch, driven_site_path, tmp_path, broker):
     """A function that starts the driven pod's simulated devices and BMS at that broker."""
 

@@ -1,10 +1,6 @@
-"""Peers of the wire tests, small sites, and a store in memory."""
+"""Small sites, and a store in memory."""
 
 from __future__ import annotations
-
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +8,6 @@ from devices.profiles import load_profile
 from plant.points import Point
 from plant.ports import DURABLE_ON_ACK, WriteResult
 from plant.topology import Climate, Site, Tariff, Workload
-
-_PATH = Path(__file__).parents[1] / "devices" / "wire_peers.py"
-
-
-@pytest.fixture(scope="session")
-def peers():
-    """Raw Modbus devices, and real brokers."""
-    name = "coldplate_test_peers"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, _PATH)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 def build_site(links, equipment, *, gpus_per_rack=4):

@@ -70,13 +70,6 @@ class Rig:
         return self.collector.links()[0].state == "up"
 
 
-@pytest.fixture
-def broker(peers, real_program, tmp_path):
-    """A running mosquitto."""
-    with peers.Broker(real_program("mosquitto"), tmp_path) as running:
-        yield running
-
-
 POD = [
     *(
         Equipment(

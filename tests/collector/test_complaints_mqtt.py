@@ -87,13 +87,6 @@ class Rig:
         ]
 
 
-@pytest.fixture
-def broker(peers, real_program, tmp_path):
-    """A running mosquitto."""
-    with peers.Broker(real_program("mosquitto"), tmp_path) as running:
-        yield running
-
-
 def the_link(rig):
     """The task of the rig's only link."""
     return rig.collector._by_link["bms"]

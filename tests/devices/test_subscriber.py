@@ -11,13 +11,6 @@ from devices.mqtt import Subscriber
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture
-def broker(peers, real_program, tmp_path):
-    """A running mosquitto."""
-    with peers.Broker(real_program("mosquitto"), tmp_path) as running:
-        yield running
-
-
 class StoreGoneError(Exception):
     """The handler's store is gone."""
 
