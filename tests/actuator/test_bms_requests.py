@@ -150,6 +150,7 @@ async def test_each_command_goes_its_own_way_and_the_bms_confirms(rigged, tmp_pa
             await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0, 300)
 
 
+@pytest.mark.campaign
 async def test_a_lease_that_ends_takes_its_request_back(rigged, tmp_path, audit):
     """Without renewal the request is withdrawn no later than the lease's end, and the BMS is at its default."""
     with rigged() as rig:
@@ -173,6 +174,7 @@ async def test_a_heartbeat_that_stops_brings_the_default(rigged, tmp_path, audit
             await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0, 300)
 
 
+@pytest.mark.campaign
 async def test_a_hung_actuator_brings_the_default_too(rigged, tmp_path, audit):
     """The connection lives and the integration could beat, but nobody vouches: the request goes before the heartbeat."""
     with rigged() as rig:
@@ -198,6 +200,7 @@ async def test_a_request_that_is_not_confirmed_is_a_fault(rigged, tmp_path, audi
             assert sum(action == "written" for action in audit.actions()) == writes
 
 
+@pytest.mark.campaign
 async def test_no_confirmation_from_the_start_is_no_request(rigged, tmp_path, audit):
     """While the BMS's own setpoint is unknown nothing is asked: what it follows now can't be known."""
     with rigged() as rig:
@@ -221,6 +224,7 @@ async def test_writes_are_off_by_default(rigged, tmp_path, audit):
         assert highest_modes(edge.site, read_commissioning(StateDir(tmp_path / "none"))) == {}
 
 
+@pytest.mark.campaign
 async def test_both_ways_of_a_cdu_are_commissioned(rigged):
     """One record for each way; only with both may the CDU be driven, and another object is another device."""
     with rigged() as rig:
@@ -236,14 +240,8 @@ async def test_both_ways_of_a_cdu_are_commissioned(rigged):
         assert highest_modes(moved, known) == {}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "Deaf",
-        pytest.param("TenTimes", marks=pytest.mark.campaign),
-        pytest.param("NeverLetsGo", marks=pytest.mark.campaign),
-    ],
-)
+@pytest.mark.campaign
+@pytest.mark.parametrize("kind", ["Deaf", "TenTimes", "NeverLetsGo"])
 async def test_a_bms_that_fails_is_signed_as_failed(rigged, kind):
     """A BMS that does not follow, follows tenfold, or does not let go: failed record, let go, advisory."""
     with rigged(kind) as rig:

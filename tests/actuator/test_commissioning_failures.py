@@ -98,7 +98,11 @@ async def test_one_that_does_not_fall_back(start, equipment):
 @pytest.mark.parametrize("equipment", FAILING)
 @pytest.mark.parametrize(
     ("at", "after_s"),
-    [("move", 0.0), pytest.param("move", 0.3, marks=pytest.mark.campaign), ("stop the heartbeats", 0.0)],
+    [
+        pytest.param("move", 0.0, marks=pytest.mark.campaign),
+        pytest.param("move", 0.3, marks=pytest.mark.campaign),
+        ("stop the heartbeats", 0.0),
+    ],
 )
 async def test_one_that_is_lost_half_way(start, equipment, at, after_s):
     """A device that falls silent before or in the step, or in the failsafe, fails there: silence shows no fallback."""
