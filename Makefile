@@ -29,8 +29,9 @@ demo: setup
 debian:
 	./tests/install-debian-packages.sh
 
+# Most tests wait for others, so one for each core at a time; a file's tests stay together and in order.
 test: setup debian
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -265,7 +265,7 @@ async def test_one_exporter_a_host_fills_one_rack(peers, make_site, tmp_path):
         async with peers.running(rig.collector.run()):
             await peers.until(lambda: rig.reading("rack-01/gpu-01/power") and rig.reading("rack-01/gpu-03/power"))
             assert rig.count("unmapped_values") == 0
-            assert rig.states() == ["up", "up"]
+            await peers.until(lambda: rig.states() == ["up", "up"])
 
 
 async def test_a_single_exporter_needs_no_names(peers, make_site, tmp_path):
