@@ -209,7 +209,10 @@ def _base(bank: Bank, minutes: int) -> Array:
 
 
 def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
-    """One more minute for the ridge, the daily shape and the innovation of the ARMA model."""
+    """One more minute for ridge, daily shape and the ARMA model's innovation; a gap only lets them fade."""
+    if not fresh.any():
+        gram, cross = experts.FORGET * bank.gram, experts.FORGET * bank.cross
+        return replace(bank, gram=gram, cross=cross, innovation=np.zeros_like(bank.innovation))
     base = np.nan_to_num(_base(bank, experts.REACH + max(bank.horizons)))
     then = experts.features(base, bank.horizons, bank.unit)
     change = (base[-1] - base[-1 - np.asarray(bank.horizons)]) / bank.unit
