@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from plant.errors import ConfigError
 from plant.points import Point, PointId
-from plant.topology import Climate, Equipment, Limit, Link, Site, Source, Tariff, Workload
+from plant.topology import Climate, Equipment, Limit, Link, SensorFault, Site, Source, Tariff, Workload
 from sites.form import EquipmentForm, LimitForm, SiteForm
 from sites.groups import drives_of, envelopes_of, group_of
 from sites.points import points_of
@@ -51,6 +51,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         workload=_workload(form),
         retention=form.retention.model_dump(),
         out_of_service=out_of_service(form),
+        sensors=tuple(SensorFault(**row.model_dump()) for row in form.sensors),
     )
 
 

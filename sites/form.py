@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sites.form_sensors import SensorForm
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Kind = Literal[
     "utility",
@@ -294,3 +296,5 @@ class SiteForm(Form):
     """Weather of a simulated site."""
     workload: WorkloadForm = Field(default_factory=WorkloadForm)
     """Jobs of a simulated site."""
+    sensors: list[SensorForm] = Field(default_factory=list)
+    """Instruments of a simulated site that are not perfect."""
