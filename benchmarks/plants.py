@@ -74,19 +74,23 @@ Factory = Callable[[Scenario], Plant]
 PLANTS: dict[str, str] = {
     "twin": "benchmarks.twin_plant:TwinPlant",
     "hall": "benchmarks.energyplus_plant:EnergyPlusPlant",
+    "trains": "benchmarks.trains_plant:TrainsPlant",
 }
+FMU = "fmu"
 
 
 def load_plant(name: str) -> Factory:
-    """What makes a plant for a scenario: by name, or by `module:factory`.
+    """What makes a plant for a scenario: by name, by `module:factory`, or `fmu:FILE` of an FMU or its mapping.
 
     Raises:
         ConfigError: no such plant, or it can't be imported.
     """
     path = PLANTS.get(name, name)
     module, _, factory = path.partition(":")
+    if module == FMU:
+        return _fmu(factory)
     if not factory:
-        remedy = f"use {', '.join(sorted(PLANTS))}, or MODULE:FACTORY of your own plant"
+        remedy = f"use {', '.join(sorted(PLANTS))}, fmu:FILE, or MODULE:FACTORY of your own plant"
         raise ConfigError(f"unknown plant {name!r}", where="--plant", remedy=remedy)
     try:
         found = getattr(importlib.import_module(module), factory)
@@ -101,3 +105,9 @@ def load_plant(name: str) -> Factory:
         raise ConfigError(f"plant {name!r} is not callable", where="--plant", remedy=remedy)
     made: Factory = found
     return made
+
+
+def _fmu(path: str) -> Factory:
+    from benchmarks.fmu_plant import fmu_factory  # noqa: PLC0415 - it needs this module's types
+
+    return fmu_factory(path)

@@ -156,6 +156,22 @@ class JobKnowledge:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SensorFault:
+    """What is wrong with simulated instruments whose point fits a pattern [SI]; see `simulator.sensors.Sensor`.
+
+    stuck_after_s: from when after the start they repeat their value [s].
+    """
+
+    points: str
+    noise: float = 0.0
+    bias: float = 0.0
+    gain: float = 0.0
+    drift_per_day: float = 0.0
+    quantum: float = 0.0
+    stuck_after_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """A whole plant as loaded and checked from its file."""
 
@@ -182,6 +198,7 @@ class Site:
     retention: Mapping[str, float]
     out_of_service: tuple[OutOfService, ...] = ()
     jobs: JobKnowledge = field(default_factory=JobKnowledge)
+    sensors: tuple[SensorFault, ...] = ()
 
     def of_kind(self, kind: str) -> list[Equipment]:
         """All equipment of a kind, in the file's order."""

@@ -37,7 +37,10 @@ def part_load_power(load: float) -> float:
 
 
 class Chiller:
-    """One chiller; whether it runs is the sequencer's decision. Temperatures [degC], powers [W]."""
+    """One chiller; whether it runs is the sequencer's decision. Temperatures [degC], powers [W].
+
+    asked: whether somebody commands it to run, None while nobody does; permitted: condenser water (if any) is there.
+    """
 
     def __init__(self, equipment: Equipment, *, water_cooled: bool = False) -> None:
         design = equipment.design
@@ -47,8 +50,10 @@ class Chiller:
         rated = carnot_cop(RATING_LEAVING_C - EVAPORATOR_APPROACH_K, rating_c + self.approach_k)
         self.carnot_share = design["cop"] / rated
         self.min_on_s, self.min_off_s = design.get("min_on_s", 600.0), design.get("min_off_s", 600.0)
+        self.start_s = design.get("start_s", 0.0)
         self.running, self.since_s, self.starts = False, 1e9, 0
-        self.tripped = False
+        self.tripped, self.permitted = False, True
+        self.asked: bool | None = None
         self.heat_w = self.power_w = 0.0
         self.entering_c = self.leaving_c = 27.0
 
@@ -65,9 +70,9 @@ class Chiller:
     def step(self, dt_s: float, wanted_w: float, entering_c: float, stream_w_k: float, hot_c: float) -> None:
         """Advance dt_s [s] towards wanted_w [W]; hot_c is outdoor air or condenser water [degC]."""
         self.since_s += dt_s
-        if self.tripped and self.running:
+        if self.running and (self.tripped or not self.permitted):
             self.running, self.since_s = False, 0.0
-        target_w = min(wanted_w, self.capacity_w) if self.running else 0.0
+        target_w = min(wanted_w, self.capacity_w) if self.running and self.since_s > self.start_s else 0.0
         self.heat_w = moved(self.heat_w, target_w, self.capacity_w * dt_s / RAMP_S)
         self.heat_w = min(self.heat_w, stream_w_k * max(entering_c - LEAST_WATER_C, 0.0))
         self.entering_c = entering_c
@@ -87,7 +92,7 @@ class ChillerPlant:
 
     The first starts at setpoint + 1 K for a minute and holds setpoint + 0.3 K. One more starts at 90 % load, five
     minutes after the last change; one stops where the others would then run below 70 %. Longest rested starts, longest
-    run stops, never within its shortest time on or off.
+    run stops, never within its shortest time on or off. Those that somebody commands obey as soon as these are over.
     """
 
     def __init__(self, chillers: Sequence[Chiller]) -> None:
@@ -122,12 +127,19 @@ class ChillerPlant:
 
     def _sequence(self, dt_s: float, excess_k: float, wanted_w: float) -> None:
         self.settled_s += dt_s
+        self._obey()
         step = self._wish(excess_k, wanted_w)
         self.asked_s = self.asked_s + dt_s if step else 0.0
         wait_s = STAGE_WAIT_S if step > 0 and self.running else 0.0
         forced = self.most is not None and self.running > self.most
         if step and (forced or (self.asked_s > PATIENCE_S and self.settled_s >= wait_s)):
             self._switch(start=step > 0)
+
+    def _obey(self) -> None:
+        for chiller in self.chillers:
+            able = chiller.running or (chiller.permitted and not chiller.tripped)
+            if chiller.asked not in {None, chiller.running} and chiller.free_to_switch and able:
+                chiller.switch()
 
     def _wish(self, excess_k: float, wanted_w: float) -> int:
         """1 for one more, -1 for one less, 0 for as it is."""
@@ -145,7 +157,8 @@ class ChillerPlant:
         return -1 if left_w > 0.0 and wanted_w < STAGE_DOWN_LOAD * left_w else 0
 
     def _switch(self, *, start: bool) -> None:
-        ready = [c for c in self.chillers if c.running is not start and c.free_to_switch and not (start and c.tripped)]
+        own = [c for c in self.chillers if c.asked is None and c.running is not start and c.free_to_switch]
+        ready = [c for c in own if not start or (c.permitted and not c.tripped)]
         if ready:
             max(ready, key=lambda chiller: chiller.since_s).switch()
             self.asked_s = self.settled_s = 0.0

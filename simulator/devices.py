@@ -33,6 +33,7 @@ class _Setpoint:
     remote: float
     effective: float
     ramp_per_s: float = field(default=1.0)
+    written: bool = False
 
 
 class DeviceController:
@@ -72,6 +73,13 @@ class DeviceController:
         """The commissioned setpoint [SI]."""
         return self._setpoints[name].default
 
+    def asked(self, name: str) -> float | None:
+        """What somebody commands now [SI]; None where nobody has written it since the device was last let go."""
+        setpoint = self._setpoints.get(name)
+        if setpoint is None or not setpoint.written or self.source is not ControlSource.REMOTE:
+            return None
+        return setpoint.effective
+
     @property
     def heartbeat_lost(self) -> bool:
         """Whether it was told to be remote, and hears nothing."""
@@ -90,7 +98,7 @@ class DeviceController:
             raise
         self._log(now_s, self.equipment, "write", {"point": name, "value": value})
         if name in self._setpoints:
-            self._setpoints[name].remote = value
+            self._setpoints[name].remote, self._setpoints[name].written = value, True
         else:
             if name == self._heartbeat and value != self._held[name]:
                 self._beat_s = now_s
@@ -129,8 +137,9 @@ class DeviceController:
             raise RefusedError(f"{self.equipment}/{name}: {value:g} outside {low:g}..{high:g}")
         if name == self._owner and value < self._held[name]:
             raise RefusedError(f"{self.equipment}/{name}: epoch {value:.0f} older than {self._held[name]:.0f}")
-        if name == self._enable and value not in (0.0, 1.0):
-            raise RefusedError(f"{self.equipment}/{name}: {value:g} is neither 0 nor 1")
+        codes = tuple(point.states) or ((0, 1) if name == self._enable else ())
+        if codes and value not in codes:
+            raise RefusedError(f"{self.equipment}/{name}: {value:g} is none of {', '.join(map(str, codes))}")
 
     def _watch(self, now_s: float) -> None:
         alive = now_s - self._beat_s <= self._timeout_s and bool(self._held[self._enable])
@@ -138,7 +147,7 @@ class DeviceController:
             self._become(ControlSource.REMOTE, now_s)
         elif not alive and self.source is ControlSource.REMOTE:
             for setpoint in self._setpoints.values():
-                setpoint.remote = setpoint.default
+                setpoint.remote, setpoint.written = setpoint.default, False
             self._become(ControlSource.RETURNING, now_s)
 
     def _return(self, now_s: float, dt_s: float) -> None:

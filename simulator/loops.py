@@ -12,11 +12,13 @@ from plant.topology import CoolingGroup, Equipment, Site
 from simulator.chillers import Chiller, ChillerPlant
 from simulator.coolant import PUMP_INTEGRAL_S, Cdu, CoolantLoop, Sidecar
 from simulator.devices import DeviceController, Log
-from simulator.facility import FacilityLoop, Pump, WetSide
+from simulator.facility import FacilityLoop
+from simulator.facility_pumps import Pump
 from simulator.fluids import Fluid, fluid
 from simulator.racks import Rack
 from simulator.rejection import CoolingTower, DryCooler, Economiser
 from simulator.room import Room, WaterCoil
+from simulator.wet_side import WetSide
 
 FACILITY_DESIGN_C = 27.0
 BMS_PREFIX = "bms_"
@@ -57,23 +59,22 @@ def facility_loop(site: Site) -> FacilityLoop | None:
     """
     if not site.of_kind("cdu"):
         return None
-    pump, cooler = only(site, "pump"), only(site, "dry-cooler")
-    tower = only(site, "cooling-tower")
-    if pump is None or (cooler is None and tower is None):
+    pumps, cooler, towers = site.of_kind("pump"), only(site, "dry-cooler"), site.of_kind("cooling-tower")
+    if not pumps or (cooler is None and not towers):
         problem = "the simulator needs a pump, and a dry cooler or a cooling tower, for its CDUs"
         raise ConfigError(problem, where=site.path)
     water = fluid("water")
-    chillers = [Chiller(e, water_cooled=tower is not None and not cooler) for e in site.of_kind("chiller")]
+    chillers = [Chiller(e, water_cooled=bool(towers) and not cooler) for e in site.of_kind("chiller")]
     dry = DryCooler(cooler, water.rho_cp) if cooler else None
-    wet = _wet_side(site, tower, water) if tower else None
-    return FacilityLoop(Pump(pump), dry, ChillerPlant(chillers) if chillers else None, water.rho_cp, wet)
+    wet = _wet_side(site, towers, water) if towers else None
+    sequencer = ChillerPlant(chillers) if chillers else None
+    return FacilityLoop([Pump(pump) for pump in pumps], dry, sequencer, water.rho_cp, wet)
 
 
-def _wet_side(site: Site, tower: Equipment, water: Fluid) -> WetSide:
-    economiser = only(site, "economiser")
-    pump = Pump(tower) if "head_pa" in tower.design else None
-    exchanger = Economiser(economiser, water.rho_cp) if economiser else None
-    return WetSide(CoolingTower(tower, water.rho_cp, water.density), pump, exchanger)
+def _wet_side(site: Site, towers: list[Equipment], water: Fluid) -> WetSide:
+    pumps = [Pump(tower) for tower in towers if "head_pa" in tower.design]
+    exchangers = [Economiser(economiser, water.rho_cp) for economiser in site.of_kind("economiser")]
+    return WetSide([CoolingTower(tower, water.rho_cp, water.density) for tower in towers], pumps, exchangers)
 
 
 def room_of(site: Site) -> Room:
@@ -153,6 +154,7 @@ def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
     }
     if equipment.kind in REJECTION_KINDS:
         found.setdefault("leaving_temperature_setpoint", FACILITY_DESIGN_C)
+    found.setdefault("enable_command", 1.0)
     return found
 
 

@@ -15,11 +15,12 @@ from plant.topology import Site
 from simulator import loops, readings
 from simulator.coolant import Cdu, Sidecar
 from simulator.devices import ControlSource, Log
+from simulator.facility_staging import STAGE_STEP_S, FacilityStaging
 from simulator.faults import Faults
 from simulator.ledger import Ledger
 from simulator.load import Job, JobMix
 from simulator.room import WaterCoil
-from simulator.sensors import Sensors
+from simulator.sensors import Sensors, site_sensors
 from simulator.weather import Weather, weather
 
 INNER_STEP_S = 5.0
@@ -51,8 +52,8 @@ class SimulatedPlant:
     ) -> None:
         """sky(time_s) and work(rack, time_s) stand for the site's own climate and job mix where they are given.
 
-        sensors are imperfect instruments; without them readings have a little noise and nothing else. inner_step_s [s]:
-        the longest inner step, shorter where a volume is passed faster.
+        sensors are imperfect instruments, by default those of the site file; others have a little noise and no more.
+        inner_step_s [s]: the longest inner step, shorter where a volume is passed faster.
         """
         self.site, self.faults = site, faults or Faults()
         self.time_s = start_s - warm_up_s
@@ -74,13 +75,14 @@ class SimulatedPlant:
             e.id: (e.design.get("efficiency", 0.97), e.feeds, sum(design_w.get(fed, 0.0) for fed in e.feeds))
             for e in site.of_kind("ups")
         }
-        self._weather_s = -math.inf
+        self.staging = FacilityStaging(site, self.facility) if self.facility else None
+        self._weather_s = self._staged_s = -math.inf
         self._sky = sky or (lambda at_s: weather(site.climate, at_s, self.utc_offset_s))
         self._work = work or self.mix.utilisation
         self.weather: Weather = self._sky(self.time_s)
         self.power_w: dict[str, float] = {}
         self.ledger = Ledger(site.limits)
-        self.sensors = sensors
+        self.sensors = sensors or site_sensors(site, start_s)
         self._inner_s = min([inner_step_s, *(0.5 * span_s for span_s in self._residences())])
         self._readings = readings.Readings(self)
         self.step(warm_up_s)
@@ -126,6 +128,8 @@ class SimulatedPlant:
             self.weather = self._sky(self.time_s)
         for controller in (*self.controllers.values(), *self.requested.values()):
             controller.step(self.time_s, dt_s)
+        if self.staging and self.time_s - self._staged_s >= STAGE_STEP_S:
+            self._stage(self.staging)
         for entry in self.groups:
             self._advance(entry, dt_s)
         if self.facility:
@@ -135,6 +139,14 @@ class SimulatedPlant:
             self.facility.step(dt_s, self._facility_setpoint_c(), users, self.weather)
         self._advance_room(dt_s)
         self._account(dt_s)
+
+    def _stage(self, staging: FacilityStaging) -> None:
+        assert self.facility is not None
+        passed_s, self._staged_s = min(self.time_s - self._staged_s, STAGE_STEP_S), self.time_s
+        staging.step(passed_s, self.controllers, self.faults.stopped)
+        users: list[Cdu | WaterCoil] = [*self.cdus, *self.room.coils]
+        for user in users:
+            user.facility_drive = self.facility.pump.drive
 
     def supply_setpoint_c(self, unit: str) -> float:
         """The supply setpoint in force at a unit [°C]: or that of a BMS which has a say."""
@@ -181,20 +193,10 @@ class SimulatedPlant:
         stopped, jammed = self.faults.stopped, self.faults.jammed
         for unit in self.units.values():
             unit.running = unit.id not in stopped
-        facility = self.facility
-        if facility is None:
-            return
-        facility.pump.running = facility.pump.id not in stopped
-        users: list[Cdu | WaterCoil] = [*self.cdus, *self.room.coils]
-        for user in users:
-            user.facility_drive = float(facility.pump.running)
         for cdu in self.cdus:
             cdu.valve_jammed = cdu.id in jammed
-        for rejection in (facility.cooler, facility.wet.tower if facility.wet else None):
-            if rejection is not None:
-                rejection.stopped = rejection.id in stopped
-        for chiller in facility.chillers.chillers if facility.chillers else ():
-            chiller.tripped = chiller.id in stopped
+        if self.staging:
+            self._stage(self.staging)
 
     def _facility_setpoint_c(self) -> float:
         return (

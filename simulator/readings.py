@@ -13,8 +13,10 @@ from simulator.chance import hashed, seed_number
 from simulator.chillers import Chiller
 from simulator.coolant import Cdu, Sidecar
 from simulator.facility import FacilityLoop
+from simulator.facility_pumps import Pump
 from simulator.profile_device import nominal
 from simulator.racks import Rack
+from simulator.rejection import CoolingTower, DryCooler
 
 if TYPE_CHECKING:
     from simulator.plant import SimulatedPlant
@@ -77,7 +79,8 @@ class Readings:
         controller = self._plant.controllers.get(equipment)
         desk = self._plant.requested.get(equipment)
         found = (desk.readings() if desk else {}) | (controller.readings() if controller else {})
-        return found | _followed(self._plant, equipment)
+        switch = self._plant.staging.shown(equipment) if self._plant.staging else {}
+        return found | _followed(self._plant, equipment) | switch
 
     def show(self, equipment: Equipment) -> dict[str, float]:
         """True values [SI] of one equipment by point name."""
@@ -201,30 +204,50 @@ def _facility(plant: SimulatedPlant, equipment: Equipment) -> dict[str, float]:
     assert loop is not None
     if kind == "chiller" and loop.chillers:
         return _chiller(next(c for c in loop.chillers.chillers if c.id == equipment.id))
-    if kind in {"dry-cooler", "cooling-tower", "economiser"}:
-        return _rejection(plant, loop, kind)
+    if kind == "pump":
+        return _pump(next(p for p in loop.pump.pumps if p.id == equipment.id))
+    air = {"outdoor_dry_bulb": plant.weather.dry_bulb_c, "outdoor_relative_humidity": plant.weather.relative_humidity}
+    if kind == "economiser":
+        return air | _economiser(loop, equipment.id)
+    coolers: list[DryCooler | CoolingTower] = [
+        *([loop.cooler] if loop.cooler else []),
+        *(loop.wet.towers if loop.wet else ()),
+    ]
+    part = next((c for c in coolers if c.id == equipment.id), None)
+    return air | _rejection(loop, part) if part else {}
+
+
+def _pump(pump: Pump) -> dict[str, float]:
     return {
-        "flow": loop.pump.flow_m3_s,
-        "differential_pressure": loop.pump.head_pa,
-        "pump_speed": loop.pump.speed,
-        "active_power": loop.pump.power_w,
-        "status": float(loop.pump.running),
+        "flow": pump.flow_m3_s,
+        "differential_pressure": pump.head_pa,
+        "pump_speed": pump.speed,
+        "active_power": pump.power_w,
+        "status": float(pump.running),
     }
 
 
-def _rejection(plant: SimulatedPlant, loop: FacilityLoop, kind: str) -> dict[str, float]:
-    tower = loop.wet.tower if loop.wet else None
-    part = loop.cooler if kind == "dry-cooler" or tower is None else tower
-    assert part is not None
-    on_facility = kind == "economiser"
+def _economiser(loop: FacilityLoop, name: str) -> dict[str, float]:
+    """An economiser; where the site has none but in name, what its tower's loop would show."""
+    units = loop.wet.economisers if loop.wet else []
+    unit = next((u for u in units if u.id == name), None)
     return {
-        "leaving_temperature": loop.supply_c if on_facility else part.leaving_c,
-        "entering_temperature": loop.return_c if on_facility else part.entering_c,
-        "outdoor_dry_bulb": plant.weather.dry_bulb_c,
-        "outdoor_relative_humidity": plant.weather.relative_humidity,
-        "flow": loop.pump.flow_m3_s if on_facility else part.flow_m3_s,
+        "leaving_temperature": loop.supply_c,
+        "entering_temperature": loop.return_c,
+        "flow": unit.flow_m3_s if unit else loop.pump.flow_m3_s,
+        "fan_speed": 0.0,
+        "active_power": 0.0,
+        "status": float(unit.enabled) if unit else 1.0,
+    }
+
+
+def _rejection(loop: FacilityLoop, part: DryCooler | CoolingTower) -> dict[str, float]:
+    return {
+        "leaving_temperature": part.leaving_c,
+        "entering_temperature": part.entering_c,
+        "flow": part.flow_m3_s,
         "fan_speed": part.fan,
-        "active_power": 0.0 if on_facility else loop.powers[part.id],
+        "active_power": loop.powers[part.id],
         "status": float(not part.stopped),
     }
 

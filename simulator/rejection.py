@@ -130,7 +130,7 @@ class CoolingTower:
         self.loop = ProportionalIntegral(0.04, 150.0)
         self.fan, self.leaving_c, self.entering_c, self.flow_m3_s = 0.3, 22.0, 28.0, 0.0
         self.heat_w = self.power_w = self.water_kg_s = 0.0
-        self.stopped = False
+        self.stopped, self.open = False, True  # open: condenser water flows through it
 
     @property
     def stored_j(self) -> float:
@@ -201,12 +201,12 @@ class Economiser:
         inlet_k = design["approach_k"] + design["heat_w"] / stream_w_k
         self.ua_w_k = design_ua_w_k(design["heat_w"], stream_w_k, stream_w_k, inlet_k)
         self.fouling_k_w = design.get("fouling_k_w", 0.0)
-        self.enabled, self.heat_w = True, 0.0
+        self.id, self.enabled, self.heat_w, self.flow_m3_s = equipment.id, True, 0.0, 0.0
 
     def step(self, setpoint_c: float, entering_c: float, flow_m3_s: float, tower_c: float, tower_m3_s: float) -> float:
         """Water that leaves it [degC]; a bypass keeps it from overcooling, and from warming by a warm tower."""
         stream_w_k = self.water_rho_cp * flow_m3_s
-        self.heat_w = 0.0
+        self.heat_w, self.flow_m3_s = 0.0, flow_m3_s
         if not self.enabled or stream_w_k <= 0.0 or tower_c >= entering_c:
             return entering_c
         hot, cold = flow_m3_s / self.design_flow_m3_s, tower_m3_s / self.design_flow_m3_s

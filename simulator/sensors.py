@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from plant.points import Point, PointId
 from plant.quantities import Quantity
+from plant.topology import Site
 from simulator.chance import hashed, seed_number
 
 NOISE_PERIOD_S = 1.0
@@ -89,3 +91,23 @@ def typical_sensors(points: Iterable[Point], since_s: float, seed: int) -> Senso
                 quantum=typical.quantum,
             )
     return Sensors(found, since_s, seed)
+
+
+def site_sensors(site: Site, start_s: float) -> Sensors | None:
+    """The instruments that a site file says are not perfect, from start_s [s since 1970]; None where all are."""
+    if not site.sensors:
+        return None
+    found = {
+        point: Sensor(
+            noise=row.noise,
+            bias=row.bias,
+            gain=row.gain,
+            drift_per_day=row.drift_per_day,
+            quantum=row.quantum,
+            stuck_from_s=None if row.stuck_after_s is None else start_s + row.stuck_after_s,
+        )
+        for row in site.sensors
+        for point in site.points
+        if fnmatchcase(point, row.points)
+    }
+    return Sensors(found, start_s, site.workload.seed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from plant.errors import ConfigError
 from plant.points import Point, PointId
-from plant.topology import Climate, Equipment, Limit, Link, Site, Source, Tariff, Workload
+from plant.topology import Climate, Equipment, Limit, Link, SensorFault, Site, Source, Tariff, Workload
 from sites.form import EquipmentForm, LimitForm, SiteForm
 from sites.groups import drives_of, envelopes_of, group_of
 from sites.jobs import job_knowledge
@@ -53,6 +53,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         retention=form.retention.model_dump(),
         out_of_service=out_of_service(form),
         jobs=job_knowledge(form, path),
+        sensors=tuple(SensorFault(**row.model_dump()) for row in form.sensors),
     )
 
 

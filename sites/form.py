@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sites.form_sensors import SensorForm
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Kind = Literal[
     "utility",
@@ -307,3 +309,5 @@ class SiteForm(Form):
     """Jobs of a simulated site."""
     jobs: JobsForm = Field(default_factory=JobsForm)
     """Where job knowledge comes from."""
+    sensors: list[SensorForm] = Field(default_factory=list)
+    """Instruments of a simulated site that are not perfect."""

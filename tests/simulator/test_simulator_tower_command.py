@@ -24,5 +24,5 @@ def test_a_commanded_tower_holds_its_setpoint_apart_from_the_facility_water():
         plant.step(30.0)
     assert plant.facility is not None
     assert plant.facility.wet is not None
-    assert plant.facility.wet.tower.leaving_c == pytest.approx(29.0, abs=0.7)
+    assert plant.facility.wet.supply_c == pytest.approx(29.0, abs=0.7)
     assert plant.facility.supply_c == pytest.approx(32.0, abs=0.7)
