@@ -14,6 +14,7 @@ from benchmarks.forecast import run as forecast
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
 from benchmarks.quality import run as quality
+from benchmarks.slurm import run as slurm
 from benchmarks.soak import run as soak
 from benchmarks.spool import run as spool
 from benchmarks.store_year import run as store_year
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
     "quality": (quality, "what the quality checks find and cry wolf about on a simulated quarter, and what they cost"),
+    "slurm": (slurm, "the Slurm adapter on a real controller: hints obeyed, budget, moves, loans; beside their limits"),
     "soak": (soak, "half an hour of 2,000 devices: does the collector's memory stay flat"),
     "spool": (spool, "the spool: cost of a point, a store's outage and the drain after it, kills while it is written"),
     "stores": (stores, "points a second into each store, over real servers; beside the plain library path"),
