@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from placement.loans import RESTING, Loan, LoanState, advance, call_back
+from placement.loans import RESTING, advance, call_back
 from placement.slurm.commands import Slurm
 from placement.slurm.nodes import read_nodes
 from placement.slurm.pool import SlurmPool
 from plant.errors import RefusedError, SilentError
+from plant.loans import Loan, LoanState
 
 
 @dataclass
