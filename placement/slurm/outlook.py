@@ -23,7 +23,7 @@ def outlooks(
 ) -> tuple[JobOutlook, ...]:
     """One for each job that runs, or that Slurm plans to start on known nodes' racks within the horizon.
 
-    A waiting job whose nodes nobody knows yet is put on no rack: the forecaster takes such a job for the site alone.
+    A waiting job whose nodes nobody knows yet is spread evenly over all racks of the cluster.
     """
     found = (_outlook(job, rack_of, power, now_s) for job in jobs)
     return tuple(o for o in found if o is not None and o.start_s <= now_s + horizon_s)
@@ -58,4 +58,4 @@ def _outlook(job: Job, rack_of: Mapping[str, str], power: JobPower, now_s: float
 
 
 def _racks(nodes: Sequence[str], rack_of: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(rack_of[n] for n in nodes if n in rack_of))
+    return tuple(dict.fromkeys(rack_of[n] for n in nodes or rack_of if n in rack_of))

@@ -59,10 +59,10 @@ def test_the_queue_as_an_outlook():
         job(id="4", state="PENDING", start_s=NOW_S + 9000, end_s=NOW_S + 9900, nodes=()),
         job(id="5", end_s=math.nan, limit_s=math.inf),
     ]
-    found = outlooks(jobs, {"n1": "rack-1", "n2": "rack-1"}, JobPower(default_w=5000.0), NOW_S, 7200.0)
+    found = outlooks(jobs, {"n1": "rack-1", "n2": "rack-1", "n3": "rack-2"}, JobPower(default_w=5000.0), NOW_S, 7200.0)
     assert [o.job for o in found] == ["1", "2", "5"]
     running, planned, endless = found
     assert (running.racks, running.power_w, running.start_sd_s) == (("rack-1",), 10_000.0, 0.0)
-    assert (planned.racks, planned.power_w) == ((), 20_000.0)
+    assert (planned.racks, planned.power_w) == (("rack-1", "rack-2"), 20_000.0)
     assert planned.start_sd_s == pytest.approx(270.0)
     assert endless.end_s == pytest.approx(NOW_S - 600 + 86400)
