@@ -15,6 +15,7 @@ from plant.records import (
     Condition,
     Forecast,
     Headroom,
+    JobOutlook,
     LinkState,
     ModeState,
     Plan,
@@ -345,3 +346,25 @@ class ReadyFlag:
     """The edge is heard."""
 
     ready: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownJobs:
+    """The newest list of one source: told age_s ago, valid for left_s more [s]; a stale one is not believed."""
+
+    source: str
+    actor: str
+    at_s: float
+    age_s: float
+    valid_until_s: float
+    left_s: float
+    stale: bool
+    jobs: tuple[JobOutlook, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """What schedulers told, by source, at `now_s` [s since 1970]."""
+
+    now_s: float
+    lists: list[KnownJobs]

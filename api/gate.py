@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answers import Problem, reply
 
 MAX_BODY_BYTES = 65_536
+MAX_JOBS_BYTES = 4_194_304
+"""Of a list of thousands of jobs."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; "
@@ -48,14 +50,14 @@ class Gate:
             await self._app(scope, receive, send)
             return
         dressed = self._dressed(scope, send)
-        problem = self._problem(Headers(scope=scope))
+        problem = self._problem(Headers(scope=scope), MAX_JOBS_BYTES if scope["path"] == "/v1/jobs" else MAX_BODY_BYTES)
         if problem is None:
             await self._app(scope, receive, dressed)
         else:
             status, body = problem
             await reply(body, status)(scope, receive, dressed)
 
-    def _problem(self, headers: Headers) -> tuple[int, Problem] | None:
+    def _problem(self, headers: Headers, most_bytes: int) -> tuple[int, Problem] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or host_name(hosts[0]) not in self._allowed:
             shown = ascii(", ".join(hosts))[:100] if hosts else "none"
@@ -64,8 +66,8 @@ class Gate:
                 error=f"host {shown} is not served here", remedy=f"use one of {names}, or start with --host"
             )
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit() and int(length[:20]) <= MAX_BODY_BYTES):
-            return 413, Problem(error="the body is too large", remedy=f"send at most {MAX_BODY_BYTES} bytes")
+        if not (length.isascii() and length.isdigit() and int(length[:20]) <= most_bytes):
+            return 413, Problem(error="the body is too large", remedy=f"send at most {most_bytes} bytes")
         if "transfer-encoding" in headers:
             return 411, Problem(error="a body needs a length", remedy="send content-length instead of chunks")
         return None

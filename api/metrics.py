@@ -55,6 +55,7 @@ class ServerFigures(Collector):
         yield self._conditions()
         yield self._powers()
         yield from self._cooling_failure()
+        yield from self._jobs()
 
     def _conditions(self) -> Metric:
         found = Counter(c.severity for c in self._service.conditions())
@@ -84,6 +85,17 @@ class ServerFigures(Collector):
         for request in mirror.shed:
             shed.add_metric([request.loop], request.power_w)
         yield from (left, shed)
+
+    def _jobs(self) -> Iterator[Metric]:
+        mirror = self._service.mirror
+        known = GaugeMetricFamily("coldplate_jobs", "Jobs on the newest list of a source", labels=["source"])
+        age = GaugeMetricFamily("coldplate_job_list_age_seconds", "Since a source told its jobs", labels=["source"])
+        valid = GaugeMetricFamily("coldplate_job_list_valid", "1 while the list is believed", labels=["source"])
+        for told in mirror.jobs:
+            known.add_metric([told.source], len(told.jobs))
+            age.add_metric([told.source], max(0.0, mirror.now_s - told.at_s))
+            valid.add_metric([told.source], float(told.valid_until_s > mirror.now_s))
+        yield from (known, age, valid)
 
     def _counters(self) -> Iterator[Metric]:
         mirror = self._service.mirror

@@ -19,6 +19,7 @@ from plant.records import (
     Condition,
     Forecast,
     Headroom,
+    JobList,
     LinkState,
     ModeState,
     Plan,
@@ -37,6 +38,7 @@ _TYPES: dict[str, Any] = {
     "ride_through": list[RideThrough],
     "shed": list[ShedRequest],
     "links": list[LinkState],
+    "jobs": list[JobList],
     "actuator": ActuatorState,
     "counters": dict[str, float],
     "clock": str,
@@ -76,6 +78,7 @@ class Mirror:
     ride_through: list[RideThrough] = field(default_factory=list)
     shed: list[ShedRequest] = field(default_factory=list)
     links: list[LinkState] = field(default_factory=list)
+    jobs: list[JobList] = field(default_factory=list)
     actuator: ActuatorState | None = None
     counters: dict[str, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.answers import Problem, reply
+from placement.job_list import place_of
 from plant.errors import ColdplateError, RefusedError, RetryError
 
 logger = logging.getLogger(__name__)
@@ -45,15 +46,14 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return reply(Problem(error=one_line(error.errors()), remedy=SEE_DOCS), 422)
+    return reply(Problem(error=one_line(error.errors(), error.body), remedy=SEE_DOCS), 422)
 
 
-def one_line(errors: Sequence[Any]) -> str:
+def one_line(errors: Sequence[Any], body: object = None) -> str:
     """The first validation error as `field: what is wrong`, with how many more there are."""
     first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"}) or str(
-        first["loc"][0]
-    )
+    inner = [part for part in first["loc"] if part not in {"body", "query", "path"}]
+    place = place_of(inner, body) if inner else str(first["loc"][0])
     text = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{place}: {text[:1].lower()}{text[1:]}{more}".encode("utf-8", "replace").decode("utf-8")

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.drive import LEAD_H
+from benchmarks.foresight import Foresight
 from controller import inputs
 from controller.design import rack_design
 from controller.step import initial_state, step
@@ -22,13 +24,13 @@ from plant.topology import CoolingGroup, Site
 PRESSURE_EXPONENT = 1.85
 DEW_RESERVE_K = 0.5
 
-SUPPLY_C = (30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0)
+SUPPLY_C = (30.0, 32.0, 34.0, 35.0, 36.0, 36.5, 37.0, 38.0, 39.0, 40.0, 42.0)
 FLOW_SHARE = (0.60, 0.65, 0.70, 0.80, 0.90, 1.00)
 LEAST_FLOW_SHARE = (0.60, 0.65, 0.70)
 APPROACH_K = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 LOCAL_TOWER_BELOW_K, LOCAL_WET_BULB_K = 2.0, 3.0
 """A tower is commanded like this while a tuning says nothing of it."""
-TOWER_BELOW_K = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+TOWER_BELOW_K = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 WET_BULB_APPROACH_K = (2.0, 3.0, 4.0, 6.0)
 
 
@@ -50,6 +52,12 @@ class Tuning:
     tower_below_k: float | None = None
     wet_bulb_approach_k: float | None = None
 
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters that its kind and plant have, by name."""
+        every = {axis: getattr(self, axis) for axis in axes(self.kind)}
+        return {axis: value for axis, value in every.items() if value is not None}
+
 
 def axes(kind: str = "reset", *, tower: bool = True) -> dict[str, tuple[float, ...]]:
     """The grid of each parameter that a kind has, with or without a tower to command."""
@@ -62,6 +70,14 @@ def axes(kind: str = "reset", *, tower: bool = True) -> dict[str, tuple[float, .
 def commands_tower(site: Site) -> bool:
     """Whether a cooling tower of the site takes a setpoint."""
     return any(inputs.TOWER in group.commands for group in site.groups.values())
+
+
+def together(tuning: Tuning) -> Iterator[Tuning]:
+    """The tuning with supply and approach moved together, so that facility water stays."""
+    for supply_c in SUPPLY_C:
+        approach_k = tuning.approach_k + supply_c - tuning.supply_c
+        if approach_k in APPROACH_K:
+            yield replace(tuning, supply_c=supply_c, approach_k=approach_k)
 
 
 def along(tuning: Tuning, axis: str) -> Iterator[Tuning]:
@@ -125,14 +141,29 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-class Ours:
-    """The controller itself, in mode auto: snapshot, step, plan."""
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Fixed setpoints of each hour, from start_s [s since 1970] and its lead on; the first ones during the lead."""
 
-    def __init__(self, site: Site) -> None:
-        self._site, self._state = site, initial_state()
+    site: Site
+    hours: tuple[Tuning, ...]
+    start_s: float
+
+    def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
+        """This hour's setpoints of every group."""
+        hour = int((now_s - self.start_s) / 3600.0) - LEAD_H
+        return Rule(self.site, self.hours[min(max(hour, 0), len(self.hours) - 1)]).decide(snapshot, now_s)
+
+
+class Ours:
+    """The controller itself, in mode auto: snapshot, step, plan; with its own forecast or another in its place."""
+
+    def __init__(self, site: Site, foresight: Foresight | None = None) -> None:
+        self._site, self._state, self._foresight = site, initial_state(), foresight
 
     def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
         """The plans' setpoints of this cycle; none where inputs are missing."""
-        result = step(self._state, snapshot, (), now_s, self._site)
+        revise = self._foresight(snapshot, now_s) if self._foresight else None
+        result = step(self._state, snapshot, (), now_s, self._site, revise)
         self._state = result.state
         return {s.point: s.value for plan in result.plans for s in plan.setpoints}

@@ -1,4 +1,7 @@
-"""One operator drives one plant for one day through the seam; every setpoint passes the actuator's guard."""
+"""One operator drives one plant for one day through the seam; every setpoint passes the actuator's guard.
+
+Only the bound's may move freely (`free`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Protocol
 
 from actuator.guard import guard
 from benchmarks.plants import Plant, PlantTruth
+from benchmarks.reserve import UNKNOWN_K, ReserveWatch
 from controller.inputs import effective_point
 from plant.clock import ManualClock
 from plant.leases import CONTROLLER, Lease
@@ -43,7 +47,14 @@ class Day:
     least_dew_margin_k: float
     moves: int
     hourly: tuple[tuple[float, float, bool], ...]
-    """(cooling energy [J], site energy [J], every limit held) of each hour."""
+    """(cooling energy [J], site energy [J], every limit held, the reserve among them) of each hour."""
+    least_reserve_margin_k: float = UNKNOWN_K
+    reserve_violation_s: float = 0.0
+
+    @property
+    def cooling_j(self) -> float:
+        """All components together [J]."""
+        return sum(self.energy_j.values())
 
 
 @dataclass(slots=True)
@@ -87,34 +98,66 @@ class _Guarded:
             self.accepted[point] = verdict.value
 
 
-def drive_day(plant: Plant, operator: Operator, start_s: float, cycle_s: float) -> Day:
-    """24 hours from two hours after start_s [s since 1970], decided every cycle_s [s]."""
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What had come together at the start of an hour; reserve_violation_s [s] only where the reserve is a limit."""
+
+    truth: PlantTruth
+    reserve_violation_s: float
+
+    def held_until(self, later: _Mark) -> bool:
+        """Whether every limit was held since."""
+        return not _since(self.truth, later.truth) and later.reserve_violation_s == self.reserve_violation_s
+
+
+def drive_day(
+    plant: Plant,
+    operator: Operator,
+    start_s: float,
+    cycle_s: float,
+    *,
+    hours: int = DAY_H,
+    free: bool = False,
+    reserve_is_limit: bool = True,
+    give_up: bool = False,
+) -> Day:
+    """`hours` [h] from two hours after start_s [s since 1970], decided every cycle_s [s].
+
+    free: setpoints go to the plant as they are; reserve_is_limit: an hour without it counts as not held; give_up: end
+    with the first hour that was not held.
+    """
     plant.reset(start_s)
     clock = ManualClock(epoch_s=start_s)
     live, hands = LiveTable(plant.site.points.values(), clock), _Guarded(plant.site, clock)
+    reserve = ReserveWatch(plant.site)
     setpoints: dict[PointId, float] = {}
-    marks: list[PlantTruth] = []
-    for hour in range(LEAD_H + DAY_H):
-        if hour >= LEAD_H:
-            marks.append(plant.truth())
+    marks: list[_Mark] = []
+    for hour in range(LEAD_H + hours):
         if hour == LEAD_H:
-            hands.moves = 0
+            hands.moves, reserve.least_k, reserve.violation_s = 0, UNKNOWN_K, 0.0
+        if hour >= LEAD_H:
+            marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
+        if give_up and len(marks) > 1 and not marks[-2].held_until(marks[-1]):
+            break
         for _ in range(round(3600.0 / cycle_s)):
             shown = plant.advance(setpoints, cycle_s)
             clock.advance(cycle_s)
             live.update(_batch(shown, clock.now()))
             snapshot = live.snapshot()
-            setpoints = hands.take(operator.decide(snapshot, clock.now()), snapshot)
-    marks.append(plant.truth())
-    return _day(marks, hands.moves)
+            reserve.see(snapshot, cycle_s)
+            wanted = operator.decide(snapshot, clock.now())
+            setpoints = dict(wanted) if free else hands.take(wanted, snapshot)
+    else:
+        marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
+    return _day(marks, hands.moves, reserve)
 
 
 def _batch(shown: Mapping[PointId, float], now_s: float) -> SampleBatch:
     return SampleBatch.of([(point, now_s, now_s, value, GOOD) for point, value in shown.items()])
 
 
-def _day(marks: list[PlantTruth], moves: int) -> Day:
-    first, last = marks[0], marks[-1]
+def _day(marks: list[_Mark], moves: int, reserve: ReserveWatch) -> Day:
+    first, last = marks[0].truth, marks[-1].truth
     return Day(
         energy_j={name: joules - first.energy_j.get(name, 0.0) for name, joules in last.energy_j.items()},
         it_j=last.it_j - first.it_j,
@@ -123,8 +166,15 @@ def _day(marks: list[PlantTruth], moves: int) -> Day:
         highest_case_c=last.highest_case_c,
         least_dew_margin_k=last.least_dew_margin_k,
         moves=moves,
-        hourly=tuple((b.cooling_j - a.cooling_j, b.site_j - a.site_j, not _since(a, b)) for a, b in pairwise(marks)),
+        hourly=tuple(_hour(a, b) for a, b in pairwise(marks)),
+        least_reserve_margin_k=reserve.least_k,
+        reserve_violation_s=reserve.violation_s,
     )
+
+
+def _hour(start: _Mark, end: _Mark) -> tuple[float, float, bool]:
+    a, b = start.truth, end.truth
+    return b.cooling_j - a.cooling_j, b.site_j - a.site_j, start.held_until(end)
 
 
 def _since(before: PlantTruth, after: PlantTruth) -> dict[str, float]:

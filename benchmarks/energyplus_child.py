@@ -1,6 +1,7 @@
 """EnergyPlus in a process of its own: it owns its main loop, so its callbacks wait at a pipe for the next minutes.
 
-The parent sends rows of inputs, one a minute; one row of outputs comes back for each. `None` ends the run.
+`python -m benchmarks.energyplus_child FD`: what the pipe brings first is (model, weather file, folder). Then the parent
+sends rows of inputs, one a minute; one row of outputs comes back for each. `None` ends the run.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ OUTPUTS: tuple[tuple[str, str], ...] = (
 COLUMN = {name: index for index, name in enumerate(OUTPUTS)}
 
 
-def serve(pipe: Connection, objects: model.Objects, weather: str, folder: str) -> None:
+def serve(pipe: Connection) -> None:
     """The child's whole life: one run of EnergyPlus."""
     with contextlib.suppress(EOFError, OSError, BrokenPipeError):
-        _Run(pipe).run(objects, weather, folder)
+        _Run(pipe).run(*pipe.recv())
 
 
 class _Run:
@@ -127,3 +128,7 @@ def installed() -> bool:
     import importlib.util  # noqa: PLC0415 - asked once
 
     return importlib.util.find_spec("pyenergyplus") is not None and sys.platform == "linux"
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 
 import numpy as np
 
@@ -65,7 +67,7 @@ class EnergyPlusPlant:
         self._cooler = self._group.commands["facility_supply_temperature"].partition("/")[0]
         self._design = hall_design(self.site)
         self._capacity_j_k = self._design.tcs_volume_m3 * COOLANT_J_M3_K
-        self._process: SpawnProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._folder = ""
         self._begin(0.0)
@@ -125,10 +127,11 @@ class EnergyPlusPlant:
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
-            self._process.join(2.0)
-            if self._process.is_alive():
+            try:
+                self._process.wait(2.0)
+            except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.join()
+                self._process.wait()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._process, self._pipe, self._folder = None, None, ""
@@ -150,13 +153,14 @@ class EnergyPlusPlant:
 
     def _start(self, day: tuple[int, int]) -> None:
         self._folder = tempfile.mkdtemp(prefix="coldplate-hall-")
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        objects = model.hall_model(self._design, day, (12, 31))
-        arguments = (theirs, objects, str(self._scenario.climate.path), self._folder)
-        self._process = context.Process(target=child.serve, args=arguments, daemon=True)
-        self._process.start()
+        self._pipe, theirs = multiprocessing.Pipe()
+        # a fresh interpreter: a child of multiprocessing would import again all that this process ever did
+        command = [sys.executable, "-m", child.__name__, str(theirs.fileno())]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603 - our own
         theirs.close()
+        objects = model.hall_model(self._design, day, (12, 31))
+        self._pipe.send((objects, str(self._scenario.climate.path), self._folder))
         self._answer()
 
     def _answer(self) -> list[list[float]]:

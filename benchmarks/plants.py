@@ -25,6 +25,8 @@ class Scenario:
 
     climate: Climate
     utilisation: Utilisation
+    step_s: float | None = None
+    """Longest step [s] that resolves the work; a plant that can't go so short may ignore it, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,10 @@ from ruamel.yaml import YAML
 
 from benchmarks.baselines import Tuning
 
+HEAD = """\
+# Baselines for `coldplate bench control --quick`, so that it need not tune.
+# Written by `coldplate bench tuning --write FILE`: do not edit.
+"""
 FILE = Path(__file__).with_name("tuned.yaml")
 
 
@@ -18,6 +22,25 @@ def read_tuned(path: Path = FILE) -> Mapping[str, Mapping[str, dict[str, Tuning]
         return {}
     document = YAML(typ="safe").load(path) or {}
     return {
-        plant: {c: {k: Tuning(kind=k, **values) for k, values in kinds.items()} for c, kinds in climates.items()}
+        plant: {c: {name: _tuning(name, values) for name, values in names.items()} for c, names in climates.items()}
         for plant, climates in document.items()
     }
+
+
+def _tuning(name: str, values: Mapping[str, float]) -> Tuning:
+    return Tuning(kind=name.removesuffix("-no-reserve"), **values)
+
+
+def write_tuned(path: Path, plant: str, climate: str, found: Mapping[str, Tuning]) -> None:
+    """Keep a plant's tunings for a climate, by name; all others stay as they are."""
+    kept = {p: {c: _plain(tunings) for c, tunings in climates.items()} for p, climates in read_tuned(path).items()}
+    kept.setdefault(plant, {}).setdefault(climate, {}).update(_plain(found))
+    yaml = YAML(typ="safe")
+    yaml.width = 1000
+    with path.open("w", encoding="utf-8") as file:
+        file.write(HEAD)
+        yaml.dump(kept, file)
+
+
+def _plain(tunings: Mapping[str, Tuning]) -> dict[str, dict[str, float]]:
+    return {name: tuning.values for name, tuning in tunings.items()}

@@ -1,89 +1,156 @@
 """Tune static setpoints and the reset rule to a plant and climate: least cooling energy with every limit held.
 
-Coordinate search over the printed grids (supply temperature, flow, approach, least flow), twice round, judged on the
-warmest, the coldest and a middle one of the twelve days.
+Coordinate search over the printed grids (supply temperature, flow, approach, least flow), twice round, from the best
+supply at two flows; judged on the warmest, the coldest and a middle one of the twelve days. A quick one goes downhill
+from neighbour to neighbour along each grid, on the warmest day. A day ends with the first hour outside a limit. The N+1
+reserve is one of the limits; the `-no-reserve` ones need not hold it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks.baselines import Tuning, along, axes
+from benchmarks.baselines import Tuning, along, axes, together
 from benchmarks.climate import CLIMATES, WeightedDay, read_climate
-from benchmarks.control import QUICK_CYCLE_S, Row, Task, days_of, has_tower, run_tasks
-from benchmarks.drive import Day
+from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS
+from benchmarks.rows import Row
+from benchmarks.tasks import QUICK_CYCLE_S, Task, days_of, has_tower, run_tasks
+from benchmarks.tuned import write_tuned
+from plant.errors import ConfigError
 
 KINDS = ("static", "reset")
+NO_RESERVE = tuple(f"{kind}-no-reserve" for kind in KINDS)
 ROUNDS = 2
-START = Tuning(kind="static", supply_c=36.0, flow_share=0.9, approach_k=5.0)
-_NO_LIMIT_HELD = 1e18
-_J_PER_KWH = 3.6e6
+STARTS = tuple(Tuning(kind="static", supply_c=36.0, flow_share=share, approach_k=5.0) for share in (0.65, 0.90))
+"""More than one flow: supply and flow share the case limit, along which no axis runs."""
+Line = Callable[[Tuning], Iterable[Tuning]]
+_HOUR_NOT_HELD_J = 1e15
+"""Above any energy: for each hour that a day was cut short."""
 
 
-def run(quick: bool, data: Path | None, plant: str = "") -> dict[str, float | str | list[Row]]:
-    """The grids and the best of them for every plant and climate; a quick run judges on the warmest day alone."""
+def run(
+    quick: bool, data: Path | None, plant: str = "", controllers: str = "", write: str = ""
+) -> dict[str, float | str | list[Row]]:
+    """The grids and the best of them for every plant and climate; a quick run searches less.
+
+    controllers: some of `KINDS` and `NO_RESERVE`, with commas between, by default the former; write: a file that takes
+    the tunings as they are found, for `bench control --quick` to read.
+
+    Raises:
+        ConfigError: there is no such controller to tune.
+    """
+    names = [name.strip() for name in controllers.split(",")] if controllers else list(KINDS)
+    for name in names:
+        if name not in {*KINDS, *NO_RESERVE}:
+            remedy = f"use some of {', '.join((*KINDS, *NO_RESERVE))}"
+            raise ConfigError(f"{name!r} is not tuned", where="--controllers", remedy=remedy)
     rows: list[Row] = []
-    for name in [plant] if plant else list(PLANTS):
+    for place in [plant] if plant else PLANTS:
         for climate in CLIMATES:
-            for kind, tuning in tune(name, climate, data, quick=quick).items():
-                values = {axis: getattr(tuning, axis) for axis in axes(kind) if getattr(tuning, axis) is not None}
-                rows.append({"plant": name, "climate": climate, "controller": kind, **values})
+            found = tune(place, climate, data, names, quick=quick)
+            rows += [{"plant": place, "climate": climate, "controller": n, **t.values} for n, t in found.items()]
+            if write:
+                write_tuned(Path(write), place, climate, found)
     grids: dict[str, float | str | list[Row]] = {
         f"grid_{axis}": " ".join(f"{value:g}" for value in values) for axis, values in axes().items()
     }
     return {**grids, "rows": rows}
 
 
-def tune(plant: str, climate: str, data: Path | None, *, quick: bool = False) -> dict[str, Tuning]:
-    """The best tuning of each kind."""
-    return {kind: _tune(plant, climate, data, kind, quick=quick) for kind in KINDS}
+def tune(
+    plant: str, climate: str, data: Path | None, names: Sequence[str] = KINDS, *, quick: bool = False
+) -> dict[str, Tuning]:
+    """The best tuning of each of `KINDS` and `NO_RESERVE` that is named."""
+    return {name: _Search(plant, climate, data, name, quick=quick).best() for name in names}
 
 
-def _tune(plant: str, climate: str, data: Path | None, kind: str, *, quick: bool) -> Tuning:
-    tower = has_tower(plant, climate, data)
-    best = Tuning(kind=kind, supply_c=START.supply_c, flow_share=START.flow_share, approach_k=START.approach_k)
-    known: dict[Tuning, float] = {}
-    for _ in range(ROUNDS):
-        before = best
-        for axis in axes(kind, tower=tower):
-            fresh = [t for t in along(best, axis) if t not in known]
-            known |= _judged(plant, climate, data, fresh, quick=quick)
-            best = min(known, key=lambda tuning: known[tuning])
-        if best == before:
-            break
-    return best
+class _Search:
+    """One coordinate search: what is known so far, and what a tuning costs."""
 
+    def __init__(self, plant: str, climate: str, data: Path | None, name: str, *, quick: bool) -> None:
+        self._kind = name.removesuffix("-no-reserve")
+        self._reserve, self._tower = self._kind == name, has_tower(plant, climate, data)
+        self._days = _judging_days(climate, data, quick=quick)
+        self._place, self._data, self._name, self._quick = (plant, climate), data, name, quick
+        self._known: dict[Tuning, float] = {}
 
-def _judged(
-    plant: str, climate: str, data: Path | None, tunings: Sequence[Tuning], *, quick: bool
-) -> Mapping[Tuning, float]:
-    """Cooling energy of the judging days [J], with a penalty above any energy for each second outside a limit."""
-    days = _judging_days(climate, data, quick=quick)
-    tasks = [
-        Task(
+    def best(self) -> Tuning:
+        """From each start's best supply along each line, again while it helps."""
+        best = min((self._line(s, lambda t: along(t, "supply_c")) for s in self._starts()), key=self._cost)
+        for _ in range(ROUNDS):
+            before = best
+            for line in self._lines():
+                best = self._line(best, line)
+            if best == before:
+                break
+        return best
+
+    def _starts(self) -> list[Tuning]:
+        starts = [replace(start, kind=self._kind) for start in STARTS]
+        self._judge(starts)
+        return starts
+
+    def _lines(self) -> list[Line]:
+        """Each axis, and supply and approach together (facility water stays)."""
+        names = axes(self._kind, tower=self._tower)
+        return [*(partial(along, axis=axis) for axis in names), together]
+
+    def _line(self, best: Tuning, line: Line) -> Tuning:
+        """The best along a line: of all its points, or (quick) downhill from neighbour to neighbour."""
+        if not self._quick:
+            points = list(line(best))
+            self._judge(points)
+            return min((best, *points), key=self._cost)
+        while True:
+            near = _neighbours(list(line(best)), best)
+            self._judge(near)
+            better = min((best, *near), key=self._cost)
+            if better == best:
+                return best
+            best = better
+
+    def _cost(self, tuning: Tuning) -> float:
+        return self._known[tuning]
+
+    def _judge(self, tunings: Iterable[Tuning]) -> None:
+        """Cooling energy of the judging days [J], far above any energy where a limit was broken."""
+        fresh = [t for t in dict.fromkeys(tunings) if t not in self._known]
+        tasks = [self._task(tuning, *day) for tuning in fresh for day in self._days]
+        for task, day in zip(tasks, run_tasks(tasks), strict=True):
+            assert task.tuning is not None
+            self._known[task.tuning] = self._known.get(task.tuning, 0.0) + _cost(day)
+
+    def _task(self, tuning: Tuning, day: WeightedDay, load: str) -> Task:
+        plant, climate = self._place
+        return Task(
             plant=plant,
             climate=climate,
-            controller=tuning.kind,
+            controller=self._name,
             day=day,
-            data=data,
+            data=self._data,
             cycle_s=QUICK_CYCLE_S,
             tuning=tuning,
             load=load,
+            reserve=self._reserve,
+            give_up=True,
         )
-        for tuning in tunings
-        for day, load in days
-    ]
-    cost: dict[Tuning, float] = dict.fromkeys(tunings, 0.0)
-    for task, day in zip(tasks, run_tasks(tasks), strict=True):
-        assert task.tuning is not None
-        cost[task.tuning] += _cost(day)
-    return cost
+
+
+def _neighbours(points: Sequence[Tuning], here: Tuning) -> list[Tuning]:
+    """The points of a line before and after `here`; all of them where it is not on the grid."""
+    if here not in points:
+        return list(points)
+    at = points.index(here)
+    return [points[i] for i in (at - 1, at + 1) if 0 <= i < len(points)]
 
 
 def _cost(day: Day) -> float:
-    return sum(day.energy_j.values()) + _NO_LIMIT_HELD * sum(day.violation_s.values())
+    held = sum(held for _, _, held in day.hourly)
+    return day.cooling_j + _HOUR_NOT_HELD_J * (DAY_H - held)
 
 
 def _judging_days(climate: str, data: Path | None, *, quick: bool) -> list[tuple[WeightedDay, str]]:

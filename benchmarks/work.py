@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from simulator.load import JobMix
 
 TRACE = Path("frontier") / "cdu_power_2024-04-07.csv"
 STEP_S, CDUS = 15.0, 25
+LOADS = ("frontier", "jobs", "squares")
+SQUARES_S, SQUARES_HOLD_S, SQUARES_STEP_S = (1.0, 2.0, 5.0, 10.0), 600.0, 0.5
+"""Periods of square waves [s], how long each lasts [s], and the longest step that resolves them [s]."""
+SQUARES_LOW, SQUARES_HIGH = 0.1, 1.0
 IDLE_SHARE = 0.15
 """Share of full power at no load: what the trace's own quiet hours show."""
 
@@ -58,6 +63,23 @@ def frontier(data: Path | None, racks: tuple[str, ...], offset_s: float) -> Util
         return min(max((wanted - IDLE_SHARE) / (1.0 - IDLE_SHARE), 0.0), 1.0)
 
     return utilisation
+
+
+def by_month(odd: Utilisation, even: Utilisation, offset_s: float) -> Utilisation:
+    """One work in January, March ..., another in the months between, by local standard time."""
+
+    def utilisation(rack: str, time_s: float) -> float:
+        month = datetime.fromtimestamp(time_s + offset_s, UTC).month
+        return (odd if month % 2 else even)(rack, time_s)
+
+    return utilisation
+
+
+def squares(rack: str, time_s: float) -> float:
+    """Every rack at once between rest and full load, as a synchronous training job does; each period for a while."""
+    del rack
+    period_s = SQUARES_S[int(time_s / SQUARES_HOLD_S) % len(SQUARES_S)]
+    return SQUARES_HIGH if (time_s % period_s) < period_s / 2 else SQUARES_LOW
 
 
 def job_mix(site: Site, offset_s: float) -> Utilisation:

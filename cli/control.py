@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
@@ -24,7 +24,7 @@ from plant.errors import ColdplateError
 from plant.live import LiveTable
 from plant.points import PointId
 from plant.ports import Store
-from plant.records import Answer, Intent, IntentKind, Mode, ModeState, Plan
+from plant.records import Answer, Intent, IntentKind, JobOutlook, Mode, ModeState, Plan
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer
@@ -55,11 +55,12 @@ class Control:
         board: ConditionBoard,
         highest: Mapping[str, Mode],
         epoch: int,
+        outlook: Callable[[], tuple[JobOutlook, ...]],
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
         self._epoch, self._seq = epoch, 1
-        self._highest = highest
+        self._highest, self._outlook = highest, outlook
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
@@ -147,7 +148,7 @@ class Control:
 
     async def _cycle(self) -> None:
         await self._expire_modes()
-        result = await self._worker.run(self._live.snapshot(), (), self._clock.now())
+        result = await self._worker.run(self._live.snapshot(), self._outlook(), self._clock.now())
         self._board.publish("worker", self._worker.conditions())
         if result is None:
             self._plans = {}  # an old plan must be neither renewed nor confirmed

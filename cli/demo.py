@@ -132,6 +132,7 @@ async def _keep_running(
         str(options.port),
     ]
     arguments += ["--clock", clock.spec(), "--endpoints", folder / "endpoints.json"]
+    arguments += ["--jobs", folder / "job-list.json"]
     arguments += ["--store", "embedded"]  # simulated samples never go to a site's own server
     while not stop.is_set():
         process = await asyncio.create_subprocess_exec(*command(*arguments))

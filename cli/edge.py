@@ -16,6 +16,7 @@ from cli.commissioned import highest_modes
 from cli.control import Control
 from cli.endpoints import read_endpoints
 from cli.hands import bms_integrations, hands
+from cli.jobs import JobDesk
 from cli.link_log import LinkLog
 from collector.collector import Collector
 from collector.forwarder import Forwarder
@@ -45,13 +46,17 @@ SPOOL_MAX_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeOptions:
-    """What a run needs to know; `endpoints` is a JSON file {link: [host, port]}, `store` as `store.open.store_url`."""
+    """What a run needs to know.
+
+    endpoints: a JSON file {link: [host, port]}; store: as `store.open.store_url`; jobs: a job list's file.
+    """
 
     site_path: Path
     state: Path
     clock: ScaledClock
     endpoints: Path | None = None
     store: str | None = None
+    jobs: Path | None = None
 
 
 def modbus_endpoints(site: Site, site_path: Path) -> dict[str, ModbusEndpoint]:
@@ -98,8 +103,11 @@ class Edge:
         devices = hands(site, self._endpoints, integrations, clock)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
-        control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch)
-        bus = BusServer(state.path / "bus.sock", control.intent)
+        desk = JobDesk(site, clock, state, audit, self.board, self.options.jobs)
+        control = Control(
+            site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch, desk.outlook
+        )
+        bus = BusServer(state.path / "bus.sock", control.intent, desk.take)
         control.publish_to(bus, store)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
@@ -115,6 +123,7 @@ class Edge:
                 control.run,
                 control.run_holds,
                 publish.run,
+                lambda: desk.run(bus),
                 lambda: maintain(store, clock),
                 lambda: keep_baselines(collector.balances, state, clock),
             ]

@@ -21,6 +21,12 @@ HOST = typer.Option("127.0.0.1", "--host", help="Address for the page and API; l
 PORT = typer.Option(8080, "--port", min=1, max=65535, help="Port for the page and API.")
 CLOCK = typer.Option("", "--clock", hidden=True, help="Origin and speed of a simulated site's clock.")
 ENDPOINTS = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]} that overrides addresses.")
+JOBS = typer.Option(
+    None,
+    "--jobs",
+    dir_okay=False,
+    help="A job list (docs/api.md), read again when it changes; else the site's jobs.file.",
+)
 STORE = typer.Option(
     None, "--store", help="Where samples go: embedded (default), or a server's URL; by default $COLDPLATE_STORE."
 )
@@ -43,6 +49,7 @@ def run_site(
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
+    jobs: Path | None = JOBS,
     log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Run a site: edge and control in this process, page and API in a child."""
@@ -51,7 +58,9 @@ def run_site(
 
     logs.set_up(log_format)
     check_port_free(host, port)
-    edge = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store)
+    edge = EdgeOptions(
+        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store, jobs=jobs
+    )
     asyncio.run(run(RunOptions(edge=edge, host=host, port=port, log_format=log_format)))
 
 
@@ -61,13 +70,16 @@ def edge_only(
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
+    jobs: Path | None = JOBS,
     log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Run edge and control alone, without a page."""
     from cli.edge import Edge, EdgeOptions
 
     logs.set_up(log_format)
-    options = EdgeOptions(site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store)
+    options = EdgeOptions(
+        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store, jobs=jobs
+    )
     edge = Edge(options)
 
     async def work() -> None:

@@ -25,19 +25,24 @@ def bench(
     quick: bool = typer.Option(False, "--quick", help="A short run with rougher figures."),
     data: Path | None = typer.Option(None, "--data", help="Public data; else $COLDPLATE_DATA, else ../shared/data."),
     plant: str = typer.Option("", "--plant", help="Only this plant: a name, or MODULE:FACTORY (docs/plants.md)."),
-    days: int = typer.Option(0, "--days", help="Days of the year: 1, or 12 weighted ones."),
+    days: int = typer.Option(0, "--days", help="Days of the year: 1, 12 weighted ones, or 365."),
+    controllers: str = typer.Option("", "--controllers", help="Of bench control: only these, with commas between."),
+    load: str = typer.Option("", "--load", help="Of bench control: frontier, jobs or squares (1-10 s) on every day."),
+    robust: bool = typer.Option(False, "--robust", help="Of bench control: ours with bad figures and data, too."),
+    write: str = typer.Option("", "--write", help="Of bench tuning: the file that keeps its tunings."),
 ) -> None:
     """Measure something and print the figures."""
-    from benchmarks.registry import BENCHMARKS, find_data
+    from benchmarks.registry import BENCHMARKS, find_benchmark, find_data
 
     if name not in BENCHMARKS:
-        for known, (_, text) in sorted(BENCHMARKS.items()):
+        for known, text in sorted(BENCHMARKS.items()):
             print(f"{known:16} {text}")
-        if name:
-            raise ConfigError(f"unknown benchmark {name!r}", remedy=f"use one of {', '.join(sorted(BENCHMARKS))}")
-        return
-    run, _ = BENCHMARKS[name]
-    figures = run(quick, find_data(data, os.environ), **_extras(name, run, {"plant": plant, "days": days}))
+        if not name:
+            return
+    run = find_benchmark(name)
+    given = {"plant": plant, "days": days, "controllers": controllers, "load": load}
+    given |= {"robust": robust, "write": write}
+    figures = run(quick, find_data(data, os.environ), **_extras(name, run, given))
     if as_json:
         json.dump(figures, sys.stdout)
         print()

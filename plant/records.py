@@ -91,6 +91,7 @@ class Forecast:
 class JobOutlook:
     """A running or queued job's expected power over all its racks [W], with uncertainty.
 
+    racks: one entry for each equal share of the power; a rack that stands twice takes two shares.
     start_sd_s, end_sd_s [s]: how exact its times are; failures_per_s: chance of ending early, per second of running.
     """
 
@@ -103,6 +104,17 @@ class JobOutlook:
     start_sd_s: float = 0.0
     end_sd_s: float = 0.0
     failures_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobList:
+    """All that one source knows of jobs: told at at_s, not to be believed from valid_until_s on [s since 1970]."""
+
+    source: str
+    actor: str
+    at_s: float
+    valid_until_s: float
+    jobs: tuple[JobOutlook, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

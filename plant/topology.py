@@ -147,6 +147,15 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobKnowledge:
+    """Where jobs are read from (a file, or empty), the rack of each node, and what a GPU in work draws [W] by type."""
+
+    file: str = ""
+    rack_of_node: Mapping[str, str] = field(default_factory=dict)
+    gpu_power_w: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """A whole plant as loaded and checked from its file."""
 
@@ -172,6 +181,7 @@ class Site:
     workload: Workload
     retention: Mapping[str, float]
     out_of_service: tuple[OutOfService, ...] = ()
+    jobs: JobKnowledge = field(default_factory=JobKnowledge)
 
     def of_kind(self, kind: str) -> list[Equipment]:
         """All equipment of a kind, in the file's order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -16,6 +16,7 @@ from simulator.chance import seed_number, smooth_noise
 WEEK_S = 7 * 86400.0
 RACKS_PER_JOB = 2
 IDLE = 0.15
+LIST_LIFE_S = 900.0
 CHECKPOINT = 0.45
 RAMP_S = 20.0
 POWER_ERROR, FAILING_JOBS, CLOCK_ERROR_S, MEAN_JOB_S = 0.15, 0.10, 60.0, 6.5 * 3600.0
@@ -146,6 +147,25 @@ def announced(job: Job, seed: int, now_s: float) -> JobOutlook:
         end_sd_s=CLOCK_ERROR_S,
         failures_per_s=FAILING_JOBS / MEAN_JOB_S,
     )
+
+
+def job_document(jobs: Sequence[JobOutlook], now_s: float) -> dict[str, object]:
+    """The job list of docs/api.md, as a scheduler's own program would write it."""
+    rows = [
+        {
+            "id": j.job,
+            "racks": list(j.racks),
+            "start_s": j.start_s,
+            "end_s": j.end_s,
+            "power_kw": j.power_w / 1e3,
+            "power_sd_kw": j.power_sd_w / 1e3,
+            "start_sd_s": j.start_sd_s,
+            "end_sd_s": j.end_sd_s,
+            "failures_per_h": j.failures_per_s * 3600.0,
+        }
+        for j in jobs
+    ]
+    return {"source": "simulated-scheduler", "valid_until_s": now_s + LIST_LIFE_S, "jobs": rows}
 
 
 @lru_cache(maxsize=65536)

@@ -47,10 +47,12 @@ class SimulatedPlant:
         sky: Callable[[float], Weather] | None = None,
         work: Callable[[str, float], float] | None = None,
         sensors: Sensors | None = None,
+        inner_step_s: float = INNER_STEP_S,
     ) -> None:
         """sky(time_s) and work(rack, time_s) stand for the site's own climate and job mix where they are given.
 
-        sensors are imperfect instruments; without them readings have a little noise and nothing else.
+        sensors are imperfect instruments; without them readings have a little noise and nothing else. inner_step_s [s]:
+        the longest inner step, shorter where a volume is passed faster.
         """
         self.site, self.faults = site, faults or Faults()
         self.time_s = start_s - warm_up_s
@@ -79,7 +81,7 @@ class SimulatedPlant:
         self.power_w: dict[str, float] = {}
         self.ledger = Ledger(site.limits)
         self.sensors = sensors
-        self._inner_s = min([INNER_STEP_S, *(0.5 * span_s for span_s in self._residences())])
+        self._inner_s = min([inner_step_s, *(0.5 * span_s for span_s in self._residences())])
         self._readings = readings.Readings(self)
         self.step(warm_up_s)
         self.ledger = Ledger(site.limits)
@@ -91,7 +93,7 @@ class SimulatedPlant:
         return water_j + self.room.stored_j + sum(entry.loop.stored_j for entry in self.groups)
 
     def step(self, dt_s: float) -> None:
-        """Advance by dt_s [s], in inner steps of 5 s at most."""
+        """Advance by dt_s [s], in inner steps."""
         count = max(math.ceil(dt_s / self._inner_s - 1e-9), 0)
         self._obey_faults()
         for _ in range(count):

@@ -22,6 +22,7 @@ from plant.topology import Site
 from simulator.bms import listen
 from simulator.broker import LOOPBACK, EmbeddedBroker, embedded_broker
 from simulator.faults import Faults
+from simulator.load import job_document
 from simulator.loops import modbus_profiles
 from simulator.plant import SimulatedPlant
 from simulator.registers import RegisterImage
@@ -32,6 +33,7 @@ from sites import load_site
 Address = tuple[str, int]
 Endpoints = Mapping[str, Address]
 FAULTS = "faults"
+JOBS_EVERY_S = 60.0
 TICK_S = 2.0
 LONGEST_STEP_S = 60.0
 
@@ -59,11 +61,13 @@ async def serve_plant(
     broker: Address | None = None,
     fallback_ports: bool = False,
     log_path: Path | None = None,
+    jobs_path: Path | None = None,
     ready: Callable[[Endpoints], None] | None = None,
     faults: Faults | None = None,
 ) -> None:
     """Serve until cancelled. `ports` overrides the site file's by link; without a `broker` one is embedded.
 
+    `jobs_path`: where the simulated scheduler writes its job list.
     `ready` gets the address of every link, and of `faults`: a TCP port that takes the lines of `Faults.command`.
 
     Raises:
@@ -85,6 +89,8 @@ async def serve_plant(
             speech = pace(Bms(plant), clock, embedded.send) if embedded else publish(plant, clock, *bus)
             tasks.create_task(speech)
             tasks.create_task(listen(plant, *bus))
+            if jobs_path is not None:
+                tasks.create_task(_tell_jobs(plant, clock, jobs_path))
             if ready is not None:
                 ready(endpoints)
 
@@ -140,6 +146,14 @@ async def _run_physics(plant: SimulatedPlant, clock: Clock) -> None:
         await asyncio.sleep(0.0 if behind_s > LONGEST_STEP_S else pause_s)
 
 
+async def _tell_jobs(plant: SimulatedPlant, clock: Clock, path: Path) -> None:
+    """The simulated scheduler: writes what it knows of its jobs every minute of site time."""
+    while True:
+        with contextlib.suppress(OSError):  # a full disk stops the list, not the plant; it goes stale and is told of
+            _write_whole(path, job_document(plant.mix.outlook(clock.now()), clock.now()))
+        await asyncio.sleep(max(clock.real(JOBS_EVERY_S), 0.2))
+
+
 async def _open_faults(plant: SimulatedPlant, stack: AsyncExitStack) -> Address:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -186,8 +200,9 @@ def main(
     fallback_ports: bool = False,
     until_stdin_closes: bool = False,
 ) -> None:
-    """Serve a site until SIGTERM or SIGINT; `endpoints.json` and `devices.jsonl` lie in the state folder.
+    """Serve a site until SIGTERM or SIGINT.
 
+    `endpoints.json`, `devices.jsonl` and `job-list.json` lie in the state folder.
     With `until_stdin_closes` it also ends with the process that holds the other end of its standard input.
 
     Raises:
@@ -201,6 +216,7 @@ def main(
         broker=broker,
         fallback_ports=fallback_ports,
         log_path=state_folder / "devices.jsonl",
+        jobs_path=state_folder / "job-list.json",
         ready=lambda endpoints: write_endpoints(state_folder, endpoints),
     )
 

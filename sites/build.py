@@ -9,6 +9,7 @@ from plant.points import Point, PointId
 from plant.topology import Climate, Equipment, Limit, Link, Site, Source, Tariff, Workload
 from sites.form import EquipmentForm, LimitForm, SiteForm
 from sites.groups import drives_of, envelopes_of, group_of
+from sites.jobs import job_knowledge
 from sites.points import points_of
 from sites.service import out_of_service
 from sites.tariffs import hourly_prices
@@ -51,6 +52,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         workload=_workload(form),
         retention=form.retention.model_dump(),
         out_of_service=out_of_service(form),
+        jobs=job_knowledge(form, path),
     )
 
 

@@ -15,6 +15,7 @@ from sites.check_groups import group_faults
 from sites.check_paths import path_faults
 from sites.document import Document, read_document
 from sites.form import LimitForm, SiteForm
+from sites.jobs import job_faults
 from sites.problem import Fault, Problem, located, one_of, suggestion
 from sites.service import service_faults
 from sites.shape import read_form
@@ -68,6 +69,7 @@ def _head_faults(form: SiteForm) -> Iterator[Fault]:
         hourly_prices(form.tariff.energy_per_kwh)
     except ConfigError as error:
         yield Fault(place=("tariff", "energy_per_kwh"), message=error.message, remedy=error.remedy)
+    yield from job_faults(form)
     racks = [e.id for e in form.equipment if e.kind == "rack"]
     for name in form.workload.racks:
         if name not in racks:

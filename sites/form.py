@@ -251,6 +251,17 @@ class WorkloadForm(Form):
     """What each rack does; racks that are not named train."""
 
 
+class JobsForm(Form):
+    """What a scheduler's jobs are made of."""
+
+    file: str = ""
+    """A job list (docs/api.md) that is read again whenever it changes; beside the site file, or an absolute path."""
+    nodes: dict[str, list[str]] = Field(default_factory=dict)
+    """Nodes of each rack, also as ranges such as gpu[001-018]."""
+    gpu_power_w: dict[str, Positive] = Field(default_factory=dict)
+    """What a GPU in work draws with its share of the node [W], by the scheduler's name of its type."""
+
+
 def _as_text(value: object) -> object:
     """YAML reads an unquoted date-time as one; the form wants its text."""
     return value.isoformat() if isinstance(value, date) else value
@@ -294,3 +305,5 @@ class SiteForm(Form):
     """Weather of a simulated site."""
     workload: WorkloadForm = Field(default_factory=WorkloadForm)
     """Jobs of a simulated site."""
+    jobs: JobsForm = Field(default_factory=JobsForm)
+    """Where job knowledge comes from."""

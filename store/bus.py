@@ -1,6 +1,7 @@
 """Records between the processes of one host, over a Unix socket: one JSON object a line.
 
-To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}} answered by {"answer": {..}}.
+To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}} or {"jobs": {..}}, which are
+answered by {"answer": {..}}.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plant.errors import ColdplateError, ConfigError, RefusedError, SilentError
-from plant.records import Answer, Intent
+from plant.records import Answer, Intent, JobList
 from store import codec
 
 LONGEST_LINE = 1 << 25
@@ -31,6 +32,11 @@ SILENCE_S = 8.0
 """A subscriber that hears nothing for so long [s, real] takes the server for dead."""
 
 Handler = Callable[[Intent], Awaitable[Answer]]
+JobsHandler = Callable[[JobList], Awaitable[Answer]]
+
+
+async def _no_jobs(_: JobList) -> Answer:
+    return Answer(accepted=False, text="this edge takes no job lists")
 
 
 @contextmanager
@@ -100,10 +106,10 @@ class _Subscriber:
 
 
 class BusServer:
-    """The edge process's end: publishes records, answers intents."""
+    """The edge process's end: publishes records, answers intents and job lists."""
 
-    def __init__(self, path: Path, on_intent: Handler) -> None:
-        self._path, self._on_intent = path, on_intent
+    def __init__(self, path: Path, on_intent: Handler, on_jobs: JobsHandler = _no_jobs) -> None:
+        self._path, self._on_intent, self._on_jobs = path, on_intent, on_jobs
         self._latest: dict[str, bytes] = {}
         self._live: dict[str, list[Any]] = {}
         self._subscribers: set[_Subscriber] = set()
@@ -203,13 +209,18 @@ class BusServer:
 
     async def _answer(self, request: Any) -> Answer:
         try:
-            intent = codec.from_plain(Intent, request["intent"])
+            asked = self._asked(request)
         except (ConfigError, KeyError, TypeError) as error:
             return Answer(accepted=False, text=f"not an intent: {error}")
         try:
-            return await self._on_intent(intent)
+            return await asked
         except ColdplateError as error:
             return Answer(accepted=False, text=str(error))
+
+    def _asked(self, request: Any) -> Awaitable[Answer]:
+        if "jobs" in request:
+            return self._on_jobs(codec.from_plain(JobList, request["jobs"]))
+        return self._on_intent(codec.from_plain(Intent, request["intent"]))
 
     async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         subscriber = _Subscriber(self._everything)
@@ -237,9 +248,20 @@ class BusClient:
         Raises:
             SilentError: nobody answered in time.
         """
+        return await self._answer({"intent": intent})
+
+    async def jobs(self, told: JobList) -> Answer:
+        """Tell the jobs of one source.
+
+        Raises:
+            SilentError: nobody answered in time.
+        """
+        return await self._answer({"jobs": told})
+
+    async def _answer(self, request: object) -> Answer:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._ask(intent)
+                return await self._ask(request)
         except TimeoutError:
             text = f"no answer within {self._timeout_s:g} s; it is not known whether it took effect"
         except (OSError, ConfigError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
@@ -268,10 +290,10 @@ class BusClient:
         with _short(self._path) as name:
             return await asyncio.open_unix_connection(name, limit=LONGEST_LINE)
 
-    async def _ask(self, intent: Intent) -> Answer:
+    async def _ask(self, request: object) -> Answer:
         reader, writer = await self._open()
         try:
-            writer.write(codec.encode({"intent": intent}) + b"\n")
+            writer.write(codec.encode(request) + b"\n")
             reply = codec.decode(await reader.readuntil(b"\n"))
             return codec.from_plain(Answer, reply["answer"])
         finally:

@@ -93,12 +93,12 @@ class Stack:
         """Where the simulated devices answer."""
         return json.loads((self.state / "endpoints.json").read_text())
 
-    def start_run(self, **environment: str) -> None:
-        """`coldplate run`."""
+    def start_run(self, *options: str, **environment: str) -> None:
+        """`coldplate run`, with more options where given."""
         argv = [sys.executable, "-m", "cli.main", "run", str(self.site), "--state", str(self.state)]
         argv += ["--port", str(self.port), "--clock", self.clock.spec()]
         argv += ["--endpoints", str(self.state / "endpoints.json")]
-        self._spawn("run", argv, **environment)
+        self._spawn("run", [*argv, *options], **environment)
 
     def _spawn(self, name: str, argv: list[str], **environment: str) -> None:
         log = (self.folder / f"{name}.log").open("ab")

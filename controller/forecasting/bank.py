@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from controller.forecasting import calibration, experts
+from controller.forecasting import calibration, experts, reversion
 from controller.forecasting.fit import fit_arma
-from controller.forecasting.jobs import MINUTES, JobHeat
+from controller.forecasting.jobs import JobHeat
+from controller.forecasting.reversion import Reversion
 
 Array = npt.NDArray[np.float64]
 Kept = tuple[npt.NDArray[np.float32], ...]
@@ -25,13 +26,14 @@ COLD_MINUTES = 60
 REFIT_MINUTES = 120
 _KINDS = len(experts.NAMES)
 _MIX, _SCALE2, _JOBS2 = _KINDS, _KINDS + 1, _KINDS + 2
-_ROWS = _KINDS + 3
-_SHARPNESS = 8.0
-"""A mean square error a tenth larger than another's halves the weight."""
+_TAILS = slice(_KINDS + 3, _KINDS + 3 + len(calibration.LEVELS))
+_ROWS = _TAILS.stop
+_SHARPNESS = 4.0
+"""A mean square error a fifth larger than another's halves the weight."""
 _DOUBT = 0.5
 """Persistence is believed until another has been better: at first the others' errors count for this much more."""
 _DEAF = 0.1
-"""Share of trust in a persistence that does not hear the scheduler: between events it is as good as one that does."""
+"""Share of trust in plain persistence where another expert is it too, and hears the scheduler or the mean besides."""
 _FITS, _FIT_MINUTES = 8, 720
 _JOB_LAG = 5
 """Heat follows a job's start within this many minutes; the gain is learnt over it."""
@@ -64,6 +66,7 @@ class Bank:
     shape: Array
     arma: Array
     innovation: Array
+    reversion: Reversion
     fitted: Array
     gain: Array
     kept: Kept
@@ -107,6 +110,7 @@ def new_bank(names: tuple[str, ...], unit: Array, low: Array, high: Array, horiz
         shape=np.zeros((n, experts.BINS)),
         arma=np.full((n, 4), np.nan),
         innovation=np.zeros(n),
+        reversion=reversion.new_reversion(n, horizons),
         fitted=np.full(n, -REFIT_MINUTES),
         gain=np.ones((2, n)),
         kept=tuple(np.full((h, _ROWS, n), np.nan, dtype=np.float32) for h in horizons),
@@ -167,7 +171,7 @@ def _judged(bank: Bank, minute: int, values: Array) -> Bank:
         bank,
         mse=np.where(np.isfinite(each), bank.mse + rate * (each - bank.mse), bank.mse),
         scale2=calibration.rescaled(bank.scale2, error, np.where(came, due[_JOBS2], 0.0), bank.judged),
-        scores=calibration.followed(bank.scores, score, bank.judged, np.asarray(bank.horizons)),
+        scores=calibration.followed(bank.scores, score, due[_TAILS], bank.judged, np.asarray(bank.horizons)),
         judged=bank.judged + came,
     )
 
@@ -183,6 +187,17 @@ def _gained(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
     return replace(bank, gain=bank.gain * (1 - 0.01 * part**2) + 0.1 * np.stack([part * came / size, part**2]))
 
 
+def retold(bank: Bank, shift_w: Array) -> Bank:
+    """What jobs were expected to give was told otherwise by `shift_w` (n,): the past too, so that nothing steps."""
+    if not shift_w.any():
+        return bank
+    less = gain(bank) * shift_w
+    arma = bank.arma.copy()
+    arma[:, 0] -= less * (1.0 - arma[:, 1] - arma[:, 2])
+    back = reversion.shifted(bank.reversion, -less)
+    return replace(bank, ring_j=bank.ring_j + shift_w, shape=bank.shape - less[:, None], arma=arma, reversion=back)
+
+
 def gain(bank: Bank) -> Array:
     """Heat per announced watt of job power, (n,): 1 until events have taught otherwise."""
     return np.asarray(np.clip(bank.gain[0] / bank.gain[1], 0.0, 1.5))
@@ -194,7 +209,10 @@ def _base(bank: Bank, minutes: int) -> Array:
 
 
 def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
-    """One more minute for the ridge, the daily shape and the innovation of the ARMA model."""
+    """One more minute for ridge, daily shape and the ARMA model's innovation; a gap only lets them fade."""
+    if not fresh.any():
+        gram, cross = experts.FORGET * bank.gram, experts.FORGET * bank.cross
+        return replace(bank, gram=gram, cross=cross, innovation=np.zeros_like(bank.innovation))
     base = np.nan_to_num(_base(bank, experts.REACH + max(bank.horizons)))
     then = experts.features(base, bank.horizons, bank.unit)
     change = (base[-1] - base[-1 - np.asarray(bank.horizons)]) / bank.unit
@@ -208,7 +226,9 @@ def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
     innovation = np.where(fresh & np.isfinite(expected), base[-1] - expected, 0.0)
     current = np.where(fresh, base[-1], np.nan)
     shape = experts.daily_learnt(bank.shape, bank.minute, current, bank.known // 1440)
-    return replace(bank, gram=gram, cross=cross, innovation=innovation, shape=shape)
+    steps = np.asarray(bank.horizons)
+    back = reversion.followed(bank.reversion, base[-1], change * bank.unit, usable, bank.known, steps)
+    return replace(bank, gram=gram, cross=cross, innovation=innovation, shape=shape, reversion=back)
 
 
 def refitted(bank: Bank) -> Bank:
@@ -231,6 +251,7 @@ def look(bank: Bank, jobs: JobHeat) -> Ahead:
     announced = gain(bank)[:, None] * jobs.change_w[:, horizons - 1]
     near = experts.features(base, (0,), bank.unit)[0]
     change = np.zeros((_KINDS, len(bank.names), len(horizons)))
+    change[experts.REVERSION] = reversion.reversion_change(bank.reversion, bank.unit, horizons)
     change[experts.RIDGE] = experts.ridge_change(bank.gram, bank.cross, near, bank.unit)
     change[experts.DAILY] = experts.daily_change(bank.shape, bank.minute, horizons)
     if np.isfinite(bank.arma).any():
@@ -257,7 +278,8 @@ def _weights(bank: Bank, jobs: JobHeat) -> Array:
     open_ = np.ones((_KINDS, len(bank.names), 1))
     told = (bank.ring_j != 0).any(axis=0) | (jobs.ahead_w != 0).any(axis=1)
     open_[experts.JOBS, :, 0] = told
-    open_[experts.PERSISTENCE, told] = _DEAF
+    open_[experts.REVERSION, :, 0] = bank.known >= COLD_MINUTES
+    open_[experts.PERSISTENCE, told | (bank.known >= COLD_MINUTES)] = _DEAF
     open_[experts.RIDGE, :, 0] = bank.known >= COLD_MINUTES
     open_[experts.DAILY, :, 0] = bank.known >= 1440 * _DAYS_OF_SHAPE
     open_[experts.STATE_SPACE, :, 0] = np.isfinite(bank.arma[:, 0])
@@ -269,38 +291,11 @@ def _weights(bank: Bank, jobs: JobHeat) -> Array:
 
 def promise(bank: Bank, ahead: Ahead) -> Bank:
     """Keep a forecast until its minutes have come."""
-    rows = np.concatenate([ahead.guesses, ahead.middle[None], ahead.scale2[None], ahead.jobs2[None]])
+    tails = calibration.nested(bank.scores)
+    rows = np.concatenate([ahead.guesses, ahead.middle[None], ahead.scale2[None], ahead.jobs2[None], tails])
     kept = []
     for index, (horizon, old) in enumerate(zip(bank.horizons, bank.kept, strict=True)):
         fresh = old.copy()
         fresh[bank.minute % horizon] = rows[:, :, index]
         kept.append(fresh)
     return replace(bank, kept=tuple(kept))
-
-
-def quantiles(bank: Bank, ahead: Ahead) -> Array:
-    """All quantiles at the bank's horizons, (7, n, k)."""
-    offsets = calibration.band(bank.scores, np.sqrt(ahead.scale2 + ahead.jobs2))
-    return np.asarray(np.clip(ahead.middle + offsets, bank.low[:, None], bank.high[:, None]))
-
-
-def by_minute(bank: Bank, ahead: Ahead, jobs: JobHeat) -> tuple[Array, Array]:
-    """Middle (n, MINUTES) and offsets (7, n, MINUTES) of every minute: steps of jobs stay sharp between horizons."""
-    minutes = np.arange(1, MINUTES + 1, dtype=float)
-    known = np.asarray(bank.horizons, dtype=float)
-
-    def spread(values: Array) -> Array:
-        rows = values.reshape(-1, len(known))
-        return np.stack([np.interp(minutes, known, row) for row in rows]).reshape(*values.shape[:-1], MINUTES)
-
-    factor = gain(bank)[:, None]
-    middle = bank.level[:, None] + spread(ahead.base) + spread(ahead.job_share) * factor * jobs.change_w
-    sigma = np.sqrt(np.square(spread(np.sqrt(ahead.scale2))) + np.square(factor) * jobs.variance_w2)
-    return middle, calibration.band(spread(bank.scores), sigma)
-
-
-def leading(bank: Bank, ahead: Ahead) -> tuple[str, ...]:
-    """The expert that counts most a quarter of an hour ahead, per series."""
-    column = bank.horizons.index(15)
-    best = np.argmax(ahead.weights[:, :, column], axis=0)
-    return tuple(experts.NAMES[i] for i in best.tolist())

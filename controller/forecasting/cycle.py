@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from controller.design import rack_design
 from controller.forecasting import bank as banks
+from controller.forecasting import telling
 from controller.forecasting.bank import Bank
 from controller.forecasting.calibration import QUANTILES
 from controller.forecasting.coherence import agreed, shared
-from controller.forecasting.jobs import MINUTES, STEP_S, JobHeat, job_heat, no_jobs
-from controller.reasons import message
+from controller.forecasting.jobs import MINUTES, STEP_S, JobHeat, job_heat, no_jobs, retold_w
+from controller.forecasting.note import note
 from plant.errors import ConfigError
-from plant.records import AirForecast, Forecast, HeatForecast, JobOutlook, Message
+from plant.records import AirForecast, Forecast, HeatForecast, JobOutlook
 from plant.topology import Site
 
 Array = npt.NDArray[np.float64]
@@ -35,12 +36,16 @@ _NORMAL_90 = 3.29
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Memory:
-    """What forecasting remembers: a bank each of CDUs with their sums, racks and air, and stored heat to learn from."""
+    """What forecasting remembers: a bank each of CDUs with their sums, racks and air, and stored heat to learn from.
+
+    told: the jobs of the last cycle, to see what is news and what is only told otherwise.
+    """
 
     heats: Bank | None = None
     racks: Bank | None = None
     airs: Bank | None = None
     seeds: Mapping[str, Columns] = field(default_factory=dict)
+    told: tuple[JobOutlook, ...] = ()
 
     def heat_w(self, subject: str) -> float:
         """The newest heat of a subject [W], NaN if there was none."""
@@ -72,6 +77,15 @@ class _Subject:
     capacity_w: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What schedulers say at now_s [s since 1970], and what they said a cycle before."""
+
+    jobs: tuple[JobOutlook, ...]
+    before: tuple[JobOutlook, ...]
+    now_s: float
+
+
 def remember(memory: Memory, seeds: Mapping[str, Columns]) -> Memory:
     """Stored heat for the next cycle to learn from: subject -> (time_s [s since 1970] ascending, heat_w [W])."""
     return replace(memory, seeds={**memory.seeds, **seeds})
@@ -82,22 +96,21 @@ def forecast(
 ) -> tuple[Memory, Forecast]:
     """Learn this cycle's values, then forecast two hours; now_s [s since 1970]. Pure."""
     subjects = _subjects(site)
-    heats, ahead, jobs = _cycle(_heat_bank(memory, subjects), measured.heats, subjects, outlook, now_s, refit=True)
-    middle, band = banks.by_minute(heats, ahead, jobs)
+    known = _Known(tuple(outlook), memory.told, now_s)
+    heats, ahead, jobs = _cycle(_heat_bank(memory, subjects), measured.heats, subjects, known, refit=True)
+    middle, band = telling.by_minute(heats, ahead, jobs)
     middle = _coherent(site, measured, heats, np.clip(middle, 0.0, heats.high[:, None]), band)
-    records = _heat_records(heats, measured, middle, band, banks.leading(heats, ahead))
-    racks, rack_records = _racks(
-        memory.racks, site, measured, outlook, now_s, dict(zip(heats.names, middle, strict=True))
-    )
+    records = _heat_records(heats, measured, middle, band, telling.leading(heats, ahead))
+    racks, rack_records = _racks(memory.racks, site, measured, known, dict(zip(heats.names, middle, strict=True)))
     airs, air_records = _airs(memory.airs, measured, now_s)
     made = Forecast(
         made_s=now_s,
         heats=records,
-        note=_note(records, heats, len(outlook)),
+        note=note(records, heats, len(outlook)),
         racks=rack_records,
         airs=air_records,
     )
-    return Memory(heats=heats, racks=racks, airs=airs), made
+    return Memory(heats=heats, racks=racks, airs=airs, told=known.jobs), made
 
 
 def _subjects(site: Site) -> tuple[_Subject, ...]:
@@ -154,17 +167,19 @@ def _cycle(
     bank: Bank,
     values: Mapping[str, float],
     subjects: Sequence[_Subject],
-    outlook: Sequence[JobOutlook],
-    now_s: float,
+    known: _Known,
     *,
     refit: bool = False,
 ) -> tuple[Bank, banks.Ahead, JobHeat]:
-    jobs = job_heat(outlook, [s.shares for s in subjects], now_s)
-    minute, known = int(now_s // STEP_S), bank.minute
+    shares = [s.shares for s in subjects]
+    jobs = job_heat(known.jobs, shares, known.now_s)
+    minute, before = int(known.now_s // STEP_S), bank.minute
+    if minute > before:
+        bank = banks.retold(bank, retold_w(known.before, known.jobs, shares, known.now_s))
     bank = banks.learn(bank, minute, np.array([values.get(n, np.nan) for n in bank.names]), jobs.now_w)
     bank = banks.refitted(bank) if refit else bank
     ahead = banks.look(bank, jobs)
-    return (banks.promise(bank, ahead) if bank.minute != known else bank), ahead, jobs
+    return (banks.promise(bank, ahead) if bank.minute != before else bank), ahead, jobs
 
 
 def _coherent(site: Site, measured: Measured, bank: Bank, middle: Array, band: Array) -> Array:
@@ -215,8 +230,7 @@ def _racks(
     bank: Bank | None,
     site: Site,
     measured: Measured,
-    outlook: Sequence[JobOutlook],
-    now_s: float,
+    known: _Known,
     totals: Mapping[str, Array],
 ) -> tuple[Bank | None, tuple[HeatForecast, ...]]:
     """Racks at a few horizons; where a group's racks are all known they sum to the group."""
@@ -225,15 +239,15 @@ def _racks(
     subjects = [_rack(site, rack) for rack in measured.racks]
     if bank is None or bank.names != tuple(measured.racks):
         bank = _new(subjects, banks.COARSE)
-    bank, ahead, _ = _cycle(bank, measured.racks, subjects, outlook, now_s)
-    middle, offsets = ahead.middle.copy(), banks.quantiles(bank, ahead) - ahead.middle
+    bank, ahead, _ = _cycle(bank, measured.racks, subjects, known)
+    middle, offsets = ahead.middle.copy(), telling.quantiles(bank, ahead) - ahead.middle
     variance, row = ahead.scale2 + ahead.jobs2, {name: i for i, name in enumerate(bank.names)}
     column = np.asarray(bank.horizons) - 1
     for group in site.groups.values():
         rows = [row[r] for r in group.racks if np.isfinite(measured.racks.get(r, np.nan))]
         if rows and len(rows) == len(group.racks) and _known(measured, group.id):
             middle[rows] = shared(totals[group.id][column], middle[rows], variance[rows])
-    return bank, _rack_records(bank, measured, np.maximum(middle + offsets, 0.0), banks.leading(bank, ahead))
+    return bank, _rack_records(bank, measured, np.maximum(middle + offsets, 0.0), telling.leading(bank, ahead))
 
 
 def _rack(site: Site, rack: str) -> _Subject:
@@ -268,9 +282,9 @@ def _airs(bank: Bank | None, measured: Measured, now_s: float) -> tuple[Bank | N
         count, infinite = len(names), np.full(len(names), np.inf)
         bank = banks.new_bank(names, np.full(count, AIR_RAMP_K), -infinite, infinite)
     nothing = [_Subject(n, {}, np.inf) for n in names]
-    bank, ahead, jobs = _cycle(bank, measured.airs, nothing, (), now_s)
-    middle, band = banks.by_minute(bank, ahead, jobs)
-    models = banks.leading(bank, ahead)
+    bank, ahead, jobs = _cycle(bank, measured.airs, nothing, _Known((), (), now_s))
+    middle, band = telling.by_minute(bank, ahead, jobs)
+    models = telling.leading(bank, ahead)
     times_s = tuple((STEP_S * (bank.minute + np.arange(1, MINUTES + 1))).tolist())
     return bank, tuple(
         AirForecast(
@@ -284,15 +298,3 @@ def _airs(bank: Bank | None, measured: Measured, now_s: float) -> tuple[Bank | N
         for i, name in enumerate(names)
         if np.isfinite(measured.airs[name])
     )
-
-
-def _note(records: Sequence[HeatForecast], bank: Bank, jobs: int) -> Message:
-    """How well founded the forecast is, for a person."""
-    known = [int(bank.known[bank.names.index(r.subject)]) for r in records]
-    minutes, modelled = float(min(known, default=0)), sum(r.model != "persistence" for r in records)
-    if not records:
-        return message("forecast_none")
-    if modelled:
-        counts = {"modelled": float(modelled), "subjects": float(len(records)), "jobs": float(jobs)}
-        return message("forecast_model", **counts, minutes=minutes)
-    return message("forecast_persistence", minutes=minutes)

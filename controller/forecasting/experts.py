@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-NAMES = ("persistence", "jobs", "ridge", "daily", "state-space")
-PERSISTENCE, JOBS, RIDGE, DAILY, STATE_SPACE = range(len(NAMES))
+NAMES = ("persistence", "jobs", "reversion", "ridge", "daily", "state-space")
+PERSISTENCE, JOBS, REVERSION, RIDGE, DAILY, STATE_SPACE = range(len(NAMES))
 _LAGS = (1, 3, 6, 15)
 _MEANS = (10, 30, 120)
 FEATURES = 1 + len(_LAGS) + len(_MEANS)

@@ -10,13 +10,14 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from statsmodels.tsa.arima.estimators.hannan_rissanen import hannan_rissanen
 
 Array = npt.NDArray[np.float64]
 
 
 def fit_arma(values: Array) -> Array:
     """(c, phi1, phi2, theta) in the units of `values`; NaN where the data carries no stable model."""
+    from statsmodels.tsa.arima.estimators.hannan_rissanen import hannan_rissanen  # noqa: PLC0415 - 1.5 s to import
+
     none = np.full(4, np.nan)
     centre, scale = float(values.mean()), float(values.std())
     if scale <= 1e-6 * max(float(np.abs(values).max()), 1.0):

@@ -15,6 +15,8 @@ Array = npt.NDArray[np.float64]
 
 STEP_S = 60.0
 MINUTES = 120
+RECENT_S = 300.0
+"""A start that was told so late is still an event."""
 LEAST_SD_S = 30.0
 """No scheduler is more exact than this; it also gives an overdue job a chance to end."""
 
@@ -72,6 +74,31 @@ def job_heat(jobs: Sequence[JobOutlook], shares: Sequence[Mapping[str, float]], 
     unseen = np.where(begun, 1.0 - chance, chance)
     variance = chance * (1.0 - chance) * power_w**2 + unseen * sd_w**2
     return JobHeat((reach @ (power_w * begun))[:, 0], reach @ (power_w * chance), reach**2 @ variance)
+
+
+def retold_w(
+    before: Sequence[JobOutlook], jobs: Sequence[JobOutlook], shares: Sequence[Mapping[str, float]], now_s: float
+) -> Array:
+    """Heat [W] by which the present of the jobs was told otherwise while no job began or ended, (n,).
+
+    A job that has run for a while and is told of only now, a corrected power, and a list that ran out: none of them
+    is an event, and no heat comes or goes with it.
+    """
+    known, long_ago_s = {j.job: j for j in before}, now_s - RECENT_S
+    old: list[JobOutlook] = []
+    new: list[JobOutlook] = []
+    for job in jobs:
+        was = known.get(job.job)
+        if job.start_s <= long_ago_s and (was is None or (was.racks, was.power_w) != (job.racks, job.power_w)):
+            new.append(job)
+            old += [was] if was is not None and was.start_s <= now_s else []
+    if not jobs:
+        old = [j for j in before if j.start_s <= now_s and j.end_s > now_s + 3.0 * max(j.end_sd_s, LEAST_SD_S)]
+    return _present_w(new, shares) - _present_w(old, shares)
+
+
+def _present_w(jobs: Sequence[JobOutlook], shares: Sequence[Mapping[str, float]]) -> Array:
+    return np.asarray(_reach(jobs, shares) @ np.array([j.power_w for j in jobs], dtype=float))
 
 
 def _reach(jobs: Sequence[JobOutlook], shares: Sequence[Mapping[str, float]]) -> Array:

@@ -21,6 +21,7 @@ from plant.records import (
     Headroom,
     HeatForecast,
     Intent,
+    JobList,
     LinkState,
     Message,
     Mode,
@@ -58,15 +59,20 @@ class Edge:
     clock: ScaledClock
     answer: Answer = field(default_factory=lambda: Answer(accepted=True, text="done"))
     heard: list[Intent] = field(default_factory=list)
+    told: list[JobList] = field(default_factory=list)
     server: BusServer | None = None
 
     async def _on_intent(self, intent: Intent) -> Answer:
         self.heard.append(intent)
         return self.answer
 
+    async def _on_jobs(self, told: JobList) -> Answer:
+        self.told.append(told)
+        return self.answer
+
     async def start(self) -> None:
         """Listen and tell the clock."""
-        self.server = BusServer(self.path, self._on_intent)
+        self.server = BusServer(self.path, self._on_intent, self._on_jobs)
         await self.server.start()
         await self.say("clock", self.clock.spec())
 

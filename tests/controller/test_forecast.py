@@ -7,11 +7,12 @@ import pytest
 
 from controller.forecasting import bank as banks
 from controller.forecasting import experts
-from controller.forecasting.bank import FINE, learn, look, new_bank, promise, quantiles, refitted
+from controller.forecasting.bank import FINE, learn, look, new_bank, promise, refitted
 from controller.forecasting.calibration import QUANTILES
 from controller.forecasting.coherence import agreed, shared
 from controller.forecasting.fit import fit_arma
 from controller.forecasting.jobs import no_jobs
+from controller.forecasting.telling import quantiles
 
 CAPACITY_W = 1e6
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from controller.forecasting import bank as banks
-from controller.forecasting.bank import by_minute, learn, look, new_bank, promise
-from controller.forecasting.jobs import job_heat, no_jobs, running_chance
+from controller.forecasting.bank import learn, look, new_bank, promise
+from controller.forecasting.jobs import job_heat, no_jobs, retold_w, running_chance
+from controller.forecasting.telling import by_minute
+from controller.step import initial_state, step
 from plant.records import JobOutlook
 from plant.topology import Workload
 from simulator.load import JobMix, announced
@@ -67,6 +69,31 @@ def test_no_jobs_say_nothing():
     found = job_heat((), [{"r": 1.0}], 0.0)
     assert not found.change_w.any()
     assert not found.variance_w2.any()
+
+
+def test_only_what_is_told_otherwise_moves_the_past():
+    """A job told of late, a corrected power and a lost list shift the present; starts, ends and renewals do not."""
+    shares, old = [{"r": 1.0}], RUNNING
+    corrected = replace(old, power_w=6e4)
+    assert retold_w((), (old,), shares, 0.0) == pytest.approx([5e4])
+    assert retold_w((old,), (corrected,), shares, 0.0) == pytest.approx([1e4])
+    assert retold_w((old,), (), shares, 0.0) == pytest.approx([-5e4])
+    assert retold_w((old,), (old,), shares, 60.0) == pytest.approx([0.0])
+    begun = replace(old, job="b", start_s=-30.0)
+    assert retold_w((old,), (old, begun), shares, 0.0) == pytest.approx([0.0])
+    assert retold_w((old, begun), (begun,), shares, 0.0) == pytest.approx([0.0])
+    assert retold_w((old,), (), shares, 2400.0) == pytest.approx([0.0])
+
+
+def test_a_scheduler_heard_for_the_first_time_does_not_teach_that_jobs_bring_no_heat(pod, pod_snapshot, now_s):
+    """The gain stays when an outlook appears, and when it is lost again: no heat comes or goes with words."""
+    (*_, rack) = pod.groups["tcs-1"].racks
+    job = JobOutlook(job="j", racks=(rack,), start_s=now_s - 9e3, end_s=now_s + 9e4, power_w=6e4, power_sd_w=6e3)
+    state = initial_state()
+    for cycle in range(30):
+        outlook = (job,) if 10 <= cycle < 20 else ()
+        state = step(state, pod_snapshot, outlook, now_s + 60.0 * cycle, pod).state
+    assert banks.gain(state.memory.heats) == pytest.approx(1.0)
 
 
 def mix_run(*, told, minutes=2 * 1440):

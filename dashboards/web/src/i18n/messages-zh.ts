@@ -134,6 +134,11 @@ export const messagesZh: Record<string, string> = {
   'hint.marginal': '约增加 {cooling_w:k2} kW 制冷功率',
   'hint.power_short': '供电余量差 {short_w:k1} kW',
   'hint.cooling_short': '冷却余量差 {short_w:k1} kW',
+  // 作业清单
+  outlook_stale: '{source} 的作业清单已过期 {late_min:0} 分钟；预报不再使用其中的作业',
+  outlook_stale_remedy: '启动发送该清单的程序；若调度器已撤除，请发送一份空清单',
+  outlook_unreadable: '{source} 的作业清单无法使用：{detail}',
+  outlook_unreadable_remedy: '更正清单；之前的清单在到期前仍然有效',
   // 页面服务器
   edge_lost: '听不到与设备通信的进程',
   edge_lost_remedy: '启动 `coldplate run` 或 `coldplate edge`；其间设备会自行回到默认值',

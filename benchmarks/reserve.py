@@ -1,0 +1,73 @@
+"""The N+1 reserve, judged for everyone alike: by what the plant carries now, whoever drives it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from controller import inputs
+from controller.design import LoopDesign, loop_design
+from controller.loops import full_gpu_w, limit_values
+from controller.model import Load, lost_cdu_case_c
+from controller.outdoor import Outdoor
+from plant.errors import ConfigError, StaleError
+from plant.live import Snapshot
+from plant.topology import CoolingGroup, Site
+
+UNKNOWN_K = 1e3
+"""Margin where a site has no loop of CDUs, or a plant does not show its racks' power."""
+_ANY_AIR = Outdoor(20.0)
+
+
+@dataclass(slots=True)
+class ReserveWatch:
+    """The least margin of a run [K] and how long it was negative [s].
+
+    Case limit less the case of the hottest GPU with the largest CDU and the commanding side lost: the racks' heat of
+    this moment, every GPU gone to full power, the supply in force, facility water in force or at design if that is
+    warmer. The controller holds the same (`optimise.worst_margin`) at its forecast's upper quantile.
+    """
+
+    site: Site
+    least_k: float = UNKNOWN_K
+    violation_s: float = 0.0
+    designs: dict[str, LoopDesign] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {g.id: _design(self.site, g) for g in self.site.groups.values()}
+        self.designs = {group: design for group, design in found.items() if design is not None}
+
+    def see(self, snapshot: Snapshot, seconds: float) -> None:
+        """Judge `seconds` [s] by what is shown at their end."""
+        margin_k = self.margin_k(snapshot)
+        self.least_k = min(self.least_k, margin_k)
+        self.violation_s += seconds if margin_k < 0 else 0.0
+
+    def margin_k(self, snapshot: Snapshot) -> float:
+        """The least margin of all loops now [K]."""
+        margins = (self._group(snapshot, self.site.groups[g], d) for g, d in self.designs.items())
+        return min(margins, default=UNKNOWN_K)
+
+    def _group(self, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> float:
+        try:
+            now = inputs.current_setpoints(self.site, snapshot, group)
+            heat_w = inputs.racks_heat(self.site, snapshot, group.racks)
+        except StaleError:
+            return UNKNOWN_K
+        gpu_w = full_gpu_w([rack.gpu_power_w for rack, _ in design.racks], math.nan)
+        load = Load(heat_w=heat_w, it_w=heat_w, gpu_w=gpu_w, air=_ANY_AIR)
+        facility_c = max(now[inputs.FACILITY], inputs.design_value(group, inputs.FACILITY))
+        case_c = lost_cdu_case_c(design, load, np.array([now[inputs.SUPPLY]]), np.array([facility_c]))
+        return limit_values(self.site)[0]["case_temperature"] - float(case_c[0])
+
+
+def _design(site: Site, group: CoolingGroup) -> LoopDesign | None:
+    """A loop's design where it has CDUs, a case limit and all figures."""
+    if inputs.FLOW in group.commands or "case_temperature" not in limit_values(site)[0]:
+        return None
+    try:
+        return loop_design(site, group)
+    except ConfigError:
+        return None

@@ -1,0 +1,138 @@
+"""Days of the control benchmark as tasks for any process: which plant, weather, work and operator."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_tower
+from benchmarks.climate import WeightedDay, read_climate, twelve_days, warmest_day
+from benchmarks.drive import DAY_H, Day, Operator, drive_day
+from benchmarks.foresight import perfect, persistence
+from benchmarks.plants import Plant, Scenario, Utilisation, load_plant
+from benchmarks.robust import ROBUST, adverse
+from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
+from plant.topology import Site
+
+QUICK_CYCLE_S, CYCLE_S = 600.0, 60.0
+YEAR_DAYS, YEAR_H = 365, 8757
+"""A year from its third hour on: weather ends with the last."""
+ARMA = "statsmodels.tsa.arima.estimators.hannan_rissanen"
+"""What the controller imports late; each worker would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One day (or more hours) of one controller on one plant.
+
+    tuning: a baseline's; schedule: fixed setpoints of each hour, which move freely (the bound's); reserve: the N+1
+    reserve is a limit; give_up: stop at the first hour outside a limit.
+    """
+
+    plant: str
+    climate: str
+    controller: str
+    day: WeightedDay
+    data: Path | None
+    cycle_s: float
+    tuning: Tuning | None = None
+    load: str = "frontier"
+    schedule: tuple[Tuning, ...] = ()
+    hours: int = DAY_H
+    reserve: bool = True
+    give_up: bool = False
+
+
+def run_tasks(tasks: Sequence[Task]) -> list[Day]:
+    """Every task's day, on all cores."""
+    if len(tasks) < 2 or (os.cpu_count() or 1) < 2:
+        return [run_task(task) for task in tasks]
+    return list(_pool().map(run_task, tasks))
+
+
+@cache
+def _pool() -> ProcessPoolExecutor:
+    """Workers for the rest of this process, forked from one that has imported everything."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many threads for tiny matrices only wait for one another
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, ARMA])
+    return ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context)
+
+
+def run_task(task: Task) -> Day:
+    """One day."""
+    plant, work = _made(task)
+    try:
+        start_s = read_climate(task.data, task.climate).start_s(task.day.day)
+        operator = _operator(task, plant.site, work, start_s)
+        return drive_day(
+            plant,
+            operator,
+            start_s,
+            task.cycle_s,
+            hours=task.hours,
+            free=bool(task.schedule),
+            reserve_is_limit=task.reserve,
+            give_up=task.give_up,
+        )
+    finally:
+        plant.close()
+
+
+def make_plant(task: Task) -> Plant:
+    """The plant under the task's weather and work."""
+    return _made(task)[0]
+
+
+def _made(task: Task) -> tuple[Plant, Work]:
+    climate, work = read_climate(task.data, task.climate), Work()
+    step_s = SQUARES_STEP_S if task.load == "squares" else None
+    plant = load_plant(task.plant)(Scenario(climate=climate, utilisation=work, step_s=step_s))
+    racks = tuple(e.id for e in plant.site.of_kind("rack"))
+    work.source = _source(task, plant.site, racks, climate.offset_s)
+    return plant, work
+
+
+def _source(task: Task, site: Site, racks: tuple[str, ...], offset_s: float) -> Utilisation:
+    if task.load == "squares":
+        return squares
+    if task.load == "frontier":
+        return frontier(task.data, racks, offset_s)
+    jobs = job_mix(site, offset_s)
+    return jobs if task.load == "jobs" else by_month(frontier(task.data, racks, offset_s), jobs, offset_s)
+
+
+def _operator(task: Task, site: Site, work: Work, start_s: float) -> Operator:
+    if task.schedule:
+        return Schedule(site, task.schedule, start_s)
+    if task.tuning is not None:
+        return Rule(site, task.tuning)
+    if task.controller in ROBUST:
+        return adverse(task.controller, site)
+    foresight = {"ours-persistence": persistence(site), "ours-perfect": perfect(site, work)}
+    return Ours(site, foresight.get(task.controller))
+
+
+def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedDay, str]]:
+    """The days with their loads: Frontier's trace in odd months, the job mix in even ones; a year is one long day."""
+    if count == YEAR_DAYS:
+        return [(WeightedDay(0, 1.0), "months")]
+    if count == 1:
+        return [(warmest_day(read_climate(data, climate)), "frontier")]
+    days = twelve_days(read_climate(data, climate))
+    return [(day, "frontier" if index % 2 == 0 else "jobs") for index, day in enumerate(days)]
+
+
+def has_tower(plant: str, climate: str, data: Path | None) -> bool:
+    """Whether a plant has a tower to command."""
+    day = WeightedDay(0, 1.0)
+    made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
+    try:
+        return commands_tower(made.site)
+    finally:
+        made.close()

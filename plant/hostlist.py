@@ -1,0 +1,40 @@
+"""Names of many hosts in one word, as Slurm writes them: gpu[001-003,7] is gpu001, gpu002, gpu003, gpu7."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from plant.errors import ConfigError
+
+MOST_HOSTS = 20_000
+_PARTS = re.compile(r"\[([^\[\]]*)\]")
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?$")
+
+
+def hosts(expression: str) -> tuple[str, ...]:
+    """The names, in order.
+
+    Raises:
+        ConfigError: a bracket holds no numbers or ranges, or there are too many.
+    """
+    texts = _PARTS.split(expression)
+    choices = [_numbers(text, expression) if i % 2 else [text] for i, text in enumerate(texts)]
+    if any(c in text for text in texts[::2] for c in "[],"):
+        raise ConfigError(f"{expression!r} is no list of hosts", remedy="write one word such as gpu[001-018]")
+    found = tuple("".join(parts) for parts in itertools.islice(itertools.product(*choices), MOST_HOSTS + 1))
+    if len(found) > MOST_HOSTS:
+        raise ConfigError(f"{expression!r} names more than {MOST_HOSTS} hosts", remedy="write fewer")
+    return found
+
+
+def _numbers(text: str, expression: str) -> list[str]:
+    found: list[str] = []
+    for part in text.split(","):
+        match = _RANGE.match(part)
+        if match is None:
+            raise ConfigError(f"{part!r} in {expression!r} is no number or range", remedy="write such as gpu[001-018]")
+        first, last = match[1], match[2] or match[1]
+        numbers = range(int(first), min(int(last), int(first) + MOST_HOSTS) + 1)
+        found += [str(n).zfill(len(first)) for n in numbers]
+    return found

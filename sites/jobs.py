@@ -1,0 +1,42 @@
+"""What a site file says of jobs: the rack of each node, the power of GPUs, and a file to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from plant.errors import ConfigError
+from plant.hostlist import hosts
+from plant.topology import JobKnowledge
+from sites.form import SiteForm
+from sites.problem import Fault, one_of
+
+
+def job_knowledge(form: SiteForm, path: str) -> JobKnowledge:
+    """As the plant's own type; `form` must have no faults, `path` is the site file's."""
+    jobs = form.jobs
+    return JobKnowledge(
+        file=str(Path(path).parent / jobs.file) if jobs.file else "",
+        rack_of_node={n: rack for rack, words in jobs.nodes.items() for word in words for n in hosts(word)},
+        gpu_power_w=dict(jobs.gpu_power_w),
+    )
+
+
+def job_faults(form: SiteForm) -> Iterator[Fault]:
+    """Nodes of unknown racks, in two racks, or in words that name none."""
+    racks = [e.id for e in form.equipment if e.kind == "rack"]
+    seen: dict[str, str] = {}
+    for rack, words in form.jobs.nodes.items():
+        place = ("jobs", "nodes", rack)
+        if rack not in racks:
+            yield Fault(place=place, message=f"jobs name unknown rack {rack!r}", remedy=one_of(rack, racks))
+        try:
+            named = [n for word in words for n in hosts(word)]
+        except ConfigError as error:
+            yield Fault(place=place, message=error.message, remedy=error.remedy)
+            continue
+        twice = next((n for n in named if n in seen), None)
+        if twice is not None:
+            message = f"node {twice!r} stands in {seen[twice]} and {rack}"
+            yield Fault(place=place, message=message, remedy="keep it where it stands")
+        seen |= dict.fromkeys(named, rack)
