@@ -13,6 +13,7 @@ from benchmarks.faults import run as faults
 from benchmarks.forecast import run as forecast
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
+from benchmarks.placement import run as placement
 from benchmarks.quality import run as quality
 from benchmarks.soak import run as soak
 from benchmarks.spool import run as spool
@@ -39,6 +40,10 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "forecast": (forecast, "heat and air forecasts: skill against persistence, coverage, job knowledge, update time"),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
+    "placement": (
+        placement,
+        "GPU packing on a public trace: allocation at saturation and modelled IT power on the way",
+    ),
     "quality": (quality, "what the quality checks find and cry wolf about on a simulated quarter, and what they cost"),
     "soak": (soak, "half an hour of 2,000 devices: does the collector's memory stay flat"),
     "spool": (spool, "the spool: cost of a point, a store's outage and the drain after it, kills while it is written"),
