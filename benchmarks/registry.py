@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "heat and air forecasts: skill against persistence, coverage, job knowledge, update time",
     "modbus-faults": "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus",
     "mqtt": "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed",
+    "placement": "GPU packing on a public trace: allocation at saturation and modelled IT power on the way",
     "quality": "what the quality checks find and cry wolf about on a simulated quarter, and what they cost",
     "slurm": "the Slurm adapter on a real controller: hints obeyed, budget, moves, loans; beside their limits",
     "soak": "half an hour of 2,000 devices: does the collector's memory stay flat",
