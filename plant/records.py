@@ -306,17 +306,6 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loan:
-    """A node lent from one cluster to another until `until_s`."""
-
-    node: str
-    lender: str
-    borrower: str
-    until_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """Who or what did what. `hash` covers everything else and the hash before it."""
 

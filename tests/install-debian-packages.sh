@@ -10,6 +10,7 @@ need mbpoll mbpoll
 need strace strace
 need openssl openssl
 need pdftoppm poppler-utils
+need slurmctld "slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
 need influxd influxdb
 need victoria-metrics victoria-metrics
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc 2>/dev/null)" ] || missing="$missing fonts-noto-cjk"

@@ -1,0 +1,145 @@
+"""A Kubernetes cluster through its API server: nodes and pods read in pages, nodes patched a few at a time.
+
+By kubernetes_asyncio (extra `kubernetes`), which knows kubeconfig files, service accounts and TLS; lists are decoded by
+msgspec, as its own models take seconds for ten thousand nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from placement.kubernetes.marks import NodeNow
+from plant.errors import ConfigError, RefusedError, SilentError
+
+PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
+_GONE, _CONFLICT = 404, 409
+
+
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """An open connection: `kubernetes_asyncio.client.CoreV1Api`."""
+
+    core: Any
+
+    async def nodes(self) -> dict[str, NodeNow]:
+        """All nodes by name.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no (permissions).
+        """
+        items = await self._pages(self.core.list_node)
+        return {node.name: node for node in map(_node, items)}
+
+    async def pods(self) -> list[Mapping[str, Any]]:
+        """All pods that are not over, as they come.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no (permissions).
+        """
+        over = "status.phase!=Succeeded,status.phase!=Failed"
+        return await self._pages(self.core.list_pod_for_all_namespaces, field_selector=over)
+
+    async def patch_nodes(self, patches: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Merge patches by node; what was not done, with the reason: a conflict is settled by the next cycle.
+
+        Raises:
+            SilentError: the API server did not answer.
+        """
+        gate, failed = asyncio.Semaphore(AT_ONCE), {}
+
+        async def one(name: str, patch: Mapping[str, Any]) -> None:
+            async with gate:
+                try:
+                    await self.patch_node(name, patch)
+                except RefusedError as error:
+                    failed[name] = str(error)
+
+        await asyncio.gather(*(one(name, patch) for name, patch in patches.items()))
+        return failed
+
+    async def patch_node(self, name: str, patch: Mapping[str, Any]) -> None:
+        """One merge patch.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no: gone, changed meanwhile, or not permitted.
+        """
+        options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
+        await _asked(partial(self.core.patch_node, name, patch, **options))
+
+    async def _pages(self, listing: Callable[..., Awaitable[Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+        items: list[Mapping[str, Any]] = []
+        token, wanted = "", {"limit": PAGE, "_preload_content": False, "_request_timeout": TIMEOUT_S, **wanted}
+        while True:
+            page = await _asked(partial(listing, **wanted, **({"_continue": token} if token else {})))
+            body = msgspec.json.decode(await page.read())
+            items += body["items"]
+            token = body.get("metadata", {}).get("continue", "")
+            if not token:
+                return items
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kubernetes]:
+    """The cluster of a kubeconfig file, by default of $KUBECONFIG, ~/.kube/config, or the pod that we run in.
+
+    Raises:
+        ConfigError: the extra is not installed, or there is no configuration.
+    """
+    try:
+        from kubernetes_asyncio import client, config  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigError("no kubernetes_asyncio", remedy="pip install 'coldplate[kubernetes]'") from None
+    settings = client.Configuration()
+    try:
+        if kubeconfig is None and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists():
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            file = None if kubeconfig is None else str(kubeconfig)
+            await config.load_kube_config(config_file=file, client_configuration=settings)
+    except (config.ConfigException, OSError) as error:
+        remedy = "name a kubeconfig file, or set KUBECONFIG"
+        raise ConfigError(f"no cluster: {error}", where=str(kubeconfig or "KUBECONFIG"), remedy=remedy) from error
+    async with client.ApiClient(settings) as api:
+        yield Kubernetes(client.CoreV1Api(api))
+
+
+async def _asked(ask: Callable[[], Awaitable[Any]]) -> Any:
+    from aiohttp import ClientError  # noqa: PLC0415 - comes with the extra
+    from kubernetes_asyncio.client import ApiException  # noqa: PLC0415 - an extra
+
+    try:
+        answer = await ask()
+    except ApiException as error:
+        words = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(error.status, error.reason)
+        raise RefusedError(f"the API server says {error.status}: {words}") from error
+    except (ClientError, TimeoutError, OSError) as error:
+        raise SilentError(f"the API server does not answer: {type(error).__name__}") from error
+    status = getattr(answer, "status", 200)
+    if isinstance(status, int) and status >= 400:
+        raise RefusedError(f"the API server says {status}: {getattr(answer, 'reason', '')}")
+    return answer
+
+
+def _node(item: Mapping[str, Any]) -> NodeNow:
+    metadata, spec = item["metadata"], item.get("spec") or {}
+    conditions = (item.get("status") or {}).get("conditions") or []
+    return NodeNow(
+        name=metadata["name"],
+        version=metadata.get("resourceVersion", ""),
+        annotations=metadata.get("annotations") or {},
+        labels=metadata.get("labels") or {},
+        taints=tuple(spec.get("taints") or ()),
+        unschedulable=bool(spec.get("unschedulable")),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+    )

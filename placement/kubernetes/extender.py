@@ -1,0 +1,165 @@
+"""The scheduler extender's contract (kube-scheduler, extender/v1): bytes in, bytes out.
+
+Go structs without JSON names, so all keys are capitalised. With `nodeCacheCapable: true` kube-scheduler sends names
+(`NodeNames`), without it whole nodes (`Nodes`), of which only the names are read; the answer has the form of the
+question. Scores are 0..10. A node that coldplate does not know passes the filter: the scheduler knows it, we do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from placement.nodes import NEUTRAL, NodeTable, scores
+from plant.errors import ConfigError
+
+MOST = 10
+"""kube-scheduler's MaxExtenderPriority."""
+POWER_KEY = "coldplate.io/power-w"
+"""A pod's annotation: the electric power that it will draw on its node [W]."""
+GPU_KEYS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915")
+_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(k|M|G|m)?$")
+_SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "m": 1e-3}
+
+
+class _Resources(msgspec.Struct):
+    requests: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+
+
+class _Container(msgspec.Struct):
+    resources: _Resources = msgspec.field(default_factory=_Resources)
+
+
+class _Spec(msgspec.Struct):
+    containers: list[_Container] = []
+
+
+class _Metadata(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+class _Node(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+class _Nodes(msgspec.Struct):
+    items: list[_Node] = []
+
+
+class _Args(msgspec.Struct, rename="pascal"):
+    pod: _Pod = msgspec.field(default_factory=_Pod)
+    nodes: _Nodes | None = None
+    node_names: list[str] | None = None
+
+
+class _RawNodes(msgspec.Struct):
+    items: list[msgspec.Raw] = []
+
+
+class _RawArgs(msgspec.Struct, rename="pascal"):
+    nodes: _RawNodes | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Args)
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPower:
+    """gpu_w: watts for each GPU that a pod asks for; other_w: for a pod that asks for none [W]."""
+
+    gpu_w: float
+    other_w: float = 0.0
+
+
+def filter_nodes(body: bytes, table: NodeTable, power: PodPower) -> bytes:
+    """The `filter` verb: nodes whose rack can not take the pod's power fail, with the reason; unknown ones pass.
+
+    Raises:
+        ConfigError: the body is not an ExtenderArgs.
+    """
+    args = _decode(body)
+    names = _names(args)
+    wanted_w = pod_power_w(args.pod, power)
+    short = _short(table, wanted_w)
+    failed = {name: short[name] for name in names if name in short}
+    if args.node_names is not None:
+        answer = {"Nodes": None, "NodeNames": [n for n in names if n not in failed], "FailedNodes": failed, "Error": ""}
+        return _ENCODER.encode(answer)
+    raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
+    kept = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
+    nodes = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": kept}
+    return _ENCODER.encode({"Nodes": nodes, "NodeNames": None, "FailedNodes": failed, "Error": ""})
+
+
+def prioritize(body: bytes, table: NodeTable, power: PodPower) -> bytes:
+    """The `prioritize` verb: 0..10 for each node, neutral for one that coldplate does not know.
+
+    Raises:
+        ConfigError: the body is not an ExtenderArgs.
+    """
+    args = _decode(body)
+    made = scores(table, pod_power_w(args.pod, power))
+    known = dict(zip(table.names, ((made * MOST + 50) // 100).tolist(), strict=True))
+    neutral = min(NEUTRAL * MOST // 100, int(made.min()) * MOST // 100 if len(made) else MOST)
+    return _ENCODER.encode([{"Host": name, "Score": known.get(name, neutral)} for name in _names(args)])
+
+
+def pod_power_w(pod: _Pod, power: PodPower) -> float:
+    """What a pod will draw [W]: its annotation, else its GPUs times gpu_w, else other_w.
+
+    Raises:
+        ConfigError: the annotation is no number of watts.
+    """
+    said = (pod.metadata.annotations or {}).get(POWER_KEY)
+    if said is not None:
+        if not re.fullmatch(r"\d{1,9}(\.\d+)?", said):
+            where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+            raise ConfigError(f"{POWER_KEY}: {said!r}", where=where, remedy="give watts, e.g. '5600'")
+        return float(said)
+    gpus = sum(_gpus({**c.resources.limits, **c.resources.requests}) for c in pod.spec.containers)
+    return gpus * power.gpu_w if gpus else power.other_w
+
+
+def _gpus(wanted: Mapping[str, Any]) -> float:
+    return sum(_quantity(str(wanted[key])) for key in GPU_KEYS if key in wanted)
+
+
+def _quantity(text: str) -> float:
+    found = _QUANTITY.fullmatch(text)
+    return float(found.group(1)) * _SCALE[found.group(2) or ""] if found else 0.0
+
+
+def _decode(body: bytes) -> _Args:
+    try:
+        return _DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        remedy = "send an ExtenderArgs as kube-scheduler does (Pod, Nodes or NodeNames)"
+        raise ConfigError(f"not a scheduler's request: {error}", where="body", remedy=remedy) from None
+
+
+def _names(args: _Args) -> list[str]:
+    if args.node_names is not None:
+        return args.node_names
+    return [node.metadata.name for node in args.nodes.items] if args.nodes is not None else []
+
+
+def _short(table: NodeTable, wanted_w: float) -> dict[str, str]:
+    """Node -> why it can not take the power."""
+    short = table.known & (table.room_w < wanted_w)
+    return {
+        table.names[i]: f"{table.racks[i]} has {table.room_w[i] / 1e3:.1f} kW left of {wanted_w / 1e3:.1f} kW wanted"
+        for i in short.nonzero()[0].tolist()
+    }

@@ -1,0 +1,100 @@
+"""A Kubernetes cluster that lends and borrows nodes: cordoned and tainted is away, neither is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from placement.kubernetes.cluster import Kubernetes
+from placement.kubernetes.marks import PREFIX, NodeNow
+from plant.errors import RefusedError
+
+LENT, REASON = f"{PREFIX}lent", f"{PREFIX}lent-reason"
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesPool:
+    """name: how people call it."""
+
+    name: str
+    cluster: Kubernetes
+
+    async def drain(self, node: str, reason: str) -> None:
+        """Cordon it and let no new pod come; running ones end by themselves.
+
+        Raises:
+            RefusedError: unknown, or cordoned by others.
+            SilentError: no answer.
+        """
+        found = await self._node(node)
+        _refuse_foreign(found)
+        if REASON not in found.annotations:
+            taints = [*found.taints, {"key": LENT, "value": "true", "effect": "NoSchedule"}]
+            await self._patch(found, taints, unschedulable=True, reason=reason)
+
+    async def idle(self, node: str) -> bool:
+        """No pod but those of daemon sets and mirror pods.
+
+        Raises:
+            RefusedError: no permission to list pods.
+            SilentError: no answer.
+        """
+        return not any(_counts(pod) for pod in await self.cluster.pods() if pod["spec"].get("nodeName") == node)
+
+    async def release(self, node: str) -> None:
+        """It stays cordoned.
+
+        Raises:
+            RefusedError: unknown, or cordoned by others.
+            SilentError: no answer.
+        """
+        await self.drain(node, "lent")
+
+    async def admit(self, node: str) -> None:
+        """Uncordon it, if it was us who did it.
+
+        Raises:
+            RefusedError: unknown, or cordoned by others.
+            SilentError: no answer.
+        """
+        found = await self._node(node)
+        _refuse_foreign(found)
+        if REASON in found.annotations:
+            taints = [t for t in found.taints if t["key"] != LENT]
+            await self._patch(found, taints, unschedulable=False, reason=None)
+
+    async def usable(self, node: str) -> bool:
+        """Ready, and pods may come.
+
+        Raises:
+            RefusedError: unknown.
+            SilentError: no answer.
+        """
+        found = await self._node(node)
+        return found.ready and not found.unschedulable and not any(t["key"] == LENT for t in found.taints)
+
+    async def _patch(
+        self, node: NodeNow, taints: list[Mapping[str, Any]], *, unschedulable: bool, reason: str | None
+    ) -> None:
+        metadata = {"annotations": {REASON: reason}, "resourceVersion": node.version}
+        spec = {"unschedulable": unschedulable or None, "taints": taints or None}
+        await self.cluster.patch_node(node.name, {"metadata": metadata, "spec": spec})
+
+    async def _node(self, node: str) -> NodeNow:
+        found = (await self.cluster.nodes()).get(node)
+        if found is None:
+            raise RefusedError(f"{self.name} has no node {node}")
+        return found
+
+
+def _refuse_foreign(node: NodeNow) -> None:
+    if node.unschedulable and REASON not in node.annotations:
+        raise RefusedError(f"{node.name} was cordoned by others")
+
+
+def _counts(pod: Mapping[str, Any]) -> bool:
+    metadata = pod["metadata"]
+    mirror = "kubernetes.io/config.mirror" in (metadata.get("annotations") or {})
+    owners = {owner["kind"] for owner in metadata.get("ownerReferences") or ()}
+    return not mirror and "DaemonSet" not in owners

@@ -1,0 +1,189 @@
+"""One integer score 0..100 for each node of the schedulers, from the headroom of its rack; ten thousand at a time.
+
+A score is absolute, so that it means the same tomorrow: 100 costs nothing and strains nothing. A node that is not known
+never looks better than one that is (PEAKS gave nodes without metrics its best score), and a node without room gets 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.records import Headroom, Message
+
+Array = npt.NDArray[np.float64]
+
+NEUTRAL = 50
+"""Score of a node whose telemetry is stale or missing, unless a node that fits has less."""
+COST_SHARE, ROOM_SHARE, CALM_SHARE = 0.5, 0.3, 0.2
+"""What a score is made of: marginal cooling power, room left afterwards, and time left if a pump stops."""
+DEAREST_W_PER_W = 0.5
+"""Cooling watts per IT watt that earn nothing: a chiller of COP 3 with its pumps and fans."""
+CALM_S = 120.0
+"""Ride-through from which more is no better [s]: jobs can be checkpointed and moved in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NodeTable:
+    """What is known of each node, arrays of shape (n,).
+
+    room_w: watts that its rack (and what feeds it) can still take; full_w: the rack's own power, to compare with;
+    marginal: cooling W per IT W; calm_s: ride-through [s], inf where the rest of its loop carries the heat for good;
+    why: reason where not known.
+    """
+
+    names: tuple[str, ...]
+    racks: tuple[str, ...]
+    room_w: Array
+    full_w: Array
+    marginal: Array
+    calm_s: Array
+    known: npt.NDArray[np.bool_]
+    why: tuple[str, ...]
+    made_s: float
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeHint:
+    """One node for a workload. Watts; score 0..100; marginal_cooling_w: what the workload costs the facility there."""
+
+    node: str
+    rack: str
+    score: int
+    fits: bool
+    known: bool
+    room_w: float
+    marginal_cooling_w: float
+    reasons: tuple[Message, ...]
+
+
+def node_table(
+    nodes: Mapping[str, str],
+    headrooms: Sequence[Headroom],
+    full_w: Mapping[str, float],
+    calm_s: Mapping[str, float],
+    now_s: float,
+    max_age_s: float,
+) -> NodeTable:
+    """Everything by node. nodes: node -> rack; full_w: rack -> its power [W]; calm_s: rack -> ride-through [s]."""
+    found = {h.rack: h for h in headrooms}
+    why = {rack: _why(found.get(rack), now_s, max_age_s) for rack in set(nodes.values())}
+    racks = tuple(nodes.values())
+    known = np.array([not why[r] for r in racks], dtype=np.bool_)
+    rows = [(found[r], full_w.get(r, math.nan), calm_s.get(r, 0.0)) if not why[r] else None for r in racks]
+    columns = np.array(
+        [
+            (min(h.power_w, h.cooling_w), full, h.marginal_w_per_w, calm)
+            for h, full, calm in (row or (_NOTHING, 1.0, 0.0) for row in rows)
+        ]
+    ).reshape(-1, 4)
+    used = [h.at_s + max_age_s for h in headrooms if not why.get(h.rack, "x")]
+    return NodeTable(
+        names=tuple(nodes),
+        racks=racks,
+        room_w=np.maximum(columns[:, 0], 0.0),
+        full_w=columns[:, 1],
+        marginal=columns[:, 2],
+        calm_s=columns[:, 3],
+        known=known,
+        why=tuple(why[r] for r in racks),
+        made_s=now_s,
+        expires_s=min([now_s + max_age_s, *used]),
+    )
+
+
+_NOTHING = Headroom(rack="", at_s=0.0, power_w=0.0, cooling_w=0.0, marginal_w_per_w=1.0, known=False)
+
+
+def _why(headroom: Headroom | None, now_s: float, max_age_s: float) -> str:
+    if headroom is None:
+        return "no headroom has been computed for its rack"
+    if not headroom.known:
+        return headroom.reason or "its rack's telemetry is not good"
+    if not 0 <= now_s - headroom.at_s <= max_age_s:
+        return f"its rack's headroom is {now_s - headroom.at_s:.0f} s old"
+    values = (headroom.power_w, headroom.cooling_w, headroom.marginal_w_per_w)
+    return "" if all(map(math.isfinite, values)) else "its rack's headroom is no number"
+
+
+def scores(table: NodeTable, power_w: float) -> npt.NDArray[np.int64]:
+    """Score of each node for power_w [W] more on it, (n,)."""
+    left = np.clip((table.room_w - power_w) / table.full_w, 0.0, 1.0)
+    cheap = 1.0 - np.clip(table.marginal / DEAREST_W_PER_W, 0.0, 1.0)
+    calm = np.clip(table.calm_s / CALM_S, 0.0, 1.0)
+    points = 1.0 + 99.0 * (COST_SHARE * cheap + ROOM_SHARE * left + CALM_SHARE * calm)
+    fits = table.known & (table.room_w >= power_w)
+    made = np.where(fits, np.rint(points), 0.0)
+    neutral = min(NEUTRAL, int(made[fits].min())) if fits.any() else NEUTRAL
+    return np.where(table.known, made, neutral).astype(np.int64)
+
+
+def best(table: NodeTable, power_w: float, k: int) -> list[NodeHint]:
+    """The k best nodes for power_w [W] more on one node, best first, ties by the table's order."""
+    made = scores(table, power_w)
+    known_first = 2 * made + table.known
+    order = np.argsort(-known_first, kind="stable")[:k]
+    return [_hint(table, int(i), int(made[i]), power_w) for i in order]
+
+
+def explain(table: NodeTable, node: str, power_w: float) -> NodeHint:
+    """One node's hint.
+
+    Raises:
+        KeyError: no such node.
+    """
+    if node not in table.names:
+        raise KeyError(node)
+    index = table.names.index(node)
+    return _hint(table, index, int(scores(table, power_w)[index]), power_w)
+
+
+def block_scores(names: Sequence[str], made: npt.NDArray[np.int64], blocks: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Scores by node, those of a block replaced by their mean: hints never tear a network leaf or a CDU apart."""
+    by_node = dict(zip(names, made.tolist(), strict=True))
+    for block in blocks:
+        inside = [n for n in block if n in by_node]
+        if inside:
+            mean = round(sum(by_node[n] for n in inside) / len(inside))
+            by_node |= dict.fromkeys(inside, mean)
+    return by_node
+
+
+def _hint(table: NodeTable, i: int, score: int, power_w: float) -> NodeHint:
+    room_w, cooling_w = float(table.room_w[i]), float(table.marginal[i]) * power_w
+    known = bool(table.known[i])
+    return NodeHint(
+        node=table.names[i],
+        rack=table.racks[i],
+        score=score,
+        fits=known and room_w >= power_w,
+        known=known,
+        room_w=room_w,
+        marginal_cooling_w=cooling_w if known else math.nan,
+        reasons=tuple(_reasons(table, i, power_w)),
+    )
+
+
+def _reasons(table: NodeTable, i: int, power_w: float) -> list[Message]:
+    rack = table.racks[i]
+    if not table.known[i]:
+        text = f"{rack}: {table.why[i]}; neutral"
+        return [Message(code="hint.unknown", text=text, params={"rack": rack, "reason": table.why[i]})]
+    spare_w = float(table.room_w[i]) - power_w
+    if spare_w < 0:
+        text = f"{rack} is {-spare_w / 1e3:.1f} kW short of room"
+        return [Message(code="hint.room_short", text=text, params={"rack": rack, "short_w": -spare_w})]
+    cooling_w, calm_s = float(table.marginal[i]) * power_w, float(table.calm_s[i])
+    text = f"{rack} keeps {spare_w / 1e3:.1f} kW of room"
+    reasons = [Message(code="hint.room", text=text, params={"rack": rack, "spare_w": spare_w})]
+    text = f"costs about {cooling_w / 1e3:.2f} kW more cooling power"
+    reasons.append(Message(code="hint.marginal", text=text, params={"cooling_w": cooling_w}))
+    if math.isfinite(calm_s):
+        text = f"{calm_s:.0f} s of ride-through if a pump stops"
+        reasons.append(Message(code="hint.calm", text=text, params={"calm_s": calm_s}))
+    return reasons

@@ -1,0 +1,1 @@
+"""What coldplate reads from a Slurm cluster, and the few things that it changes there."""

@@ -1,0 +1,100 @@
+"""Running and queued jobs, as Slurm tells them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from placement.slurm.commands import Slurm
+
+_FIELDS = "%i|%T|%D|%S|%e|%l|%N|%u|%r|%j"
+"""The name comes last: users may put anything in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job; times [s since 1970], NaN where Slurm has no plan for one that waits; limit_s [s]: inf if none.
+
+    nodes: its own, empty while it waits; count: how many it wants.
+    """
+
+    id: str
+    state: str
+    count: int
+    start_s: float
+    end_s: float
+    limit_s: float
+    nodes: tuple[str, ...]
+    user: str
+    reason: str
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """What its power is learned by: who runs what, without the numbers that tell runs of it apart."""
+        return f"{self.user}/{self.name.rstrip('0123456789-_.')}"
+
+
+async def read_jobs(slurm: Slurm) -> list[Job]:
+    """All jobs that run or wait.
+
+    Raises:
+        SilentError: no answer.
+        RefusedError: Slurm refused.
+    """
+    text = await slurm.run("squeue", "-a", "-h", "-t", "running,pending,suspended,completing", "-o", _FIELDS)
+    rows = [line.split("|", 9) for line in text.splitlines() if line.count("|") >= 9]
+    nodes = await expand(slurm, {row[6] for row in rows if row[6]})
+    return [_job(row, nodes) for row in rows]
+
+
+async def expand(slurm: Slurm, lists: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Slurm's node lists (`n[1-3,7]`) as names, by its own command: one process for all.
+
+    Raises:
+        SilentError: no answer.
+        RefusedError: one is no node list.
+    """
+    wanted = sorted(lists)
+    if not wanted:
+        return {}
+    text = await slurm.run("scontrol", text="".join(f"show hostnames {names}\n" for names in wanted))
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("scontrol: "):
+            current = found.setdefault(line.removeprefix("scontrol: show hostnames "), [])
+        else:
+            current.append(line)
+    return {names: tuple(found.get(names, ())) for names in wanted}
+
+
+def _job(row: list[str], nodes: dict[str, tuple[str, ...]]) -> Job:
+    job, state, count, start, end, limit, names, user, reason, name = row
+    return Job(
+        id=job,
+        state=state,
+        count=int(count),
+        start_s=_time(start),
+        end_s=_time(end),
+        limit_s=_span(limit),
+        nodes=nodes.get(names, ()),
+        user=user,
+        reason=reason,
+        name=name,
+    )
+
+
+def _time(text: str) -> float:
+    return float(text) if text.isdigit() else math.nan
+
+
+def _span(text: str) -> float:
+    """`1-02:03:04`, `02:03:04`, `03:04` or a word [s]."""
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in parts):
+        return math.inf
+    seconds = sum(int(part) * 60**power for power, part in enumerate(reversed(parts)))
+    return float(seconds + 86400 * int(days or 0))

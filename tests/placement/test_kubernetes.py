@@ -1,0 +1,261 @@
+"""Nodes of a Kubernetes cluster through a mock API server that keeps versions and pages as a real one does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from placement.kubernetes.cluster import connect
+from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
+from placement.kubernetes.pool import KubernetesPool
+from placement.kubernetes.writer import write
+from plant.errors import ConfigError, RefusedError, SilentError
+
+NOW_S = 1_795_000_000.0
+OTHERS = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
+
+
+def mark(score: int, until_s: float = NOW_S + 300) -> Mark:
+    """A mark of five minutes."""
+    return Mark(score=score, room_w=40e3, until_s=until_s)
+
+
+def node_now(**changes) -> NodeNow:
+    """A node with another's taint and label."""
+    given = {"name": "n1", "version": "7", "annotations": {"a/b": "c"}, "labels": {"zone": "x"}, "taints": (OTHERS,)}
+    return NodeNow(**(given | changes))
+
+
+def test_a_mark_is_whole_numbers_and_words():
+    """NodeMetadata truncates fractions, so there are none; others' keys are not in the patch."""
+    patch = patch_for(node_now(), mark(73))
+    assert patch is not None
+    assert patch["metadata"]["annotations"] == {
+        "coldplate.io/score": "73",
+        "coldplate.io/room-w": "40000",
+        "coldplate.io/valid-until": "2026-11-18T11:11:40Z",
+    }
+    assert patch["metadata"]["labels"] == {"coldplate.io/class": "good"}
+    assert "spec" not in patch
+
+
+def test_the_taint_does_not_flicker():
+    """Comes below 15, goes at 25; others' taints are repeated, at the version that was read."""
+    patch = patch_for(node_now(), mark(10))
+    assert patch is not None
+    ours = {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"}
+    assert patch["spec"]["taints"] == [OTHERS, ours]
+    assert patch["metadata"]["resourceVersion"] == "7"
+    tainted = node_now(taints=(OTHERS, ours))
+    between, over = patch_for(tainted, mark(20)), patch_for(tainted, mark(25))
+    assert between is not None
+    assert "spec" not in between
+    assert over is not None
+    assert over["spec"]["taints"] == [OTHERS]
+    assert "spec" not in (patch_for(node_now(), mark(20)) or {})
+
+
+def test_no_mark_takes_back_ours_alone():
+    """And nothing where nothing of ours is; a loan's annotation is not a mark."""
+    assert patch_for(node_now(), None) is None
+    full = node_now(annotations={SCORE: "3", "a/b": "c", "coldplate.io/lent-reason": "x"}, labels={CLASS: "poor"})
+    assert patch_for(full, None) == {
+        "metadata": {"annotations": {SCORE: None}, "labels": {CLASS: None}, "resourceVersion": "7"}
+    }
+
+
+@dataclass
+class Server:
+    """Nodes by name and pods; merges patches, refuses stale versions, pages lists."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    page: int = 2
+    patches: int = 0
+    forbid: bool = False
+
+    def add(self, name: str, **spec: Any) -> None:
+        """A ready node."""
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        self.nodes[name] = {"metadata": {"name": name, "resourceVersion": "1"}, "spec": spec, "status": ready}
+
+    @property
+    def app(self) -> web.Application:
+        """What it serves."""
+        app = web.Application()
+        app.router.add_get("/api/v1/nodes", self._list_nodes)
+        app.router.add_get("/api/v1/pods", self._list_pods)
+        app.router.add_patch("/api/v1/nodes/{name}", self._patch)
+        return app
+
+    def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
+        if self.forbid:
+            return web.json_response({"kind": "Status", "code": 403}, status=403)
+        begin = int(request.query.get("continue", 0))
+        more = {"continue": str(begin + self.page)} if begin + self.page < len(items) else {}
+        return web.json_response({"metadata": more, "items": items[begin : begin + self.page]})
+
+    async def _list_nodes(self, request: web.Request) -> web.Response:
+        return self._listed(request, list(self.nodes.values()))
+
+    async def _list_pods(self, request: web.Request) -> web.Response:
+        return self._listed(request, self.pods)
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        assert request.content_type == "application/merge-patch+json"
+        node, patch = self.nodes.get(request.match_info["name"]), json.loads(await request.read())
+        if node is None:
+            return web.json_response({}, status=404)
+        if (
+            patch["metadata"].get("resourceVersion", node["metadata"]["resourceVersion"])
+            != (node["metadata"]["resourceVersion"])
+        ):
+            return web.json_response({}, status=409)
+        self.patches += 1
+        merged = merge(node, patch)
+        merged["metadata"]["resourceVersion"] = str(int(node["metadata"]["resourceVersion"]) + 1)
+        self.nodes[request.match_info["name"]] = merged
+        return web.json_response(merged)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+@pytest.fixture
+async def server(tmp_path):
+    """A running mock and its kubeconfig file."""
+    mock = Server()
+    runner = web.AppRunner(mock.app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config))
+    yield mock, file
+    await runner.cleanup()
+
+
+async def test_a_dry_run_changes_nothing(server):
+    """It is the default, and says what it would do."""
+    mock, file = server
+    for name in ("n1", "n2", "n3"):
+        mock.add(name, taints=[OTHERS])
+    async with connect(file) as cluster:
+        done = await write(cluster, {"n1": mark(80), "n3": mark(5), "gone": mark(50)}, NOW_S)
+        assert done.dry
+        assert sorted(done.patches) == ["n1", "n3"]
+        assert done.unknown == ("gone",)
+        assert mock.patches == 0
+        done = await write(cluster, {"n1": mark(80), "n3": mark(5)}, NOW_S, dry=False)
+        assert not done.failed
+        assert mock.nodes["n1"]["metadata"]["annotations"][SCORE] == "80"
+        assert [t["key"] for t in mock.nodes["n3"]["spec"]["taints"]] == ["dedicated", HOT]
+        assert not (await write(cluster, {"n1": mark(80), "n3": mark(5)}, NOW_S, dry=False)).patches
+
+
+async def test_what_is_over_is_taken_back(server):
+    """A mark past its time, and a node that nobody hints any more: all of ours goes, others' stay."""
+    mock, file = server
+    mock.add("n1", taints=[OTHERS])
+    mock.add("n2")
+    async with connect(file) as cluster:
+        await write(cluster, {"n1": mark(5), "n2": mark(60)}, NOW_S, dry=False)
+        await write(cluster, {"n1": mark(5)}, NOW_S + 600, dry=False)
+    assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS]
+    assert mock.nodes["n1"]["metadata"]["annotations"] == {}
+    assert mock.nodes["n2"]["metadata"]["labels"] == {}
+
+
+async def test_a_change_of_others_in_between_is_never_overwritten(server):
+    """Their taint wins; ours comes with the next cycle."""
+    mock, file = server
+    mock.add("n1")
+    async with connect(file) as cluster:
+        read = (await cluster.nodes())["n1"]
+        patch = patch_for(read, mark(5))
+        assert patch is not None
+        mock.nodes["n1"]["spec"]["taints"] = [OTHERS]
+        mock.nodes["n1"]["metadata"]["resourceVersion"] = "2"
+        assert await cluster.patch_nodes({"n1": patch, "n9": patch}) == {
+            "n1": "the API server says 409: changed by others meanwhile",
+            "n9": "the API server says 404: no such node",
+        }
+        assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS]
+        await write(cluster, {"n1": mark(5)}, NOW_S, dry=False)
+    assert [t["key"] for t in mock.nodes["n1"]["spec"]["taints"]] == ["dedicated", HOT]
+
+
+async def test_lends_and_takes_back(server):
+    """Cordoned and tainted while away; idle when only daemons are left; what others cordoned is refused."""
+    mock, file = server
+    mock.add("n1", taints=[OTHERS])
+    mock.add("n2", unschedulable=True)
+    mock.pods = [
+        {"metadata": {"name": "job"}, "spec": {"nodeName": "n1"}},
+        {
+            "metadata": {"name": "exporter", "ownerReferences": [{"kind": "DaemonSet", "name": "e"}]},
+            "spec": {"nodeName": "n1"},
+        },
+        {"metadata": {"name": "waits"}, "spec": {}},
+    ]
+    async with connect(file) as cluster:
+        pool = KubernetesPool("k", cluster)
+        assert await pool.usable("n1")
+        await pool.drain("n1", "loan 7")
+        await pool.drain("n1", "loan 7")
+        assert mock.patches == 1
+        assert not await pool.usable("n1")
+        assert not await pool.idle("n1")
+        mock.pods = mock.pods[1:]
+        assert await pool.idle("n1")
+        await pool.release("n1")
+        await pool.admit("n1")
+        assert await pool.usable("n1")
+        assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS]
+        with pytest.raises(RefusedError, match="n2 was cordoned by others"):
+            await pool.admit("n2")
+        with pytest.raises(RefusedError, match="k has no node n9"):
+            await pool.usable("n9")
+
+
+async def test_a_server_that_forbids_or_is_away(server, tmp_path, unused_tcp_port):
+    """Each a named error."""
+    mock, file = server
+    mock.forbid = True
+    async with connect(file) as cluster:
+        with pytest.raises(RefusedError, match="403"):
+            await cluster.nodes()
+    away = tmp_path / "away"
+    away.write_text(
+        file.read_text().replace(file.read_text().split("127.0.0.1:")[1].split('"')[0], str(unused_tcp_port))
+    )
+    async with connect(away) as cluster:
+        with pytest.raises(SilentError, match="does not answer"):
+            await cluster.nodes()
+    with pytest.raises(ConfigError, match="name a kubeconfig file"):
+        async with connect(tmp_path / "none"):
+            pass
