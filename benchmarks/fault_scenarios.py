@@ -26,12 +26,16 @@ def air(dry_bulb_c: float) -> Weather:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """strike does the fault; outdoor_c: before and after it [°C]; loads: of all racks before and after it [0..1]."""
+    """strike does the fault; outdoor_c: before and after it [°C]; loads: of all racks before and after it [0..1].
+
+    possible: whether physics allows an hour within the case limit; not where nothing carries the heat away any more.
+    """
 
     name: str
     strike: Callable[[SimulatedPlant], None]
     outdoor_c: tuple[float, float] = (24.0, 24.0)
     loads: tuple[float, float] = (BUSY, BUSY)
+    possible: bool = True
 
     def sky(self, time_s: float) -> Weather:
         """Weather at a time [s since 1970]."""
@@ -78,10 +82,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(name="pump trip of the master", strike=said("stop cdu-1")),
     Scenario(name="CDU loss", strike=said("stop cdu-2", "silence cdu-2")),
     Scenario(name="stuck valve, load up", strike=said("jam cdu-1"), loads=(0.4, 1.0)),
+    Scenario(name="stuck valves of all CDUs, load up", strike=said("jam cdu-1", "jam cdu-2"), loads=(0.4, 1.0)),
     Scenario(name="fouling", strike=foul),
     Scenario(name="flow meters +5 %", strike=misread("*/tcs_flow", Sensor(gain=0.05))),
+    Scenario(name="flow meters -5 %", strike=misread("*/tcs_flow", Sensor(gain=-0.05))),
     Scenario(name="silent CDU", strike=said("silence cdu-2")),
     Scenario(name="outdoor sensor -10 K", strike=misread("dry-coolers/outdoor_dry_bulb", Sensor(bias=-10.0))),
+    Scenario(name="outdoor sensor +10 K", strike=misread("dry-coolers/outdoor_dry_bulb", Sensor(bias=10.0))),
     Scenario(name="hot day above design", strike=nothing, outdoor_c=(24.0, 42.0)),
     Scenario(name="job storm in 15 s", strike=nothing, loads=(IDLE, 1.0)),
     Scenario(name="dry-cooler fan loss", strike=said("stop dry-coolers")),
@@ -91,5 +98,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(name="supply sensor lost", strike=said("nan cdu-1/tcs_supply_temperature")),
     Scenario(name="dew point lost", strike=said("nan cdu-1/room_dew_point", "nan cdu-2/room_dew_point")),
     Scenario(name="chiller trip on a hot day", strike=said("stop chiller"), outdoor_c=(36.0, 36.0)),
-    Scenario(name="facility pump trip", strike=said("stop fws-pumps")),
+    Scenario(name="facility pump trip", strike=said("stop fws-pumps"), possible=False),
 )

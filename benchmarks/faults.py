@@ -65,6 +65,9 @@ def run(quick: bool, data: Path | None) -> dict[str, float | str | list[dict[str
     return {
         "scenarios": float(len(rows)),
         "crossed_with_coldplate": float(sum(float(r["case_violation_minutes"]) > 0 for r in rows)),
+        "crossed_where_physics_allows": float(
+            sum(float(r["case_violation_minutes"]) > 0 and r["physics_allows"] == "yes" for r in rows)
+        ),
         "crossed_at_design": float(sum(float(r["design_violation_minutes"]) > 0 for r in rows)),
         **figures(trips),
         "faults": rows,
@@ -93,6 +96,7 @@ def _row(site: Site, scenario: Scenario, goal: Mapping[PointId, float], span_s: 
         "scenario": scenario.name,
         "case_violation_minutes": ledger.case_violation_s / 60,
         "least_margin_k": limit_c - ledger.highest_case_c,
+        "physics_allows": "yes" if scenario.possible else "no",
         "reacted_s": run.reacted_s if math.isfinite(run.reacted_s) else "",
         "design_violation_minutes": alone.ledger.case_violation_s / 60,
         "design_least_margin_k": limit_c - alone.ledger.highest_case_c,

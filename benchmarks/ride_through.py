@@ -32,7 +32,7 @@ class Trip:
     """One pump trip.
 
     load: of all racks [0..1]; uneven: two racks at full load; setpoints [°C, Pa]; outdoor_c [°C]; fouling_k_w [K/W];
-    plate_tau_s: in the site file where above 0 (the twin has 10 s in any case); alone: the other CDU stands already.
+    plate_tau_s: in the site file where above 0 (the twin has 10 s without); alone: the other CDU stands already.
     """
 
     load: float
@@ -75,7 +75,7 @@ def drawn(rng: random.Random) -> Trip:
         lost=rng.choice(["cdu-1", "cdu-2"]),
         uneven=rng.random() < 0.3,
         fouling_k_w=rng.choice([0.0, 0.0, 1e-6, 2e-6]),
-        plate_tau_s=rng.choice([0.0, 10.0, 10.0]),
+        plate_tau_s=rng.choice([0.0, 2.0, 10.0]),
         alone=rng.random() < 0.2,
     )
 
@@ -119,10 +119,13 @@ def compare(trip: Trip) -> Compared:
 def _site(trip: Trip) -> Site:
     site = example_site("demo-pod.yaml")
     more: Mapping[str, Mapping[str, float]] = {
-        "rack": {"plate_tau_s": trip.plate_tau_s} if trip.plate_tau_s > 0 else {},
         "cdu": {"fouling_k_w": trip.fouling_k_w},
     }
     equipment = {k: replace(e, design={**e.design, **more.get(e.kind, {})}) for k, e in site.equipment.items()}
+    for name in (k for k, e in equipment.items() if e.kind == "rack"):
+        known = {k: v for k, v in equipment[name].design.items() if k != "plate_tau_s"}
+        told = {"plate_tau_s": trip.plate_tau_s} if trip.plate_tau_s > 0 else {}
+        equipment[name] = replace(equipment[name], design=known | told)
     return replace(site, equipment=equipment)
 
 

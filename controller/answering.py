@@ -31,6 +31,12 @@ CODES = {
     Cause.SUPPLY_LOST: "supply_sensor_lost",
     Cause.DEW_POINT_LOST: "dew_point_lost",
     Cause.HUNTING: "hunting",
+    Cause.SUPPLY_STUCK: "supply_sensor_stuck",
+    Cause.VALVE_STUCK: "valve_stuck",
+    Cause.FLOW_BIASED: "flow_meter_biased",
+    Cause.OUTDOOR_WRONG: "outdoor_sensor_wrong",
+    Cause.FOULED: "exchanger_fouled",
+    Cause.NOT_REACTING: "not_reacting",
 }
 """The condition of each cause; a lost heat signal has `heat_unknown` already."""
 SAME_K, SAME_SHARE = 0.25, 0.02
@@ -56,7 +62,8 @@ def answer(
         return Decision(plan=None, conditions=news, let_go=because.cause.value if effect is Effect.LET_GO else "")
     if effect is Effect.LET_GO:
         return Decision(plan=None, conditions=news, let_go=because.cause.value)
-    enough = carries(site, snapshot, group, found, ahead)
+    jammed = any(f.cause is Cause.VALVE_STUCK and f.acts for f in found)
+    enough = not jammed and carries(site, snapshot, group, found, ahead)
     shed = None if enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
     goal = current if enough else most
     values, made = _stepped(site, group, current, goal, moves, now_s)

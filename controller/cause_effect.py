@@ -27,6 +27,12 @@ USUAL: dict[Cause, Effect] = {
     Cause.SUPPLY_LOST: Effect.LET_GO,
     Cause.DEW_POINT_LOST: Effect.LET_GO,
     Cause.HUNTING: Effect.LET_GO,
+    Cause.SUPPLY_STUCK: Effect.LET_GO,
+    Cause.VALVE_STUCK: Effect.RESERVE,
+    Cause.FLOW_BIASED: Effect.RESERVE,
+    Cause.OUTDOOR_WRONG: Effect.RESERVE,
+    Cause.FOULED: Effect.RESERVE,
+    Cause.NOT_REACTING: Effect.LET_GO,
 }
 """Where the site file says nothing of a cause."""
 _WORDS = {
@@ -36,8 +42,8 @@ _WORDS = {
     "let go": Effect.LET_GO,
     "design setpoints": Effect.LET_GO,
 }
-BLIND = frozenset({Cause.HEAT_LOST, Cause.SUPPLY_LOST, Cause.DEW_POINT_LOST})
-"""Without these senses no reserve can be judged."""
+BLIND = frozenset({Cause.HEAT_LOST, Cause.SUPPLY_LOST, Cause.SUPPLY_STUCK, Cause.DEW_POINT_LOST, Cause.NOT_REACTING})
+"""Without these senses, or with a plant that does not follow, no reserve can be judged."""
 _STRICTEST = (Effect.HOLD, Effect.LET_GO, Effect.RESERVE)
 
 

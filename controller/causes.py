@@ -35,6 +35,12 @@ class Cause(StrEnum):
     SUPPLY_LOST = "supply_sensor_lost"
     DEW_POINT_LOST = "dew_point_lost"
     HUNTING = "hunting"
+    SUPPLY_STUCK = "supply_sensor_stuck"
+    VALVE_STUCK = "valve_stuck"
+    FLOW_BIASED = "flow_meter_biased"
+    OUTDOOR_WRONG = "outdoor_sensor_wrong"
+    FOULED = "exchanger_fouled"
+    NOT_REACTING = "not_reacting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +100,16 @@ def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[
         for device in upstream(site, group.members, kind):
             if faulty(snapshot, device) or (kind != "chiller" and _stands_hot(snapshot, device)):
                 cause = Cause.CHILLER_TRIP if kind == "chiller" else Cause.REJECTION_LOST
-                acts = cause is Cause.REJECTION_LOST or _warm(site, snapshot, group)
+                acts = cause is Cause.REJECTION_LOST or not facility_held(site, snapshot, group)
                 yield Found(cause=cause, subject=device.id, acts=acts)
 
 
-def _warm(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
-    """Whether the facility water is not held: a chiller that nobody misses is only worth telling."""
+def facility_held(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
+    """Whether the facility water is held: a chiller that nobody misses is only worth telling."""
     command = group.commands.get(inputs.FACILITY)
     asked_c = snapshot.get(inputs.effective_point(site, command)) if command else math.nan
     shown = [snapshot.get(f"{m}/fws_supply_temperature") for m in group.members]
-    return not all(c <= asked_c + MISSED_K for c in shown)  # what is not known is missed
+    return all(c <= asked_c + MISSED_K for c in shown)  # what is not known is missed
 
 
 def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:

@@ -17,12 +17,16 @@ _ENDS = ("tcs_supply_temperature", "tcs_return_temperature", "fws_supply_tempera
 
 def ua_share(site: Site, snapshot: Snapshot, members: list[str], coolant: Fluid) -> float:
     """Least share of its design film that a remaining exchanger shows now (fouling), with a reserve [1]."""
-    shares = [_shown_share(site, snapshot, member, coolant) for member in members]
+    shares = [shown_share(site, snapshot, member, coolant) for member in members]
     return min((UA_RESERVE * min(s, 1.0) for s in shares), default=1.0)
 
 
-def _shown_share(site: Site, snapshot: Snapshot, member: str, coolant: Fluid) -> float:
-    """UA by heat over logarithmic mean difference against UA of design at these flows."""
+def shown_share(site: Site, snapshot: Snapshot, member: str, coolant: Fluid) -> float:
+    """UA by heat over logarithmic mean difference against UA of design at these flows [1]; a guess where it is hidden.
+
+    Raises:
+        KeyError: a design figure is missing.
+    """
     supply, back, cold, warm = (snapshot.get(f"{member}/{name}") for name in _ENDS)
     flow, water = (snapshot.get(f"{member}/{name}") for name in ("tcs_flow", "fws_flow"))
     design = site.equipment[member].design

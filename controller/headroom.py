@@ -110,7 +110,7 @@ def _rack_limit(site: Site, design: RackDesign, supply_c: float, dp_pa: float) -
     tops, _ = limit_values(site)
     flow = rack_flow(design, np.array([dp_pa]))
     coolant = fluid(site.coolant, site.glycol_percent)
-    resistance = float(case_resistance(design, flow)[0])
+    resistance = float(case_resistance(design, flow, coolant.heat_j_m3_k)[0])
     case_share = (tops["case_temperature"] - _CASE_RESERVE_K - supply_c) / (resistance * design.gpu_power_w)
     rise_k = tops.get("rack_return_temperature", np.inf) - supply_c
     return_w = rise_k * float(flow[0]) * coolant.heat_j_m3_k / design.liquid_fraction

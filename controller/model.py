@@ -17,6 +17,8 @@ from controller.outdoor import Outdoor
 
 FLOW_EXPONENT = 1 / 1.85
 """Rack flow ~ dp^(1/1.85), measured on OCP cold-plate loops."""
+MOST_HEATED = 0.95
+"""A plate lies above the coolant that leaves it: it heats the coolant by at most this share of its own rise."""
 FILTER_EXPONENT = 1.76
 """Pressure drop of heat exchanger and filter inside a CDU ~ flow^1.76."""
 
@@ -67,12 +69,18 @@ class Outcome:
         return self.tcs_pump_w + self.facility_pump_w + self.tower_pump_w + self.fan_w + self.chiller_w
 
 
-def case_resistance(rack: RackDesign, rack_flow_m3_s: Array) -> Array:
-    """Case to inlet resistance [K/W] of one GPU's cold plate: OCP fit R = 0.01602 + 0.00855/V (V in l/min), scaled."""
+def case_resistance(rack: RackDesign, rack_flow_m3_s: Array, coolant_j_m3_k: float) -> Array:
+    """Case to inlet resistance [K/W] of one GPU's cold plate: OCP fit R = 0.01602 + 0.00855/V (V in l/min), scaled.
+
+    However little flows, the case stays above the coolant that leaves the plate: R >= liquid watts per GPU watt over
+    0.95 C, with C the capacity rate [W/K] of the plate's coolant (coolant_j_m3_k: its heat capacity [J/(m³ K)]).
+    """
     per_gpu_l_min = rack_flow_m3_s * 60000 / rack.gpus
     design_l_min = rack.flow_m3_s * 60000 / rack.gpus
     shape = (0.01602 + 0.00855 / np.maximum(per_gpu_l_min, 0.05)) / (0.01602 + 0.00855 / design_l_min)
-    return rack.case_resistance_k_w * shape
+    liquid_per_gpu = rack.power_w * rack.liquid_fraction / (rack.gpu_power_w * rack.gpus)
+    stream_w_k = np.maximum(rack_flow_m3_s / rack.gpus * coolant_j_m3_k, 1e-9)
+    return np.maximum(rack.case_resistance_k_w * shape, liquid_per_gpu / (MOST_HEATED * stream_w_k))
 
 
 def rack_flow(rack: RackDesign, dp_pa: Array) -> Array:
@@ -80,9 +88,11 @@ def rack_flow(rack: RackDesign, dp_pa: Array) -> Array:
     return rack.flow_m3_s * (dp_pa / rack.dp_pa) ** FLOW_EXPONENT
 
 
-def case_temperature(rack: RackDesign, supply_c: Array, rack_flow_m3_s: Array, gpu_w: float) -> Array:
+def case_temperature(
+    rack: RackDesign, supply_c: Array, rack_flow_m3_s: Array, gpu_w: float, coolant_j_m3_k: float
+) -> Array:
     """Case temperature [°C] of a GPU of gpu_w [W]."""
-    return supply_c + case_resistance(rack, rack_flow_m3_s) * gpu_w
+    return supply_c + case_resistance(rack, rack_flow_m3_s, coolant_j_m3_k) * gpu_w
 
 
 def loop_flow(design: LoopDesign, dp_pa: Array) -> Array:
@@ -182,7 +192,7 @@ def mean_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array) -
     """Case temperature [°C] of a GPU at the loop's mean load."""
     index = design.index_rack
     gpu_w = index.gpu_power_w * min(load.it_w / design.rack_power_w, 1.2)
-    return case_temperature(index, supply_c, rack_flow(index, dp_pa), gpu_w)
+    return case_temperature(index, supply_c, rack_flow(index, dp_pa), gpu_w, design.coolant.heat_j_m3_k)
 
 
 def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Strain:
@@ -200,7 +210,8 @@ def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Str
 
 def full_load_case_c(design: LoopDesign, supply_c: Array, dp_pa: Array, gpu_w: float) -> Array:
     """Case temperature [°C] of the hottest GPU if it went to gpu_w [W] now: it may, within seconds."""
-    cases = [case_temperature(rack, supply_c, rack_flow(rack, dp_pa), gpu_w) for rack, _ in design.racks]
+    heat = design.coolant.heat_j_m3_k
+    cases = [case_temperature(rack, supply_c, rack_flow(rack, dp_pa), gpu_w, heat) for rack, _ in design.racks]
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
 
 
@@ -218,7 +229,8 @@ def lost_cdu_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c:
     reached_c = facility_c + load.heat_w / per_kelvin_w - load.heat_w / (flow * rest.coolant.heat_j_m3_k)
     share = flow / loop_flow(design, np.full_like(supply_c, design.index_rack.dp_pa))
     warm_c = np.maximum(supply_c, reached_c)
-    cases = [case_temperature(r, warm_c, r.flow_m3_s * np.minimum(share, 1.0), load.gpu_w) for r, _ in design.racks]
+    heat, share = design.coolant.heat_j_m3_k, np.minimum(share, 1.0)
+    cases = [case_temperature(r, warm_c, r.flow_m3_s * share, load.gpu_w, heat) for r, _ in design.racks]
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
 
 

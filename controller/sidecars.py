@@ -45,7 +45,9 @@ def _cases(design: SidecarDesign, supply_c: Array, flow_m3_s: Array) -> Array:
     """Hottest case [°C] at full power, the flow shared by the racks as at design."""
     total = sum(n * r.flow_m3_s for r, n in design.racks)
     each = [
-        case_temperature(r, supply_c, flow_m3_s * r.flow_m3_s / total, CASE_TOLERANCE * r.gpu_power_w)
+        case_temperature(
+            r, supply_c, flow_m3_s * r.flow_m3_s / total, CASE_TOLERANCE * r.gpu_power_w, design.coolant.heat_j_m3_k
+        )
         for r, _ in design.racks
     ]
     return np.asarray(np.max(np.stack(each), axis=0), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from controller.reasons import condition
 from controller.ride_through import ride_throughs
 from controller.sidecars import plan_sidecar
 from controller.state import ControlState, StepResult, initial_state
+from controller.suspects import Doubts, believed_heats, doubted, suspects, trusted
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.records import Condition, Forecast, JobOutlook, Severity
@@ -47,10 +49,12 @@ def step(
 
     revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study.
     """
-    heats = _measure(site, snapshot, now_s)
+    doubts = doubted(state.doubts, site, snapshot, now_s)
+    snapshot = trusted(doubts, snapshot)
+    heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    state = replace(state, swings=watched(state.swings, site, snapshot, now_s))
+    state = replace(state, swings=watched(state.swings, site, snapshot, now_s), doubts=doubts)
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
     moves = dict(state.moves)
@@ -68,6 +72,7 @@ def step(
             learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
             plans=plans,
             swings=state.swings,
+            doubts=doubts,
         ),
         forecast=ahead,
         plans=plans,
@@ -87,11 +92,11 @@ def seed_history(state: ControlState, series: Mapping[str, Columns]) -> ControlS
     return replace(state, memory=remember(state.memory, series))
 
 
-def _measure(site: Site, snapshot: Snapshot, now_s: float) -> _Heats:
+def _measure(site: Site, snapshot: Snapshot, doubts: Doubts, now_s: float) -> _Heats:
     now: dict[str, Heat] = {}
     conditions: list[Condition] = []
     for group in site.groups.values():
-        members = cdu_heats(site, snapshot, group)
+        members = believed_heats(doubts, site, snapshot, group, cdu_heats(site, snapshot, group))
         now |= members
         now[group.id] = _total(members)
         for subject, heat in members.items():
@@ -148,6 +153,10 @@ def _decide(
         known = state.learnt.get(group.id, Learnt())
         memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
         decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
+        if decision.plan is not None and not all(math.isfinite(s.value) for s in decision.plan.setpoints):
+            # not only no lease: what is held is given back, and neither moves nor target of this cycle are remembered
+            news = condition("optimiser_failed", group.id, now_s, Severity.CRITICAL)
+            return Decision(plan=None, conditions=(news, *told(failed, now_s)), let_go="optimiser_failed")
         return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))
@@ -160,5 +169,8 @@ def _failed(
     state: ControlState, site: Site, snapshot: Snapshot, group: CoolingGroup, *, known: bool
 ) -> tuple[Found, ...]:
     """What of a loop's cooling has failed, its own hunting included."""
-    found, swinging = find_causes(site, snapshot, group, heat_known=known), hunting(state.swings, group)
+    found = (*find_causes(site, snapshot, group, heat_known=known), *suspects(state.doubts, group))
+    if any(f.acts and f.cause is not Cause.NOT_REACTING for f in found):  # then it has a better name
+        found = tuple(f for f in found if f.cause is not Cause.NOT_REACTING)
+    swinging = hunting(state.swings, group)
     return (*found, Found(cause=Cause.HUNTING, subject=group.id, detail=swinging)) if swinging else found

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.exchange import effectiveness
+from controller.model import MOST_HEATED
 from controller.plates import FILM_EXPONENT
 
 Array = npt.NDArray[np.float64]
@@ -22,8 +23,6 @@ PUMP_RAMPS = 3.0
 """The remaining pumps reach what they will give within this many of their ramps."""
 VALVE_STROKES = 1.5
 """The remaining facility valves are fully open, where they are needed, after this many strokes."""
-MOST_HEATED = 0.95
-"""A plate lies above the coolant that leaves it: it heats the coolant by at most this share of its own rise."""
 _LEAST_M3_S = 1e-9
 _STEADY_K = 0.002
 
