@@ -16,6 +16,7 @@ from plant.records import (
     Forecast,
     Headroom,
     LinkState,
+    ModelParameter,
     ModeState,
     Plan,
     RideThrough,
@@ -303,6 +304,13 @@ class RideThroughs:
     """Seconds to the first case limit if a pump stops now, by CDU."""
 
     ride_through: list[RideThrough]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Parameters of the plant as identified from telemetry."""
+
+    model: list[ModelParameter]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from plant.records import (
     Forecast,
     Headroom,
     LinkState,
+    ModelParameter,
     ModeState,
     Plan,
     RideThrough,
@@ -35,6 +36,7 @@ _TYPES: dict[str, Any] = {
     "conditions": list[Condition],
     "headroom": list[Headroom],
     "ride_through": list[RideThrough],
+    "model": list[ModelParameter],
     "shed": list[ShedRequest],
     "links": list[LinkState],
     "actuator": ActuatorState,
@@ -74,6 +76,7 @@ class Mirror:
     conditions: list[Condition] = field(default_factory=list)
     headroom: list[Headroom] = field(default_factory=list)
     ride_through: list[RideThrough] = field(default_factory=list)
+    model: list[ModelParameter] = field(default_factory=list)
     shed: list[ShedRequest] = field(default_factory=list)
     links: list[LinkState] = field(default_factory=list)
     actuator: ActuatorState | None = None

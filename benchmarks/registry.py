@@ -11,6 +11,7 @@ from benchmarks.cycle import run as cycle
 from benchmarks.demo_day import run as demo_day
 from benchmarks.faults import run as faults
 from benchmarks.forecast import run as forecast
+from benchmarks.identification import run as identification
 from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
 from benchmarks.quality import run as quality
@@ -37,6 +38,10 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
         "cooling failures on the twin: limits crossed, margins, reaction; is ride-through ever optimistic",
     ),
     "forecast": (forecast, "heat and air forecasts: skill against persistence, coverage, job knowledge, update time"),
+    "identification": (
+        identification,
+        "a plant that is not what its site file says: parameters found in a day, predictions before and after",
+    ),
     "modbus-faults": (modbus_faults, "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus"),
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
     "quality": (quality, "what the quality checks find and cry wolf about on a simulated quarter, and what they cost"),

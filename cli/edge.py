@@ -17,6 +17,7 @@ from cli.control import Control
 from cli.endpoints import read_endpoints
 from cli.hands import bms_integrations, hands
 from cli.link_log import LinkLog
+from cli.model_memory import keep_model, recall_model
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
@@ -98,6 +99,7 @@ class Edge:
         devices = hands(site, self._endpoints, integrations, clock)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
+        recall_model(worker, state)
         control = Control(site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch)
         bus = BusServer(state.path / "bus.sock", control.intent)
         control.publish_to(bus, store)
@@ -117,6 +119,7 @@ class Edge:
                 publish.run,
                 lambda: maintain(store, clock),
                 lambda: keep_baselines(collector.balances, state, clock),
+                lambda: keep_model(worker, state, clock),
             ]
             tasks = [asyncio.create_task(forever(job)) for job in jobs]
             await stop.wait()

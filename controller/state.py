@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
+from controller.identification.known import Known
 from controller.learning import Learnt
 from plant.points import PointId
-from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
+from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, RideThrough, ShedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans."""
+    """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans."""
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class ControlState:
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
     swings: Mapping[str, Swing] = field(default_factory=dict)
+    known: Mapping[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class StepResult:
     ride_throughs: tuple[RideThrough, ...] = ()
     shed: tuple[ShedRequest, ...] = ()
     let_go: Mapping[str, str] = field(default_factory=dict)
+    parameters: tuple[ModelParameter, ...] = ()
 
 
 def initial_state() -> ControlState:
