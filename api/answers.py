@@ -17,6 +17,7 @@ from plant.records import (
     Headroom,
     JobOutlook,
     LinkState,
+    ModelParameter,
     ModeState,
     Plan,
     RideThrough,
@@ -304,6 +305,13 @@ class RideThroughs:
     """Seconds to the first case limit if a pump stops now, by CDU."""
 
     ride_through: list[RideThrough]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Parameters of the plant as identified from telemetry."""
+
+    model: list[ModelParameter]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from plant.records import (
     Headroom,
     JobList,
     LinkState,
+    ModelParameter,
     ModeState,
     Plan,
     RideThrough,
@@ -36,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "conditions": list[Condition],
     "headroom": list[Headroom],
     "ride_through": list[RideThrough],
+    "model": list[ModelParameter],
     "shed": list[ShedRequest],
     "links": list[LinkState],
     "jobs": list[JobList],
@@ -76,6 +78,7 @@ class Mirror:
     conditions: list[Condition] = field(default_factory=list)
     headroom: list[Headroom] = field(default_factory=list)
     ride_through: list[RideThrough] = field(default_factory=list)
+    model: list[ModelParameter] = field(default_factory=list)
     shed: list[ShedRequest] = field(default_factory=list)
     links: list[LinkState] = field(default_factory=list)
     jobs: list[JobList] = field(default_factory=list)

@@ -18,6 +18,7 @@ from api.answers import (
     Leases,
     Links,
     LiveFlag,
+    Model,
     Modes,
     Plans,
     Points,
@@ -126,6 +127,12 @@ async def headroom(here: Here) -> Response:
 async def ride_through(here: Here) -> Response:
     """Per CDU, never more than it will be; null and `known` where the rest of its loop carries the heat for good."""
     return reply(here.record("ride_through"))
+
+
+@router.get("/v1/model", response_model=Model, tags=["control"], summary="Parameters found from telemetry")
+async def model(here: Here) -> Response:
+    """With 95 % intervals, what plans reckon with, and the value after the first fitted day; empty at first."""
+    return reply(here.record("model"))
 
 
 @router.get("/v1/shed", response_model=ShedRequests, tags=["placement"], summary="Load to take off")

@@ -142,7 +142,7 @@ def drive_day(
         for _ in range(round(3600.0 / cycle_s)):
             shown = plant.advance(setpoints, cycle_s)
             clock.advance(cycle_s)
-            live.update(_batch(shown, clock.now()))
+            live.update(batch_of(shown, clock.now()))
             snapshot = live.snapshot()
             reserve.see(snapshot, cycle_s)
             wanted = operator.decide(snapshot, clock.now())
@@ -152,7 +152,8 @@ def drive_day(
     return _day(marks, hands.moves, reserve)
 
 
-def _batch(shown: Mapping[PointId, float], now_s: float) -> SampleBatch:
+def batch_of(shown: Mapping[PointId, float], now_s: float) -> SampleBatch:
+    """What a plant shows, as good samples of one moment."""
     return SampleBatch.of([(point, now_s, now_s, value, GOOD) for point, value in shown.items()])
 
 

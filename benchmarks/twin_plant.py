@@ -49,13 +49,16 @@ class TwinPlant:
 
     def reset(self, start_s: float) -> None:
         """Begin anew, an hour of warm-up under design setpoints behind it."""
-        self._beats, sky = 0, self._scenario.climate.at
-        work = self._scenario.utilisation
-        self._plant = SimulatedPlant(self._simulated, start_s, sky=sky, work=work, inner_step_s=STEP_S)
+        self._beats, self._plant = 0, self.made(start_s)
+
+    def made(self, start_s: float) -> SimulatedPlant:
+        """The simulator itself."""
+        sky, work = self._scenario.climate.at, self._scenario.utilisation
+        return SimulatedPlant(self._simulated, start_s, sky=sky, work=work, inner_step_s=STEP_S)
 
     def advance(self, setpoints: Mapping[PointId, float], seconds: float) -> Mapping[PointId, float]:
         """Write setpoints, then beat all driven devices' hearts while time passes."""
-        plant = self._running()
+        plant = self.running
         driven = {point.partition("/")[0] for point in setpoints}
         left_s = seconds
         while left_s > 1e-9:
@@ -65,11 +68,15 @@ class TwinPlant:
             span_s = min(left_s, BEAT_S)
             self._pass(plant, span_s)
             left_s -= span_s
-        return plant.measured(self._read)
+        return self.shown(plant.measured(self._read))
+
+    def shown(self, readings: Mapping[PointId, float]) -> Mapping[PointId, float]:
+        """What of its readings goes through the seam: single GPUs would cost more time than the plant."""
+        return {point: value for point, value in readings.items() if "/gpu-" not in point}
 
     def truth(self) -> PlantTruth:
         """The simulator's ledger, by component."""
-        ledger = self._running().ledger
+        ledger = self.running.ledger
         energy_j: dict[str, float] = {}
         for equipment in self.site.equipment.values():
             component = COMPONENTS.get(equipment.kind)
@@ -88,7 +95,9 @@ class TwinPlant:
         """Nothing is held."""
         self._plant = None
 
-    def _running(self) -> SimulatedPlant:
+    @property
+    def running(self) -> SimulatedPlant:
+        """The simulator since `reset`."""
         assert self._plant is not None, "reset comes first"
         return self._plant
 

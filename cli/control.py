@@ -208,6 +208,7 @@ class Control:
         await self._publish("plans", list(result.plans))
         await self._publish("headroom", list(result.headrooms))
         await self._publish("ride_through", list(result.ride_throughs))
+        await self._publish("model", list(result.parameters))
         await self._publish("shed", list(result.shed))
         assert self._store is not None
         with contextlib.suppress(ColdplateError):

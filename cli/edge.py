@@ -18,6 +18,7 @@ from cli.endpoints import read_endpoints
 from cli.hands import bms_integrations, hands
 from cli.jobs import JobDesk
 from cli.link_log import LinkLog
+from cli.model_memory import keep_model, recall_model
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
@@ -103,6 +104,7 @@ class Edge:
         devices = hands(site, self._endpoints, integrations, clock)
         actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
+        recall_model(worker, state)
         desk = JobDesk(site, clock, state, audit, self.board, self.options.jobs)
         control = Control(
             site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch, desk.outlook
@@ -126,6 +128,7 @@ class Edge:
                 lambda: desk.run(bus),
                 lambda: maintain(store, clock),
                 lambda: keep_baselines(collector.balances, state, clock),
+                lambda: keep_model(worker, state, clock),
             ]
             tasks = [asyncio.create_task(forever(job)) for job in jobs]
             await stop.wait()

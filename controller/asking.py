@@ -29,7 +29,7 @@ def setpoints_to_ask(plan: Plan | None, mode_state: ModeState) -> tuple[Setpoint
         return _held(plan, mode_state) if mode_state.hold else ()
     if mode_state.mode is Mode.LIMITED:
         return tuple(_limited(s) for s in plan.setpoints)
-    return plan.setpoints if mode_state.mode is Mode.AUTO else ()
+    return (plan.probe or plan.setpoints) if mode_state.mode is Mode.AUTO else ()
 
 
 def leases_to_ask(

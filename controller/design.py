@@ -70,6 +70,8 @@ class LoopDesign:
     facility_efficiency: float
     rejection: Rejection
     factors: Factors = Factors()
+    least_flow_share: float = 1.0
+    """Flow of the worst rack of its kind over the kind's mean [1]."""
 
     @property
     def rack_power_w(self) -> float:

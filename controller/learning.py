@@ -119,10 +119,11 @@ def _found(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesi
 
 def _power_w(site: Site, snapshot: Snapshot, equipment: list[str] | tuple[str, ...]) -> float:
     """Electric power of some equipment together [W], by meters or their own reading; NaN where one is unknown."""
-    return sum(_one_power_w(site, snapshot, e) for e in equipment) if equipment else math.nan
+    return sum(electric_w(site, snapshot, e) for e in equipment) if equipment else math.nan
 
 
-def _one_power_w(site: Site, snapshot: Snapshot, equipment: str) -> float:
+def electric_w(site: Site, snapshot: Snapshot, equipment: str) -> float:
+    """Electric power of one equipment [W], by its meter or its own reading; NaN where unknown."""
     names = [m.id for m in site.of_kind("meter") if m.meters == equipment]
     readings = (snapshot.get(f"{name}/active_power") for name in (*names, equipment))
     return next((value for value in readings if math.isfinite(value)), math.nan)

@@ -9,6 +9,8 @@ import numpy as np
 
 from controller import inputs
 from controller.design import LoopDesign, loop_design
+from controller.identification.applied import applied
+from controller.identification.known import Known
 from controller.learning import Learnt, corrected, observe
 from controller.model import Load, Setpoints
 from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Choice, Problem, search, stepped
@@ -39,6 +41,7 @@ class Decision:
     target: tuple[float, ...] = ()
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     learnt: Learnt | None = None
+    known: Known | None = None
     conditions: tuple[Condition, ...] = ()
     let_go: str = ""
     shed: ShedRequest | None = None
@@ -73,11 +76,12 @@ def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a loop remembers: its last target, its moves, and what it learned of its plant."""
+    """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail."""
 
     target: tuple[float, ...] = ()
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     learnt: Learnt = field(default_factory=Learnt)
+    known: Known = field(default_factory=Known)
 
 
 def build_problem(
@@ -143,7 +147,7 @@ def plan_loop(
         ConfigError: a design figure is missing.
     """
     learnt = _learnt(site, snapshot, group, memory, heat_w, now_s)
-    moves, design = memory.moves, corrected(loop_design(site, group), learnt)
+    moves, design = memory.moves, corrected(_design(site, group, memory), learnt)
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
     problem = build_problem(site, snapshot, group, heat, memory.target, design, hot_w)
     choice = search(problem)
@@ -166,11 +170,15 @@ def plan_loop(
     )
 
 
+def _design(site: Site, group: CoolingGroup, memory: Memory) -> LoopDesign:
+    return applied(loop_design(site, group), site, group, memory.known)
+
+
 def _learnt(site: Site, snapshot: Snapshot, group: CoolingGroup, memory: Memory, heat_w: float, now_s: float) -> Learnt:
     """What the meters add, once the last move has settled."""
     if any(now_s - move.at_s < LEARN_AFTER_S for move in memory.moves.values()):
         return memory.learnt
-    design = corrected(loop_design(site, group), memory.learnt)
+    design = corrected(_design(site, group, memory), memory.learnt)
     now = inputs.current_setpoints(site, snapshot, group)
     at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
     it_w = heat_w * design.rack_power_w / design.liquid_heat_w

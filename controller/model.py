@@ -196,7 +196,8 @@ def mean_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array) -
 
 
 def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Strain:
-    index, index_flow, flow_m3_s = design.index_rack, rack_flow(design.index_rack, at.dp_pa), water.facility_m3_s
+    index, flow_m3_s = design.index_rack, water.facility_m3_s
+    index_flow = design.least_flow_share * rack_flow(index, at.dp_pa)
     left_w = design.rejection.unreached_w(water.rejected_w, flow_m3_s, at.facility_c, at.tower_c, load.air)
     rise_k = index.power_w * index.liquid_fraction / (index_flow * design.coolant.heat_j_m3_k)
     return Strain(
@@ -210,8 +211,8 @@ def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Str
 
 def full_load_case_c(design: LoopDesign, supply_c: Array, dp_pa: Array, gpu_w: float) -> Array:
     """Case temperature [°C] of the hottest GPU if it went to gpu_w [W] now: it may, within seconds."""
-    heat = design.coolant.heat_j_m3_k
-    cases = [case_temperature(rack, supply_c, rack_flow(rack, dp_pa), gpu_w, heat) for rack, _ in design.racks]
+    heat, share = design.coolant.heat_j_m3_k, design.least_flow_share
+    cases = [case_temperature(rack, supply_c, share * rack_flow(rack, dp_pa), gpu_w, heat) for rack, _ in design.racks]
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
+from controller.identification.known import Known
 from controller.learning import Learnt
 from controller.suspects import Doubts
 from plant.points import PointId
-from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
+from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, RideThrough, ShedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans.
+    """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans.
 
     doubts: what can't be right, by cause and subject.
     """
@@ -35,6 +36,7 @@ class ControlState:
     plans: tuple[Plan, ...] = ()
     swings: Mapping[str, Swing] = field(default_factory=dict)
     doubts: Doubts = field(default_factory=dict)
+    known: Mapping[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class StepResult:
     ride_throughs: tuple[RideThrough, ...] = ()
     shed: tuple[ShedRequest, ...] = ()
     let_go: Mapping[str, str] = field(default_factory=dict)
+    parameters: tuple[ModelParameter, ...] = ()
 
 
 def initial_state() -> ControlState:

@@ -13,6 +13,11 @@ from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.headroom import group_headrooms, without_room
 from controller.hunting import hunting, watched
+from controller.identification.cycle import known_of_all
+from controller.identification.excitation import probed
+from controller.identification.findings import findings
+from controller.identification.known import Known
+from controller.identification.shown import parameters_of
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
 from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
@@ -54,7 +59,12 @@ def step(
     heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    state = replace(state, swings=watched(state.swings, site, snapshot, now_s), doubts=doubts)
+    state = replace(
+        state,
+        swings=watched(state.swings, site, snapshot, now_s),
+        doubts=doubts,
+        known=known_of_all(state.known, site, snapshot, heats.now),
+    )
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
     moves = dict(state.moves)
@@ -73,13 +83,17 @@ def step(
             plans=plans,
             swings=state.swings,
             doubts=doubts,
+            known=dict(state.known) | {g: d.known for g, d in decisions.items() if d.known is not None},
         ),
         forecast=ahead,
         plans=plans,
         headrooms=without_room(headrooms, sheds),
-        conditions=heats.conditions + tuple(c for d in decisions.values() for c in d.conditions),
+        conditions=heats.conditions
+        + tuple(c for d in decisions.values() for c in d.conditions)
+        + findings(state.known, site, now_s),
         ride_throughs=ride_throughs(site, snapshot, ahead, now_s),
         shed=sheds,
+        parameters=parameters_of(state.known, site),
         let_go={g: d.let_go for g, d in decisions.items() if d.let_go},
     )
 
@@ -151,18 +165,27 @@ def _decide(
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
         known = state.learnt.get(group.id, Learnt())
-        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
+        details = state.known.get(group.id, Known())
+        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known, known=details)
         decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
         if decision.plan is not None and not all(math.isfinite(s.value) for s in decision.plan.setpoints):
             # not only no lease: what is held is given back, and neither moves nor target of this cycle are remembered
             news = condition("optimiser_failed", group.id, now_s, Severity.CRITICAL)
             return Decision(plan=None, conditions=(news, *told(failed, now_s)), let_go="optimiser_failed")
+        decision = _probed(decision, site, group, details)
         return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))
     except ConfigError as error:
         found = condition("design_incomplete", group.id, now_s, Severity.WARNING, detail=error.message)
     return Decision(plan=None, conditions=(found,))
+
+
+def _probed(decision: Decision, site: Site, group: CoolingGroup, known: Known) -> Decision:
+    if decision.plan is None:
+        return decision
+    plan, known = probed(decision.plan, site, group, known)
+    return replace(decision, plan=plan, known=known)
 
 
 def _failed(

@@ -11,11 +11,13 @@ import pickle
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from controller.forecasting.cycle import Columns
+from controller.identification.known import Known
 from controller.reasons import condition
 from controller.state import ControlState, StepResult, initial_state
 from controller.step import seed_history, step
@@ -78,6 +80,10 @@ class StepWorker:
     def seed_history(self, series: Mapping[str, Columns]) -> None:
         """Warm start the forecasts from stored heat: see `controller.step.seed_history`."""
         self.state = seed_history(self.state, series)
+
+    def recall(self, known: Mapping[str, Known]) -> None:
+        """Begin with what an earlier run identified, by loop."""
+        self.state = replace(self.state, known=dict(known))
 
     async def start(self) -> None:
         """Start the child now, so that the first step does not wait for its imports."""

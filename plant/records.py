@@ -133,7 +133,8 @@ class Plan:
     """What one loop should do next, and why.
 
     predicted powers are of the cooling plant [W]; `predicted_it_extra_w` is the IT side's leakage against design;
-    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now.
+    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now; probe: in mode auto
+    asked in place of `setpoints`, a small step that tells more of the plant, () for none.
     """
 
     id: str
@@ -149,6 +150,7 @@ class Plan:
     worst_case_margin_k: float
     binding: str
     reason: Message
+    probe: tuple[Setpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,28 @@ class RideThrough:
     seconds: float | None
     known: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParameter:
+    """One parameter of the plant as identified from telemetry, in `unit`.
+
+    prior: the site file's figure; low, high: 95 % interval, instruments' errors included; used: what plans reckon with;
+    baseline: value after the first fitted day, None before; looks: settled looks; at_s: last one [s since 1970].
+    """
+
+    equipment: str
+    parameter: str
+    loop: str
+    unit: str
+    prior: float
+    value: float
+    low: float
+    high: float
+    used: float
+    baseline: float | None
+    looks: int
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

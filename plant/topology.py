@@ -63,6 +63,7 @@ class CoolingGroup:
     `tower_temperature` (condenser water leaving the tower) and, of a sidecar, `flow`.
     design: role -> the setpoint that the designer chose and the devices fall back to [SI].
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
+    excitation: `off`, or `small`: probing steps in mode auto while the plant is not known well.
     heartbeats: for each commanded device, its heartbeat point and timeout [s].
     """
 
@@ -74,6 +75,7 @@ class CoolingGroup:
     design: Mapping[str, float]
     drivable: bool
     fallback: Mapping[str, str] = field(default_factory=dict)
+    excitation: str = "off"
 
 
 @dataclass(frozen=True, kw_only=True)

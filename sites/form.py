@@ -175,6 +175,8 @@ class GroupForm(Form):
     """What may be written, role by role."""
     fallback: dict[str, str] = Field(default_factory=dict)
     """Cause and effect: where the plant goes, by itself, when something is lost."""
+    excitation: Literal["off", "small"] = "off"
+    """Small probing steps of pressure, in mode auto only, while exchangers, plates and flows are not known well."""
 
 
 class LimitForm(Form):

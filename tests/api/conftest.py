@@ -25,6 +25,7 @@ from plant.records import (
     LinkState,
     Message,
     Mode,
+    ModelParameter,
     ModeState,
     Plan,
     RideThrough,
@@ -136,6 +137,25 @@ class Edge:
             [
                 RideThrough(cdu=c, loop="tcs-1", at_s=now_s, seconds=s, known=k, reason="" if k else "?")
                 for c, s, k in left
+            ],
+        )
+        await self.say(
+            "model",
+            [
+                ModelParameter(
+                    equipment="cdu-1",
+                    parameter="ua",
+                    loop="tcs-1",
+                    unit="W/K",
+                    prior=175e3,
+                    value=144e3,
+                    low=128e3,
+                    high=161e3,
+                    used=144e3,
+                    baseline=None,
+                    looks=268,
+                    at_s=now_s,
+                )
             ],
         )
         wish = ShedRequest(

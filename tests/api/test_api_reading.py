@@ -295,3 +295,12 @@ async def test_cooling_failure_is_told(informed):
     assert 'coldplate_ride_through_seconds{cdu="cdu-2"} +Inf' in page
     assert "cdu-3" not in page
     assert 'coldplate_shed_watts{loop="tcs-1"} 47000.0' in page
+
+
+async def test_the_identified_model_is_told(informed, app, until):
+    """Each parameter with its interval, what plans reckon with, and no baseline before the first fitted day."""
+    await until(lambda: "model" in app.state.service.mirror.versions)
+    (found,) = (await informed.get("/v1/model")).json()["model"]
+    assert found["equipment"] == "cdu-1"
+    assert found["low"] < found["value"] == found["used"] < found["high"] < found["prior"]
+    assert found["baseline"] is None

@@ -1,0 +1,52 @@
+"""What was identified, put into the model, cautiously: bad news as estimated, good news by the interval's far end.
+
+Powers stay with `controller.learning`, which compares them with meters; here stand the parameters that limits hang on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from controller.design import LoopDesign, RackDesign, rack_design
+from controller.identification.known import Known
+from controller.identification.parameters import CASE, RACK_FLOW, UA
+from controller.model import FLOW_EXPONENT
+from plant.topology import CoolingGroup, Site
+
+
+def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -> LoopDesign:
+    """The design with UA of each CDU, and of each kind of rack its system curve, worst plate and least flow."""
+    if not known.estimates:
+        return design
+    cdus = tuple(
+        replace(cdu, ua_w_k=cdu.ua_w_k * known.estimate(member, UA.name).cautious(less_is_worse=UA.less_is_worse))
+        for member, cdu in zip(group.members, design.cdus, strict=True)
+    )
+    by_kind: dict[RackDesign, list[str]] = {}
+    for rack in group.racks:
+        by_kind.setdefault(rack_design(site, rack), []).append(rack)
+    racks = tuple((_rack(kind, by_kind[kind], known), count) for kind, count in design.racks)
+    least = min(_least_share(racks_of, known) for racks_of in by_kind.values())
+    return replace(design, cdus=cdus, racks=racks, least_flow_share=least)
+
+
+def _rack(kind: RackDesign, racks: Sequence[str], known: Known) -> RackDesign:
+    """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
+    flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
+    worst = max(known.estimate(rack, CASE.name).cautious(less_is_worse=CASE.less_is_worse) for rack in racks)
+    return replace(
+        kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
+    )
+
+
+def _flow(rack: str, known: Known) -> float:
+    return known.estimate(rack, RACK_FLOW.name).cautious(less_is_worse=RACK_FLOW.less_is_worse)
+
+
+def _least_share(racks: Sequence[str], known: Known) -> float:
+    """Flow of a kind's worst rack over the kind's mean [1]."""
+    flows = [_flow(rack, known) for rack in racks]
+    return min(flows) / float(np.exp(np.mean(np.log(flows))))

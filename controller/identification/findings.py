@@ -1,0 +1,95 @@
+"""Slow change as a maintenance finding: what got worse since the first fitted day, since when, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from controller.identification.costs import Running
+from controller.identification.estimates import Estimate
+from controller.identification.known import Baseline, Change, Known
+from controller.identification.parameters import PARAMETERS, Parameter
+from controller.reasons import condition
+from plant.records import Condition, Severity
+from plant.topology import Site
+
+LASTS_S = 6 * 3600.0
+"""A change must last this long before anybody is told."""
+STILL = 0.7
+"""Of its threshold; a change that has shrunk below is over."""
+SIGMAS = 4.0
+COST_LOOKS = 288.0
+"""The cost is a running mean over a day of looks."""
+YEAR_H, DAY_S = 8760.0, 86400.0
+
+
+def worse_by(parameter: Parameter, estimate: Estimate, baseline: Baseline) -> float:
+    """Share by which a parameter is worse than its baseline [1]; negative where it is better."""
+    change = estimate.log - baseline.log
+    if not parameter.less_is_worse:
+        return math.expm1(change)
+    return -math.expm1(change)
+
+
+def changed(known: Known, running: Running) -> Known:
+    """With changes brought up to date; running: how the loop runs now, for their cost."""
+    changes: dict[str, Change] = {}
+    for key, baseline in known.baselines.items():
+        subject, _, name = key.rpartition("/")
+        parameter, estimate, before = PARAMETERS[name], known.estimates[key], known.changes.get(key)
+        if parameter.finding and _worse(parameter, estimate, baseline, told=before is not None):
+            change = before or Change(since_s=running.snapshot.at_s)
+            cost = running.cost_w(subject, parameter, math.exp(estimate.log), math.exp(baseline.log))
+            changes[key] = _with_cost(change, cost)
+    return replace(known, changes=changes)
+
+
+def _worse(parameter: Parameter, estimate: Estimate, baseline: Baseline, *, told: bool) -> bool:
+    by = (
+        abs(estimate.log - baseline.log)
+        if parameter.finding == "sensor_drift"
+        else worse_by(parameter, estimate, baseline)
+    )
+    least = SIGMAS * math.sqrt(estimate.variance + baseline.variance)
+    return by > max(parameter.change, least) * (STILL if told else 1.0)
+
+
+def _with_cost(change: Change, cost: float) -> Change:
+    if not math.isfinite(cost):
+        return change
+    gain = max(1.0 / (change.looks + 1), 1.0 / COST_LOOKS)
+    return replace(change, cost_w=change.cost_w + gain * (cost - change.cost_w), looks=change.looks + 1)
+
+
+def findings(known: Mapping[str, Known], site: Site, now_s: float) -> tuple[Condition, ...]:
+    """What a person should look after."""
+    found = []
+    for loop in known.values():
+        for key, change in loop.changes.items():
+            if now_s - change.since_s >= LASTS_S:
+                found.append(_finding(key, change, loop, site))
+    return tuple(found)
+
+
+def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:
+    """Numbers are rounded, so that a finding does not change its words every cycle."""
+    subject, _, name = key.rpartition("/")
+    parameter, baseline = PARAMETERS[name], loop.baselines[key]
+    kwh = _two_digits(max(change.cost_w, 0.0) * YEAR_H / 1e3)
+    prices = site.tariff.energy_per_kwh
+    money = _two_digits(kwh * sum(prices) / len(prices)) if prices else 0.0
+    return condition(
+        parameter.finding,
+        subject,
+        change.since_s,
+        Severity.INFO,
+        change_pct=float(round(100.0 * abs(worse_by(parameter, loop.estimates[key], baseline)))),
+        days=float(round((change.since_s - baseline.at_s) / DAY_S)),
+        kwh=kwh,
+        cost=f", {money:g} {site.tariff.currency}" if money else "",
+    )
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")

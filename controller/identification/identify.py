@@ -1,0 +1,70 @@
+"""One cycle of identification: is the loop settled, what does it say, what does that make of what was known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from controller import inputs
+from controller.design import LoopDesign
+from controller.identification.dynamics import error_k, response, supply_setpoint
+from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, updated
+from controller.identification.known import Baseline, Known, key_of
+from controller.identification.observing import observed
+from controller.identification.parameters import RESPONSE
+from plant.live import Snapshot
+from plant.topology import CoolingGroup, Site
+
+SETTLED_S = 240.0
+"""Setpoints stand still for this long before a look counts: the loops have settled."""
+MOST_BIAS = 0.35**2
+"""An observation whose instruments may be further off than this (as a variance of the log) is not one."""
+FITTED_S, FITTED_COUNT = 86400.0, 72
+"""A baseline is taken after a day with at least six hours of settled looks."""
+SAME = 1e-3
+
+
+def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Known:
+    """What is known after this cycle; design: the site file's.
+
+    Raises:
+        StaleError: a setpoint in force is not known.
+    """
+    now_s = snapshot.at_s
+    current = tuple(inputs.current_setpoints(site, snapshot, group).values())
+    known = _followed(_settling(before, current, now_s), snapshot, group, current)
+    if now_s - known.settled_s < SETTLED_S or now_s - known.at_s < OBSERVE_EVERY_S - 1.0:
+        return known
+    estimates = dict(known.estimates)
+    for subject, parameter, seen in observed(site, snapshot, group, design):
+        if seen is not None and seen.bias < MOST_BIAS:
+            key = key_of(subject, parameter.name)
+            estimates[key] = updated(estimates.get(key, Estimate()), seen, parameter.form_sd, now_s)
+    baselines = {k: b for k, e in estimates.items() if (b := known.baselines.get(k) or _fitted(e, now_s)) is not None}
+    return replace(known, estimates=estimates, baselines=baselines, at_s=now_s)
+
+
+def _followed(known: Known, snapshot: Snapshot, group: CoolingGroup, current: tuple[float, ...]) -> Known:
+    """With what this cycle says of how fast the supply follows; only until the loops have settled."""
+    now_s, off_k = snapshot.at_s, error_k(snapshot, group, supply_setpoint(group, current))
+    before, known = known.follows, replace(known, follows=(now_s, off_k) if math.isfinite(off_k) else None)
+    if before is None or not 0.0 < now_s - known.settled_s < SETTLED_S:
+        return known
+    seen, key = response(before[1], off_k, now_s - before[0]), key_of(group.master, RESPONSE.name)
+    if seen is None:
+        return known
+    estimate = updated(known.estimates.get(key, Estimate()), seen, RESPONSE.form_sd, now_s)
+    return replace(known, estimates={**known.estimates, key: estimate})
+
+
+def _settling(before: Known, current: tuple[float, ...], now_s: float) -> Known:
+    same = len(before.setpoints) == len(current) and all(
+        math.isclose(a, b, rel_tol=SAME, abs_tol=SAME) for a, b in zip(before.setpoints, current, strict=True)
+    )
+    return before if same else replace(before, setpoints=current, settled_s=now_s)
+
+
+def _fitted(estimate: Estimate, now_s: float) -> Baseline | None:
+    if estimate.count < FITTED_COUNT or now_s - estimate.since_s < FITTED_S:
+        return None
+    return Baseline(log=estimate.log, variance=estimate.variance, at_s=now_s)

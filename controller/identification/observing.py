@@ -1,0 +1,128 @@
+"""What one settled look at a loop's telemetry says of its parameters. Only good readings are used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+from controller.chillers import chiller_design
+from controller.design import LoopDesign, rack_design, upstream
+from controller.dry_coolers import DryCoolers
+from controller.fluids import fluid, wet_bulb
+from controller.identification import parameters as known
+from controller.identification.cold_plates import case_log, rack_rise
+from controller.identification.estimates import Observation
+from controller.identification.exchangers import Exchanger
+from controller.identification.hydraulics import cdu_pump_log, facility_pump_log, rack_flow_log
+from controller.identification.parameters import Parameter
+from controller.identification.rejecting import cooler_log, cop_log, fan_log, tower_log
+from controller.identification.sensing import CASE, FLOW, POWER, PRESSURE, SPEED, TEMPERATURE, Read, seen
+from controller.learning import electric_w
+from controller.rejection import WetSide
+from plant.live import Snapshot
+from plant.topology import CoolingGroup, Equipment, Site
+
+Found = tuple[str, Parameter, Observation | None]
+"""Equipment, parameter, and what was seen of it."""
+
+
+def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
+    """Everything that this look tells; design: the site file's, uncorrected.
+
+    Raises:
+        ConfigError: a rack's design figure is missing.
+    """
+    yield from _cdus(site, snapshot, group, design)
+    yield from _racks(site, snapshot, group, design.coolant.heat_j_m3_k)
+    for pump in upstream(site, group.members, "pump"):
+        yield pump.id, known.EFFICIENCY, _facility_pump(site, snapshot, pump)
+    yield from _rejection(site, snapshot, group, design)
+
+
+def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
+    for name, cdu in zip(group.members, design.cdus, strict=True):
+        exchanger = Exchanger(cdu=cdu, coolant=design.coolant, water=design.water)
+        power = Read(electric_w(site, snapshot, name), POWER)
+        temperatures = ("tcs_supply", "tcs_return", "fws_supply", "fws_return")
+        reads = [Read(snapshot.get(f"{name}/{t}_temperature"), TEMPERATURE) for t in temperatures]
+        reads += [Read(snapshot.get(f"{name}/{side}_flow"), FLOW) for side in ("tcs", "fws")]
+        yield name, known.UA, seen(exchanger.log_ratio, *reads, power)
+        yield name, known.BALANCE, seen(exchanger.log_balance, *reads, power)
+        dp = Read(snapshot.get(f"{name}/tcs_differential_pressure"), PRESSURE)
+        pumping = (Read(snapshot.get(f"{name}/tcs_flow"), FLOW), dp, power)
+        yield name, known.EFFICIENCY, seen(partial(cdu_pump_log, cdu), *pumping, load=pumping[0].value / cdu.flow_m3_s)
+
+
+def _racks(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_j_m3_k: float) -> Iterator[Found]:
+    for rack in group.racks:
+        kind = rack_design(site, rack)
+        names = ("liquid_flow", FLOW), ("liquid_differential_pressure", PRESSURE)
+        flow, dp = (Read(snapshot.get(f"{rack}/{name}"), accuracy) for name, accuracy in names)
+        yield rack, known.RACK_FLOW, seen(partial(rack_flow_log, kind), flow, dp)
+        supply_c = snapshot.get(f"{rack}/liquid_supply_temperature")
+        if math.isfinite(supply_c):
+            rise_k, power_w = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
+            reads = Read(rise_k, CASE), Read(power_w, POWER), flow
+            yield rack, known.CASE, seen(partial(case_log, kind, heat_j_m3_k), *reads, load=power_w / kind.gpu_power_w)
+
+
+def _facility_pump(site: Site, snapshot: Snapshot, pump: Equipment) -> Observation | None:
+    flow = Read(snapshot.get(f"{pump.id}/flow"), FLOW)
+    head = Read(snapshot.get(f"{pump.id}/differential_pressure"), PRESSURE)
+    power = Read(electric_w(site, snapshot, pump.id), POWER)
+    return seen(partial(facility_pump_log, pump), flow, head, power, load=flow.value / pump.design["flow_m3_s"])
+
+
+def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
+    coolers, towers = (upstream(site, group.members, kind) for kind in ("dry-cooler", "cooling-tower"))
+    rejection = design.rejection
+    if coolers and isinstance(rejection, DryCoolers):
+        name = coolers[0].id
+        reads = _water_side(snapshot, name, snapshot.get(f"{name}/outdoor_dry_bulb"))
+        yield name, known.COIL, seen(partial(cooler_log, rejection), *reads)
+        power = Read(electric_w(site, snapshot, name), POWER)
+        yield name, known.FAN, seen(partial(fan_log, rejection.fan_power_w), reads[-1], power)
+    elif towers and isinstance(rejection, WetSide):
+        name = towers[0].id
+        reads = _water_side(snapshot, name, _wet_c(site, snapshot, name))
+        yield name, known.COIL, seen(partial(tower_log, rejection.tower, rejection.water), *reads)
+    hot = f"{coolers[0].id}/outdoor_dry_bulb" if coolers else f"{towers[0].id}/leaving_temperature"
+    for chiller in upstream(site, group.members, "chiller"):
+        yield chiller.id, known.COP, _chiller(site, snapshot, chiller, snapshot.get(hot), water_cooled=not coolers)
+
+
+def _water_side(snapshot: Snapshot, name: str, outdoor_c: float) -> list[Read]:
+    """Entering and leaving water, flow, outdoor temperature, fan speed."""
+    temperatures = [Read(snapshot.get(f"{name}/{t}_temperature"), TEMPERATURE) for t in ("entering", "leaving")]
+    flow, fan = Read(snapshot.get(f"{name}/flow"), FLOW), Read(snapshot.get(f"{name}/fan_speed"), SPEED)
+    return [*temperatures, flow, Read(outdoor_c, TEMPERATURE), fan]
+
+
+def _wet_c(site: Site, snapshot: Snapshot, name: str) -> float:
+    if f"{name}/outdoor_wet_bulb" in site.points:
+        return snapshot.get(f"{name}/outdoor_wet_bulb")
+    return wet_bulb(snapshot.get(f"{name}/outdoor_dry_bulb"), snapshot.get(f"{name}/outdoor_relative_humidity"))
+
+
+def _chiller(
+    site: Site, snapshot: Snapshot, chiller: Equipment, hot_c: float, *, water_cooled: bool
+) -> Observation | None:
+    one = chiller_design([chiller], water_cooled=water_cooled)
+    assert one is not None
+    heat_w = snapshot.get(f"{chiller.id}/cooling_power")
+    if not math.isfinite(heat_w):
+        heat_w = _chilled_w(snapshot, chiller.id)
+    reads = (
+        Read(heat_w, FLOW),
+        Read(electric_w(site, snapshot, chiller.id), POWER),
+        Read(snapshot.get(f"{chiller.id}/leaving_temperature"), TEMPERATURE),
+        Read(hot_c, TEMPERATURE),
+    )
+    return seen(partial(cop_log, one), *reads)
+
+
+def _chilled_w(snapshot: Snapshot, chiller: str) -> float:
+    """Heat from water temperatures and flow, where the machine does not tell it."""
+    warm, cold = (snapshot.get(f"{chiller}/{side}_temperature") for side in ("entering", "leaving"))
+    return fluid("water", 0.0, 20.0).heat_j_m3_k * snapshot.get(f"{chiller}/flow") * (warm - cold)

@@ -1,0 +1,65 @@
+"""How the errors of instruments pass into what is computed from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.identification.estimates import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Standard deviations of an instrument: noise and bias, each as `absolute` [SI] and as a share of its reading."""
+
+    noise: float = 0.0
+    bias: float = 0.0
+    noise_share: float = 0.0
+    bias_share: float = 0.0
+
+    def at(self, value: float) -> tuple[float, float]:
+        """(noise, bias) at a reading [SI]."""
+        size = abs(value)
+        return self.noise + self.noise_share * size, self.bias + self.bias_share * size
+
+
+# typical installed accuracy: Pt100 class A in a well, magnetic flow meter, membrane transmitter, class 1 meter
+TEMPERATURE = Accuracy(noise=0.05, bias=0.15)
+FLOW = Accuracy(noise_share=0.005, bias_share=0.01)
+PRESSURE = Accuracy(noise=300.0, bias=500.0)
+POWER = Accuracy(noise_share=0.002, bias_share=0.01)
+CASE = Accuracy(noise=0.1, bias=0.5)
+"""Median over many GPUs' own sensors."""
+SPEED = Accuracy(noise=0.005, bias=0.005)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reading [SI] and how exact its instrument is."""
+
+    value: float
+    accuracy: Accuracy
+
+
+PART_LOAD = 0.25
+"""What a part load may mislead by: this share of how far it is from design [1]."""
+
+
+def seen(function: Callable[..., float], *reads: Read, load: float = 1.0) -> Observation | None:
+    """The observation of a log ratio computed from readings, first order in their errors; None where it has no value.
+
+    function takes the readings' values and returns the logarithm, or NaN where they tell nothing. load: share of design
+    at which this was seen, where the parameter is meant at design and the way there is the model's guess.
+    """
+    values = [r.value for r in reads]
+    here = function(*values) if all(math.isfinite(v) for v in values) else math.nan
+    noise = bias = (PART_LOAD * (1.0 - load)) ** 2
+    for index, read in enumerate(reads):
+        sigmas = read.accuracy.at(read.value)
+        step = max(0.1 * max(sigmas), 1e-12)
+        slope = (function(*values[:index], values[index] + step, *values[index + 1 :]) - here) / step
+        noise += (slope * sigmas[0]) ** 2
+        bias += (slope * sigmas[1]) ** 2
+    usable = all(math.isfinite(x) for x in (here, noise, bias))
+    return Observation(here, noise, bias) if usable else None
