@@ -15,6 +15,7 @@ from benchmarks.modbus_faults import run as modbus_faults
 from benchmarks.mqtt import run as mqtt
 from benchmarks.quality import run as quality
 from benchmarks.soak import run as soak
+from benchmarks.solver import run as solver
 from benchmarks.spool import run as spool
 from benchmarks.store_year import run as store_year
 from benchmarks.stores import run as stores
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "mqtt": (mqtt, "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed"),
     "quality": (quality, "what the quality checks find and cry wolf about on a simulated quarter, and what they cost"),
     "soak": (soak, "half an hour of 2,000 devices: does the collector's memory stay flat"),
+    "solver": (solver, "the optimiser's search beside maintained solvers: time, gap to a dense sweep, failures"),
     "spool": (spool, "the spool: cost of a point, a store's outage and the drain after it, kills while it is written"),
     "stores": (stores, "points a second into each store, over real servers; beside the plain library path"),
     "store-year": (store_year, "what a year of the demo pod's history takes on disk"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.billing import Billing
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
 from controller.learning import Learnt
+from controller.power_swings import Jump
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
 
@@ -22,7 +24,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans."""
+    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans.
+
+    billing: the month's peak; jumps: of racks' power.
+    """
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -30,6 +35,8 @@ class ControlState:
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
     swings: Mapping[str, Swing] = field(default_factory=dict)
+    billing: Billing = field(default_factory=Billing)
+    jumps: Mapping[str, Jump] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

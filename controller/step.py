@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller.answering import answer, told
+from controller.billing import billed, site_power_w
 from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.headroom import group_headrooms, without_room
@@ -15,6 +16,7 @@ from controller.hunting import hunting, watched
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
 from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
+from controller.power_swings import carried_gpu_w, jumped
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
 from controller.sidecars import plan_sidecar
@@ -50,7 +52,9 @@ def step(
     heats = _measure(site, snapshot, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    state = replace(state, swings=watched(state.swings, site, snapshot, now_s))
+    billing = billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone)
+    jumps = jumped(state.jumps, site, snapshot)
+    state = replace(state, swings=watched(state.swings, site, snapshot, now_s), billing=billing, jumps=jumps)
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
     moves = dict(state.moves)
@@ -68,6 +72,8 @@ def step(
             learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
             plans=plans,
             swings=state.swings,
+            billing=state.billing,
+            jumps=state.jumps,
         ),
         forecast=ahead,
         plans=plans,
@@ -146,7 +152,9 @@ def _decide(
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
         known = state.learnt.get(group.id, Learnt())
-        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
+        gpu_w = carried_gpu_w(site, group, state.jumps, ahead.racks, now_s)
+        target = state.targets.get(group.id, ())
+        memory = Memory(target=target, moves=moves, learnt=known, billing=state.billing, gpu_w=gpu_w)
         decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
         return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:

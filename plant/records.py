@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -121,7 +122,8 @@ class Plan:
     """What one loop should do next, and why.
 
     predicted powers are of the cooling plant [W]; `predicted_it_extra_w` is the IT side's leakage against design;
-    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now.
+    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now; swing_margin_k: what
+    is kept for power swings that no loop can follow [K]; saving_per_h: money against design [currency/h].
     """
 
     id: str
@@ -137,6 +139,9 @@ class Plan:
     worst_case_margin_k: float
     binding: str
     reason: Message
+    swing_margin_k: float = math.nan
+    saving_per_h: float = 0.0
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

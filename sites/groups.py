@@ -100,6 +100,8 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         design={role: design[role] for role in group.commands},
         drivable=drivable(group, drives),
         fallback=dict(group.fallback),
+        reserve=group.reserve,
+        swing=group.swing,
     )
 
 
