@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, str] = {
     "quality": "what the quality checks find and cry wolf about on a simulated quarter, and what they cost",
     "slurm": "the Slurm adapter on a real controller: hints obeyed, budget, moves, loans; beside their limits",
     "soak": "half an hour of 2,000 devices: does the collector's memory stay flat",
+    "solver": "the optimiser's search beside maintained solvers: time, gap to a dense sweep, failures",
     "spool": "the spool: cost of a point, a store's outage and the drain after it, kills while it is written",
     "stores": "points a second into each store, over real servers; beside the plain library path",
     "store-year": "what a year of the demo pod's history takes on disk",

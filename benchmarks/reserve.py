@@ -10,7 +10,8 @@ import numpy as np
 from controller import inputs
 from controller.design import LoopDesign, loop_design
 from controller.loops import full_gpu_w, limit_values
-from controller.model import Load, lost_cdu_case_c
+from controller.loss import lost_cdu_case_c
+from controller.model import Load
 from controller.outdoor import Outdoor
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -27,7 +28,7 @@ class ReserveWatch:
 
     Case limit less the case of the hottest GPU with the largest CDU and the commanding side lost: the racks' heat of
     this moment, every GPU gone to full power, the supply in force, facility water in force or at design if that is
-    warmer. The controller holds the same (`optimise.worst_margin`) at its forecast's upper quantile.
+    warmer. The controller holds the same (`constraints.worst_margin`) at its forecast's upper quantile.
     """
 
     site: Site
@@ -59,7 +60,8 @@ class ReserveWatch:
         gpu_w = full_gpu_w([rack.gpu_power_w for rack, _ in design.racks], math.nan)
         load = Load(heat_w=heat_w, it_w=heat_w, gpu_w=gpu_w, air=_ANY_AIR)
         facility_c = max(now[inputs.FACILITY], inputs.design_value(group, inputs.FACILITY))
-        case_c = lost_cdu_case_c(design, load, np.array([now[inputs.SUPPLY]]), np.array([facility_c]))
+        at = (np.array([value]) for value in (now[inputs.SUPPLY], now[inputs.DP], facility_c))
+        case_c = lost_cdu_case_c(design, load, *at)
         return limit_values(self.site)[0]["case_temperature"] - float(case_c[0])
 
 

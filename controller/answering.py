@@ -10,8 +10,9 @@ import numpy as np
 from controller import inputs
 from controller.cause_effect import Effect, strictest
 from controller.causes import Cause, Found
-from controller.loops import PLAN_LIFE_S, SETTLE_S, Decision, limit_values
-from controller.optimise import DEW_RESERVE_K, SUPPLY_RESERVE_K
+from controller.constraints import DEW_RESERVE_K, SUPPLY_RESERVE_K
+from controller.explaining import PLAN_LIFE_S
+from controller.loops import SETTLE_S, Decision, limit_values
 from controller.reasons import condition, message
 from controller.shedding import carries, shed_request
 from controller.state import Move

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller import inputs
+from controller.constraints import CASE_TOLERANCE
 from controller.design import RackDesign, rack_design
-from controller.optimise import CASE_TOLERANCE
 from plant.live import Snapshot
 from plant.records import Forecast
 from plant.topology import CoolingGroup, Site

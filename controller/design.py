@@ -15,6 +15,8 @@ from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site
 
 _FACILITY_MEAN_C = 30.0
+PUMP_RAMP_S, VALVE_STROKE_S, PLATE_TAU_S = 30.0, 120.0, 10.0
+"""Where the site file tells none: a CDU's pump from stop to full speed, its facility valve, a cold plate's lag."""
 STATIC_SHARE = 0.5
 """Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
 
@@ -32,7 +34,10 @@ class Factors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RackDesign:
-    """One kind of rack, at design. leakage_per_k: share by which its power grows per kelvin of case [1/K]."""
+    """One kind of rack, at design. leakage_per_k: share by which its power grows per kelvin of case [1/K].
+
+    server_fan_w_per_k: power of its own fans per kelvin of case [W/K].
+    """
 
     power_w: float
     liquid_fraction: float
@@ -41,12 +46,13 @@ class RackDesign:
     gpu_power_w: float
     case_resistance_k_w: float
     leakage_per_k: float
+    server_fan_w_per_k: float
     gpus: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CduDesign:
-    """One CDU, at design."""
+    """One CDU, at design. most_flow_m3_s: what its pump moves at full speed when it has the loop to itself."""
 
     flow_m3_s: float
     facility_flow_m3_s: float
@@ -54,6 +60,17 @@ class CduDesign:
     heat_w: float
     internal_dp_pa: float
     pump_efficiency: float
+    most_flow_m3_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lags:
+    """How slowly a loop answers: coolant in loop and manifold [m³], pumps from stop to full, valves, plates [s]."""
+
+    volume_m3: float
+    pump_ramp_s: float
+    valve_stroke_s: float
+    plate_tau_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +86,7 @@ class LoopDesign:
     facility_static_share: float
     facility_efficiency: float
     rejection: Rejection
+    lags: Lags
     factors: Factors = Factors()
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
@@ -87,6 +105,11 @@ class LoopDesign:
     def leakage_per_k(self) -> float:
         """Share by which the racks' power together grows per kelvin of case [1/K]."""
         return sum(n * r.power_w * r.leakage_per_k for r, n in self.racks) / self.rack_power_w
+
+    @property
+    def server_fan_w_per_k(self) -> float:
+        """Power of all servers' fans per kelvin of case [W/K]."""
+        return sum(n * r.server_fan_w_per_k for r, n in self.racks)
 
     @property
     def index_rack(self) -> RackDesign:
@@ -196,12 +219,27 @@ def rack_design(site: Site, rack: str) -> RackDesign:
     keys = ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w", "case_resistance_k_w")
     leakage = float(equipment.design.get("leakage_per_k", 0.0))
     figures = {k: _figure(equipment, k) for k in keys}
-    return RackDesign(**figures, leakage_per_k=leakage, gpus=site.gpus_per_rack)
+    fans = float(equipment.design.get("server_fan_w_per_k", 0.0))
+    return RackDesign(**figures, leakage_per_k=leakage, server_fan_w_per_k=fans, gpus=site.gpus_per_rack)
 
 
 def _cdu(equipment: Equipment) -> CduDesign:
     keys = ("flow_m3_s", "facility_flow_m3_s", "ua_w_k", "heat_w", "internal_dp_pa", "pump_efficiency")
-    return CduDesign(**{k: _figure(equipment, k) for k in keys})
+    figures = {k: _figure(equipment, k) for k in keys}
+    most_m3_s = float(equipment.design.get("most_flow_m3_s", 0.0))
+    return CduDesign(**figures, most_flow_m3_s=max(most_m3_s, figures["flow_m3_s"]))
+
+
+def _lags(site: Site, group: CoolingGroup) -> Lags:
+    members = [site.equipment[m] for m in group.members]
+    below = {f for m in members for f in m.feeds if site.equipment[f].kind == "manifold"}
+    taus = [t for r in group.racks if (t := site.equipment[r].design.get("plate_tau_s", 0.0)) > 0]
+    return Lags(
+        volume_m3=sum(site.equipment[e].design.get("volume_m3", 0.0) for e in (*group.members, *sorted(below))),
+        pump_ramp_s=max(m.design.get("pump_ramp_s", PUMP_RAMP_S) for m in members),
+        valve_stroke_s=max(m.design.get("valve_stroke_s", VALVE_STROKE_S) for m in members),
+        plate_tau_s=min(taus, default=PLATE_TAU_S),
+    )
 
 
 def loop_design(site: Site, group: CoolingGroup) -> LoopDesign:
@@ -226,6 +264,7 @@ def loop_design(site: Site, group: CoolingGroup) -> LoopDesign:
         facility_flow_m3_s=_figure(pump, "flow_m3_s"),
         facility_static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
         facility_efficiency=_figure(pump, "efficiency"),
+        lags=_lags(site, group),
         rejection=rejection_of(
             found["dry-cooler"], found["cooling-tower"], found["economiser"], found["chiller"], water
         ),

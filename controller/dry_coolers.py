@@ -59,6 +59,7 @@ class DryCoolers:
             fan_w=self.fan_power_w * speed**3,
             tower_pump_w=np.zeros_like(heat_w),
             chiller_w=self._chiller_w(left_w, setpoint_c, air),
+            water_m3_s=np.zeros_like(heat_w),
         )
 
     def _chiller_w(self, left_w: Array, setpoint_c: Array, air: Outdoor) -> Array:

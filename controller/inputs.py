@@ -169,6 +169,13 @@ def outdoor_airs(site: Site, snapshot: Snapshot) -> dict[str, float]:
     return found
 
 
+def electric_power(site: Site, snapshot: Snapshot, equipment: str) -> float:
+    """Electric power of one equipment [W], by its meter or its own reading; NaN where neither is good."""
+    names = [m.id for m in site.of_kind("meter") if m.meters == equipment]
+    readings = (snapshot.get(f"{name}/active_power") for name in (*names, equipment))
+    return next((value for value in readings if math.isfinite(value)), math.nan)
+
+
 def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | None:
     """The highest good room dew point [°C] that the envelope of the supply setpoint names; None if it names none.
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller.design import Factors, LoopDesign, upstream
+from controller.design import CduDesign, Factors, LoopDesign, upstream
+from controller.inputs import electric_power
 from controller.model import Load, Outcome, Setpoints, evaluate
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -24,6 +25,8 @@ WALK_PER_S = 0.05**2 / 3600.0
 """Variance that an hour adds: after it new readings weigh as much as some twenty old ones."""
 LEAST_SHARE = 0.02
 """Of design; below it a reading tells of losses and standby, not of the machine."""
+LEAST_SPEED, METER_SHARE, MOST_SHARE = 0.3, 0.95, 1.3
+"""A pump tells what it can do from this speed, less what flow meters err; nobody believes more of design flow."""
 WILDEST = 0.7
 """A reading further off than this (a factor of two) counts as this far."""
 
@@ -74,6 +77,23 @@ def corrected(design: LoopDesign, learnt: Learnt) -> LoopDesign:
     return replace(design, factors=factors, rejection=design.rejection.with_air(factors.air))
 
 
+def with_shown_flow(design: LoopDesign, snapshot: Snapshot, group: CoolingGroup) -> LoopDesign:
+    """The design with what each CDU's pump shows that it can move: at full speed at least flow over speed.
+
+    Affinity laws, and a head that falls with flow; alone on the racks it meets less than it does now.
+    """
+    cdus = tuple(_shown(c, snapshot, m) for c, m in zip(design.cdus, group.members, strict=True))
+    return replace(design, cdus=cdus)
+
+
+def _shown(cdu: CduDesign, snapshot: Snapshot, member: str) -> CduDesign:
+    flow, speed = snapshot.get(f"{member}/tcs_flow"), snapshot.get(f"{member}/pump_speed")
+    if not (speed > LEAST_SPEED and flow > 0.0):  # NaN too
+        return cdu
+    most_m3_s = min(METER_SHARE * flow / speed, MOST_SHARE * cdu.flow_m3_s)
+    return replace(cdu, most_flow_m3_s=max(cdu.most_flow_m3_s, most_m3_s))
+
+
 def _expected(design: LoopDesign, outcome: Outcome) -> dict[str, float]:
     powers = {
         "tcs_pump": outcome.tcs_pump_w,
@@ -119,11 +139,4 @@ def _found(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesi
 
 def _power_w(site: Site, snapshot: Snapshot, equipment: list[str] | tuple[str, ...]) -> float:
     """Electric power of some equipment together [W], by meters or their own reading; NaN where one is unknown."""
-    return sum(electric_w(site, snapshot, e) for e in equipment) if equipment else math.nan
-
-
-def electric_w(site: Site, snapshot: Snapshot, equipment: str) -> float:
-    """Electric power of one equipment [W], by its meter or its own reading; NaN where unknown."""
-    names = [m.id for m in site.of_kind("meter") if m.meters == equipment]
-    readings = (snapshot.get(f"{name}/active_power") for name in (*names, equipment))
-    return next((value for value in readings if math.isfinite(value)), math.nan)
+    return sum(electric_power(site, snapshot, e) for e in equipment) if equipment else math.nan

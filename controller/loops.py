@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from controller import inputs
+from controller.billing import Billing, prices_now, site_power_w
+from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Problem
 from controller.design import LoopDesign, loop_design
+from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.identification.applied import applied
 from controller.identification.known import Known
-from controller.learning import Learnt, corrected, observe
-from controller.model import Load, Setpoints
-from controller.optimise import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Choice, Problem, search, stepped
-from controller.reasons import condition, message
+from controller.learning import Learnt, corrected, observe, with_shown_flow
+from controller.model import Load, Setpoints, evaluate
+from controller.objective import Prices
+from controller.optimise import Choice, search, stepped
+from controller.reasons import condition
 from controller.state import Move
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Condition, HeatForecast, Message, Plan, Setpoint, Severity, ShedRequest
+from plant.records import Condition, HeatForecast, Plan, Setpoint, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
-PLAN_LIFE_S = 180.0
 SETTLE_S = 10.0
 """Longer than the envelope's dwell by this, so that the guard's clock agrees."""
 LEARN_AFTER_S = 240.0
 """Meters are compared with the model this long after a move: the loops have settled."""
-COST_MINUTES, WORST_MINUTES = 15, 60
-"""Cost is judged at the median of the next quarter of an hour, limits at the worst minute of the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds
         supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
         facility_c=(floors.get("fws_supply_temperature", -np.inf), tops.get("fws_supply_temperature", np.inf)),
         dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
+        reserve=group.reserve != "none",
     )
 
 
@@ -76,12 +78,17 @@ def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail."""
+    """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail.
+
+    gpu_w: what the hottest GPU may come to draw [W]; inf: as its nameplate says.
+    """
 
     target: tuple[float, ...] = ()
     moves: Mapping[PointId, Move] = field(default_factory=dict)
     learnt: Learnt = field(default_factory=Learnt)
     known: Known = field(default_factory=Known)
+    billing: Billing = field(default_factory=Billing)
+    gpu_w: float = np.inf
 
 
 def build_problem(
@@ -92,10 +99,12 @@ def build_problem(
     target: tuple[float, ...],
     design: LoopDesign | None = None,
     hot_w: float = np.nan,
+    carried_w: float = np.inf,
 ) -> Problem:
     """Everything the search needs, or the reason why not.
 
-    design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is.
+    design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is;
+    carried_w: what it may come to draw [W], inf for its nameplate.
 
     Raises:
         StaleError: an input is missing.
@@ -106,7 +115,7 @@ def build_problem(
     roles = inputs.roles(group)
     current = tuple(now[r] for r in roles)
     air = inputs.outdoor(site, snapshot, group)
-    gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w)
+    gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
     likely_w, worst_w = float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)[:WORST_MINUTES])
     worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
@@ -126,9 +135,12 @@ def build_problem(
     )
 
 
-def full_gpu_w(design_w: list[float], measured_w: float) -> float:
-    """Power of the hottest GPU at full load [W]: design, or more if more was measured, with the tolerance on top."""
-    return max(CASE_TOLERANCE * max(design_w), measured_w if np.isfinite(measured_w) else 0.0)
+def full_gpu_w(design_w: list[float], measured_w: float, carried_w: float = np.inf) -> float:
+    """Power of the hottest GPU at full load [W]: design with its tolerance, or more if more was measured.
+
+    carried_w: what must be carried of it, where the site goes by learned swings.
+    """
+    return max(min(CASE_TOLERANCE * max(design_w), carried_w), measured_w if np.isfinite(measured_w) else 0.0)
 
 
 def plan_loop(
@@ -147,9 +159,11 @@ def plan_loop(
         ConfigError: a design figure is missing.
     """
     learnt = _learnt(site, snapshot, group, memory, heat_w, now_s)
-    moves, design = memory.moves, corrected(_design(site, group, memory), learnt)
+    moves = memory.moves
+    design = with_shown_flow(corrected(_design(site, group, memory), learnt), snapshot, group)
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
-    problem = build_problem(site, snapshot, group, heat, memory.target, design, hot_w)
+    problem = build_problem(site, snapshot, group, heat, memory.target, design, hot_w, memory.gpu_w)
+    problem = replace(problem, prices=_prices(site, snapshot, problem, memory.billing, now_s))
     choice = search(problem)
     too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
@@ -162,7 +176,7 @@ def plan_loop(
         for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
     )
     return Decision(
-        plan=_plan(group, heat, problem, choice, setpoints, kind, now_s),
+        plan=plan_of(group, heat, problem, choice, setpoints, kind, now_s),
         target=goal,
         moves=made,
         learnt=learnt,
@@ -172,6 +186,15 @@ def plan_loop(
 
 def _design(site: Site, group: CoolingGroup, memory: Memory) -> LoopDesign:
     return applied(loop_design(site, group), site, group, memory.known)
+
+
+def _prices(site: Site, snapshot: Snapshot, problem: Problem, billing: Billing, now_s: float) -> Prices:
+    """What counts now; without a demand charge nobody need know what the rest of the site draws."""
+    rest_w = np.nan
+    if site.tariff.demand_per_kw_month > 0.0 and np.isfinite(billing.expected_w):
+        here = evaluate(problem.design, problem.median, Setpoints.of(np.array([problem.current])))
+        rest_w = site_power_w(site, snapshot) - float(here.cooling_w[0])
+    return prices_now(site, billing, now_s, COST_MINUTES, rest_w)
 
 
 def _learnt(site: Site, snapshot: Snapshot, group: CoolingGroup, memory: Memory, heat_w: float, now_s: float) -> Learnt:
@@ -220,56 +243,8 @@ def _values(
     return tuple(values), made
 
 
-def _plan(
-    group: CoolingGroup,
-    heat: HeatForecast,
-    problem: Problem,
-    choice: Choice,
-    setpoints: tuple[Setpoint, ...],
-    kind: str,
-    now_s: float,
-) -> Plan:
-    return Plan(
-        id=f"{group.id}-{now_s:.0f}",
-        loop=group.id,
-        made_s=now_s,
-        valid_until_s=now_s + PLAN_LIFE_S,
-        setpoints=setpoints,
-        predicted_cooling_w=choice.cooling_w,
-        predicted_design_cooling_w=choice.design_cooling_w,
-        predicted_it_extra_w=choice.it_extra_w,
-        predicted_case_c=choice.case_c,
-        case_limit_c=problem.bounds.case_c,
-        worst_case_margin_k=choice.worst_margin_k,
-        binding=choice.binding,
-        reason=_reason(kind, heat, problem, choice, setpoints),
-    )
-
-
-def _reason(
-    kind: str, heat: HeatForecast, problem: Problem, choice: Choice, setpoints: tuple[Setpoint, ...]
-) -> Message:
-    supply, dp, facility = setpoints[:3]
-    goal = kind in {"plan_dwell", "plan_design"}
-    return message(
-        kind,
-        heat_low_mw=min(heat.at(0.05)[:WORST_MINUTES]) / 1e6,
-        heat_high_mw=max(heat.at(0.95)[:WORST_MINUTES]) / 1e6,
-        outdoor_c=problem.median.air.dry_bulb_c,
-        supply_from_c=supply.current,
-        supply_to_c=supply.target if goal else supply.value,
-        dp_from_kpa=dp.current / 1e3,
-        dp_to_kpa=(dp.target if goal else dp.value) / 1e3,
-        facility_from_c=facility.current,
-        facility_to_c=facility.target if goal else facility.value,
-        saves_kw=choice.saving_w / 1e3,
-        threshold_kw=choice.threshold_w / 1e3,
-        binding=choice.binding,
-    )
-
-
 def _conditions(group: CoolingGroup, choice: Choice, now_s: float) -> tuple[Condition, ...]:
-    if choice.design_worst_margin_k >= 0:
+    if group.reserve == "none" or choice.design_worst_margin_k >= 0:
         return ()
     margin_k = choice.design_worst_margin_k
     return (condition("reserve_gone", group.id, now_s, Severity.WARNING, margin_k=margin_k),)

@@ -14,7 +14,7 @@ import numpy as np
 
 from controller import inputs
 from controller.cold_plates import Plates
-from controller.design import rack_design, upstream
+from controller.design import PUMP_RAMP_S, VALVE_STROKE_S, rack_design, upstream
 from controller.device_state import stands
 from controller.exchange import Array
 from controller.exchangers import ua_share
@@ -41,7 +41,6 @@ WATER_SHARE = 0.95
 """Share of a CDU's design facility flow that an open valve gives."""
 RUNS_SHARE = 0.02
 """Below this share of design flow a CDU stands still."""
-PUMP_RAMP_S, VALVE_STROKE_S = 30.0, 120.0
 LEAST_SPEED = 0.1
 WATER = fluid("water", 0.0, 30.0)
 

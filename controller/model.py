@@ -54,7 +54,10 @@ class Setpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What each candidate costs; every array has the candidates' shape."""
+    """What each candidate costs; every array has the candidates' shape.
+
+    rejected_w: heat that facility water brings out [W], at facility_return_c [°C]; water_m3_s: make-up of towers.
+    """
 
     tcs_pump_w: Array
     facility_pump_w: Array
@@ -62,6 +65,9 @@ class Outcome:
     fan_w: Array
     chiller_w: Array
     mean_case_c: Array
+    rejected_w: Array
+    facility_return_c: Array
+    water_m3_s: Array
 
     @property
     def cooling_w(self) -> Array:
@@ -185,6 +191,9 @@ def _outcome(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Ou
         fan_w=away.fan_w,
         chiller_w=factors.chiller * away.chiller_w,
         mean_case_c=mean_case_c(design, load, at.supply_c, at.dp_pa),
+        rejected_w=water.rejected_w,
+        facility_return_c=at.facility_c + water.rejected_w / (water.facility_m3_s * design.water.heat_j_m3_k),
+        water_m3_s=away.water_m3_s,
     )
 
 
@@ -216,25 +225,9 @@ def full_load_case_c(design: LoopDesign, supply_c: Array, dp_pa: Array, gpu_w: f
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
 
 
-def lost_cdu_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c: Array) -> Array:
-    """Case temperature [°C] with the largest CDU stopped: the rest at full flow, facility water as it is now.
-
-    A group of one CDU has nothing left to lose to: then only coldplate's loss counts and the supply stays as it is.
-    """
-    rest = design.without_largest()
-    flow = np.full_like(supply_c, rest.cdu_flow_m3_s)
-    if rest is design:
-        flow = np.minimum(loop_flow(design, np.full_like(supply_c, design.index_rack.dp_pa)), flow)
-    water = np.full_like(supply_c, rest.cdu_facility_flow_m3_s)
-    per_kelvin_w = exchanged_w(rest, flow, water, np.ones_like(supply_c))
-    reached_c = facility_c + load.heat_w / per_kelvin_w - load.heat_w / (flow * rest.coolant.heat_j_m3_k)
-    share = flow / loop_flow(design, np.full_like(supply_c, design.index_rack.dp_pa))
-    warm_c = np.maximum(supply_c, reached_c)
-    heat, share = design.coolant.heat_j_m3_k, np.minimum(share, 1.0)
-    cases = [case_temperature(r, warm_c, r.flow_m3_s * share, load.gpu_w, heat) for r, _ in design.racks]
-    return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
-
-
 def it_extra_w(design: LoopDesign, load: Load, case_c: Array, reference_case_c: Array) -> Array:
-    """Leakage power of the IT side [W] against cases at reference_case_c [°C]; 0 where the site file tells none."""
-    return load.it_w * design.leakage_per_k * (case_c - reference_case_c)
+    """What the IT side draws more [W] than with cases at reference_case_c [°C]: leakage, and its servers' fans.
+
+    0 where the site file tells neither.
+    """
+    return (load.it_w * design.leakage_per_k + design.server_fan_w_per_k) * (case_c - reference_case_c)

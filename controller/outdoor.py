@@ -18,11 +18,12 @@ class Outdoor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Electric powers [W] of heat rejection, of the candidates' shape."""
+    """Electric powers [W] and make-up water [m³/s] of heat rejection, of the candidates' shape."""
 
     fan_w: Array
     tower_pump_w: Array
     chiller_w: Array
+    water_m3_s: Array
 
 
 class Rejection(Protocol):

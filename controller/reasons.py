@@ -16,27 +16,51 @@ BINDINGS: dict[str, str] = {
     "envelope": "writable range",
 }
 
+_AHEAD = "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour"
+_SAVES = "saves {saves_kw:.1f} kW ({saves_money:.2f} {currency} an hour at {price:.3f}) against design"
+_KEEPS = (
+    "binding: {binding_words}; keeps {swing_k:.1f} K for power swings, and {worst_k:.1f} K if the largest CDU stops now"
+)
+
 TEMPLATES: dict[str, str] = {
     # plans
     "plan_move": (
-        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; outdoor {outdoor_c:.1f} °C; "
-        "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, dp {dp_from_kpa:.0f} -> {dp_to_kpa:.0f} kPa, "
-        "facility water {facility_from_c:.1f} -> {facility_to_c:.1f} °C; saves {saves_kw:.1f} kW against design; "
-        "binding: {binding_words}"
+        f"{_AHEAD}; outdoor {{outdoor_c:.1f}} °C; supply {{supply_from_c:.1f}} -> {{supply_to_c:.1f}} °C, "
+        f"dp {{dp_from_kpa:.0f}} -> {{dp_to_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} -> "
+        f"{{facility_to_c:.1f}} °C; {_SAVES}; {_KEEPS}"
+    ),
+    "plan_move_tower": (
+        f"{_AHEAD}; wet bulb {{outdoor_c:.1f}} °C; supply {{supply_from_c:.1f}} -> {{supply_to_c:.1f}} °C, "
+        f"dp {{dp_from_kpa:.0f}} -> {{dp_to_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} -> "
+        f"{{facility_to_c:.1f}} °C, tower {{tower_from_c:.1f}} -> {{tower_to_c:.1f}} °C; {_SAVES}; {_KEEPS}"
     ),
     "plan_stay": (
-        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; outdoor {outdoor_c:.1f} °C; "
-        "stays at supply {supply_from_c:.1f} °C, dp {dp_from_kpa:.0f} kPa, facility water {facility_from_c:.1f} °C, "
-        "{saves_kw:.1f} kW below design; a move would save less than {threshold_kw:.1f} kW; binding: {binding_words}"
+        f"{_AHEAD}; outdoor {{outdoor_c:.1f}} °C; stays at supply {{supply_from_c:.1f}} °C, "
+        f"dp {{dp_from_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} °C; {_SAVES}; "
+        f"a move would save less than {{threshold_kw:.1f}} kW; {_KEEPS}"
+    ),
+    "plan_stay_tower": (
+        f"{_AHEAD}; wet bulb {{outdoor_c:.1f}} °C; stays at supply {{supply_from_c:.1f}} °C, "
+        f"dp {{dp_from_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} °C, tower {{tower_from_c:.1f}} °C; "
+        f"{_SAVES}; a move would save less than {{threshold_kw:.1f}} kW; {_KEEPS}"
     ),
     "plan_dwell": (
-        "on the way to supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, facility water {facility_to_c:.1f} °C; "
-        "waits until the last step has settled; saves {saves_kw:.1f} kW against design; binding: {binding_words}"
+        f"on the way to supply {{supply_to_c:.1f}} °C, dp {{dp_to_kpa:.0f}} kPa, facility water "
+        f"{{facility_to_c:.1f}} °C; waits until the last step has settled; {_SAVES}; {_KEEPS}"
+    ),
+    "plan_dwell_tower": (
+        f"on the way to supply {{supply_to_c:.1f}} °C, dp {{dp_to_kpa:.0f}} kPa, facility water "
+        f"{{facility_to_c:.1f}} °C, tower {{tower_to_c:.1f}} °C; waits until the last step has settled; {_SAVES}; "
+        f"{_KEEPS}"
     ),
     "plan_design": (
-        "heat forecast {heat_low_mw:.2f}-{heat_high_mw:.2f} MW for the next hour; no better setting keeps every "
-        "reserve, back towards design: supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, "
-        "facility water {facility_to_c:.1f} °C; binding: {binding_words}"
+        f"{_AHEAD}; no better setting keeps every reserve, back towards design: supply {{supply_to_c:.1f}} °C, "
+        f"dp {{dp_to_kpa:.0f}} kPa, facility water {{facility_to_c:.1f}} °C; binding: {{binding_words}}"
+    ),
+    "plan_design_tower": (
+        f"{_AHEAD}; no better setting keeps every reserve, back towards design: supply {{supply_to_c:.1f}} °C, "
+        f"dp {{dp_to_kpa:.0f}} kPa, facility water {{facility_to_c:.1f}} °C, tower {{tower_to_c:.1f}} °C; "
+        f"binding: {{binding_words}}"
     ),
     "plan_sidecar": (
         "heat forecast {heat_low_kw:.1f}-{heat_high_kw:.1f} kW for the next hour; room air {outdoor_c:.1f} °C; "

@@ -12,7 +12,7 @@ from controller.exchange import Array
 from controller.fluids import Fluid
 from controller.outdoor import Outdoor, Rejected, Rejection
 from controller.plates import Plate
-from controller.towers import TowerDesign, coldest_c, fan_share, pump_w, tower_design
+from controller.towers import TowerDesign, coldest_c, fan_share, make_up_m3_s, pump_w, tower_design
 from plant.errors import ConfigError
 from plant.topology import Equipment
 
@@ -62,7 +62,12 @@ class WetSide:
         pumping_w = pump_w(self.tower, condenser_m3_s)
         into_w = eco_w + chilled_w + chilling_w + pumping_w
         share = fan_share(self.tower, self.water, into_w, condenser_m3_s, tower_c, air.wet_bulb_c)
-        return Rejected(fan_w=self.tower.fan_power_w * share**3, tower_pump_w=pumping_w, chiller_w=chilling_w)
+        return Rejected(
+            fan_w=self.tower.fan_power_w * share**3,
+            tower_pump_w=pumping_w,
+            chiller_w=chilling_w,
+            water_m3_s=make_up_m3_s(self.tower, self.water, into_w),
+        )
 
     def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
         """Heat [W] that economiser and chillers together can't take; negative is reserve."""

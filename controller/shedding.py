@@ -11,7 +11,7 @@ import numpy as np
 from controller import inputs
 from controller.causes import Cause, Found, stopped_members
 from controller.cold_plates import hottest_plates, most_heat_w
-from controller.loops import PLAN_LIFE_S
+from controller.explaining import PLAN_LIFE_S
 from controller.losses import losses_of, scaled, stacked
 from controller.reasons import message
 from controller.rejection_left import rejection_left_w

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.billing import Billing
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
 from controller.identification.known import Known
 from controller.learning import Learnt
+from controller.power_swings import Jump
 from controller.suspects import Doubts
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, RideThrough, ShedRequest
@@ -26,7 +28,7 @@ class Move:
 class ControlState:
     """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans.
 
-    doubts: what can't be right, by cause and subject.
+    doubts: what can't be right, by cause and subject; billing: the month's peak; jumps: of racks' power.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -37,6 +39,8 @@ class ControlState:
     swings: Mapping[str, Swing] = field(default_factory=dict)
     doubts: Doubts = field(default_factory=dict)
     known: Mapping[str, Known] = field(default_factory=dict)
+    billing: Billing = field(default_factory=Billing)
+    jumps: Mapping[str, Jump] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

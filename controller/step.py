@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller.answering import answer, told
+from controller.billing import billed, site_power_w
 from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.headroom import group_headrooms, without_room
@@ -21,6 +22,7 @@ from controller.identification.shown import parameters_of
 from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
 from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
+from controller.power_swings import carried_gpu_w, jumped
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
 from controller.sidecars import plan_sidecar
@@ -59,10 +61,14 @@ def step(
     heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
+    billing = billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone)
+    jumps = jumped(state.jumps, site, snapshot)
     state = replace(
         state,
         swings=watched(state.swings, site, snapshot, now_s),
         doubts=doubts,
+        billing=billing,
+        jumps=jumps,
         known=known_of_all(state.known, site, snapshot, heats.now),
     )
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
@@ -84,6 +90,8 @@ def step(
             swings=state.swings,
             doubts=doubts,
             known=dict(state.known) | {g: d.known for g, d in decisions.items() if d.known is not None},
+            billing=state.billing,
+            jumps=state.jumps,
         ),
         forecast=ahead,
         plans=plans,
@@ -166,7 +174,9 @@ def _decide(
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
         known = state.learnt.get(group.id, Learnt())
         details = state.known.get(group.id, Known())
-        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known, known=details)
+        gpu_w = carried_gpu_w(site, group, state.jumps, ahead.racks, now_s)
+        target = state.targets.get(group.id, ())
+        memory = Memory(target=target, moves=moves, learnt=known, known=details, billing=state.billing, gpu_w=gpu_w)
         decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
         if decision.plan is not None and not all(math.isfinite(s.value) for s in decision.plan.setpoints):
             # not only no lease: what is held is given back, and neither moves nor target of this cycle are remembered

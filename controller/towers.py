@@ -20,13 +20,20 @@ WATER_TO_AIR = 1.2
 """Water over air by mass, where the site file does not tell the air flow."""
 WET_BULB_C, FREE_SHARE, LEAST_FLOW_SHARE = 24.0, 0.125, 0.5
 _APPROACHES_K = np.linspace(0.0, 40.0, 161)
+EVAPORATED_PER_K = 0.00153
+"""Of the water that a tower cools by one kelvin this share evaporates (Cooling Technology Institute, 0.00085 by °F)."""
+CYCLES = 4.0
+"""Concentration of basin water over make-up, where the site file tells no `cycles_of_concentration`."""
 STATIC_SHARE = 0.5
 """Of a pump's design head that part which does not fall with flow: what is held across the users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerDesign:
-    """Tower cells as one, at design. ntu: at design water and air flow; pump_w: condenser-water pumps [W]."""
+    """Tower cells as one, at design. ntu: at design water and air flow; pump_w: condenser-water pumps [W].
+
+    cycles: of concentration, which tell how much is blown down for what evaporates.
+    """
 
     flow_m3_s: float
     air_kg_s: float
@@ -36,6 +43,7 @@ class TowerDesign:
     pump_w: float
     static_share: float
     least_flow_share: float
+    cycles: float
 
 
 def tower_design(tower: Equipment, water: Fluid) -> TowerDesign:
@@ -58,6 +66,7 @@ def tower_design(tower: Equipment, water: Fluid) -> TowerDesign:
         pump_w=flow_m3_s * design.get("head_pa", 0.0) / design.get("efficiency", 0.65),
         static_share=design.get("static_head_fraction", STATIC_SHARE),
         least_flow_share=design.get("min_flow_fraction", LEAST_FLOW_SHARE),
+        cycles=max(design.get("cycles_of_concentration", CYCLES), 1.1),
     )
 
 
@@ -114,3 +123,9 @@ def pump_w(design: TowerDesign, flow_m3_s: Array) -> Array:
     """Condenser-water pumps [W]: part of the head is held, the rest goes with flow²."""
     share = flow_m3_s / design.flow_m3_s
     return design.pump_w * share * (design.static_share + (1 - design.static_share) * share**2)
+
+
+def make_up_m3_s(design: TowerDesign, water: Fluid, heat_w: Array) -> Array:
+    """Make-up water [m³/s] for heat_w [W]: what evaporates, and with it the blow-down that keeps the basin's salt."""
+    evaporated_m3_s = EVAPORATED_PER_K * heat_w / water.heat_j_m3_k
+    return evaporated_m3_s * design.cycles / (design.cycles - 1)

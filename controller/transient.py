@@ -6,6 +6,7 @@ Buildings CDU_epsNTU (hA ~ flow^0.8, valve stroke 120 s, pump ramp 30 s), OCP OA
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,19 @@ class Losses:
     plate_tau_s: Array
     case_c: Array
     limit_c: Array
+
+
+def highest_case_c(losses: Losses, steps_s: Sequence[float]) -> Array:
+    """The hottest case [°C] within steps_s [s] after the loss, and what it tends to; shape (n,)."""
+    supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
+    case_c, highest_c, at_s = losses.case_c, losses.case_c, 0.0
+    for step_s in steps_s:
+        flow = _towards(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
+        case_c = _case(losses, case_c, supply_c, flow, step_s)
+        highest_c = np.maximum(highest_c, case_c)
+        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, flow, at_s, step_s)
+        at_s += step_s
+    return np.maximum(highest_c, steady_case_c(losses, supply_c, losses.flow_last))
 
 
 def seconds_to_limit(losses: Losses) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -133,8 +134,9 @@ class Plan:
     """What one loop should do next, and why.
 
     predicted powers are of the cooling plant [W]; `predicted_it_extra_w` is the IT side's leakage against design;
-    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now; probe: in mode auto
-    asked in place of `setpoints`, a small step that tells more of the plant, () for none.
+    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now; swing_margin_k: what
+    is kept for power swings that no loop can follow [K]; saving_per_h: money against design [currency/h]; probe: in
+    mode auto asked in place of `setpoints`, a small step that tells more of the plant, () for none.
     """
 
     id: str
@@ -151,6 +153,9 @@ class Plan:
     binding: str
     reason: Message
     probe: tuple[Setpoint, ...] = ()
+    swing_margin_k: float = math.nan
+    saving_per_h: float = 0.0
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,6 +66,8 @@ class CoolingGroup:
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
     excitation: `off`, or `small`: probing steps in mode auto while the plant is not known well.
     heartbeats: for each commanded device, its heartbeat point and timeout [s].
+    reserve: `n+1` (the loss of its largest CDU leaves every limit whole) or `none`.
+    swing: what its GPUs' power may rise to before any loop answers: `nameplate`, or `learned` from telemetry.
     """
 
     id: str
@@ -76,6 +79,8 @@ class CoolingGroup:
     drivable: bool
     fallback: Mapping[str, str] = field(default_factory=dict)
     excitation: str = "off"
+    reserve: str = "n+1"
+    swing: str = "nameplate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +125,19 @@ class OutOfService:
 
 @dataclass(frozen=True, kw_only=True)
 class Tariff:
-    """Energy price by hour of the site's day [currency/kWh] and demand charge [currency/kW/month]."""
+    """Energy price by hour of the site's day [currency/kWh] and demand charge [currency/kW/month].
+
+    water_per_m3: make-up water [currency/m³]; heat_per_kwh: heat that is sold [currency/kWh], where the facility water
+    comes back at heat_above_c [°C] or warmer, at most heat_most_w [W].
+    """
 
     currency: str
     energy_per_kwh: tuple[float, ...]
     demand_per_kw_month: float = 0.0
+    water_per_m3: float = 0.0
+    heat_per_kwh: float = 0.0
+    heat_above_c: float = math.inf
+    heat_most_w: float = math.inf
     source: str = ""
 
 
@@ -175,7 +188,10 @@ class SensorFault:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A whole plant as loaded and checked from its file."""
+    """A whole plant as loaded and checked from its file.
+
+    objective: `money` or `energy`; carbon_price_per_kg: what emitted carbon counts [currency/kg].
+    """
 
     id: str
     name: str
@@ -201,6 +217,8 @@ class Site:
     out_of_service: tuple[OutOfService, ...] = ()
     jobs: JobKnowledge = field(default_factory=JobKnowledge)
     sensors: tuple[SensorFault, ...] = ()
+    objective: str = "money"
+    carbon_price_per_kg: float = 0.0
 
     def of_kind(self, kind: str) -> list[Equipment]:
         """All equipment of a kind, in the file's order."""

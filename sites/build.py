@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from plant.errors import ConfigError
@@ -54,6 +55,8 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         out_of_service=out_of_service(form),
         jobs=job_knowledge(form, path),
         sensors=tuple(SensorFault(**row.model_dump()) for row in form.sensors),
+        objective=form.objective,
+        carbon_price_per_kg=form.carbon.price_per_kg,
     )
 
 
@@ -90,10 +93,15 @@ def _limit(form: LimitForm) -> Limit:
 
 def _tariff(form: SiteForm) -> Tariff:
     tariff = form.tariff
+    heat = tariff.heat
     return Tariff(
         currency=tariff.currency,
         energy_per_kwh=hourly_prices(tariff.energy_per_kwh),
         demand_per_kw_month=tariff.demand_per_kw_month,
+        water_per_m3=tariff.water_per_m3,
+        heat_per_kwh=heat.per_kwh if heat else 0.0,
+        heat_above_c=heat.above_c if heat else math.inf,
+        heat_most_w=heat.most_w if heat and heat.most_w is not None else math.inf,
         source=tariff.source,
     )
 

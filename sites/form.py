@@ -177,6 +177,10 @@ class GroupForm(Form):
     """Cause and effect: where the plant goes, by itself, when something is lost."""
     excitation: Literal["off", "small"] = "off"
     """Small probing steps of pressure, in mode auto only, while exchangers, plates and flows are not known well."""
+    reserve: Literal["n+1", "none"] = "n+1"
+    """`n+1`: the loss of the largest CDU must leave every limit whole; `none`: the site takes that risk for energy."""
+    swing: Literal["nameplate", "learned"] = "nameplate"
+    """GPU power that must be carried before any loop answers: at once all of it, or as telemetry has shown so far."""
 
 
 class LimitForm(Form):
@@ -194,6 +198,17 @@ class LimitForm(Form):
     """Where the figure comes from."""
 
 
+class HeatForm(Form):
+    """Heat of the returning facility water that the site sells."""
+
+    per_kwh: Annotated[float, Field(ge=0)]
+    """What it brings [currency/kWh]."""
+    above_c: float
+    """Facility water must come back at this temperature or warmer [°C]."""
+    most_w: Positive | None = None
+    """What the buyer takes at most [W]."""
+
+
 class TariffForm(Form):
     """What energy costs."""
 
@@ -203,6 +218,10 @@ class TariffForm(Form):
     """Price [currency/kWh] as `default` and by hours of the site's day, e.g. "07-20" (07:00 to 20:00)."""
     demand_per_kw_month: Annotated[float, Field(ge=0)] = 0.0
     """Demand charge [currency/kW/month]."""
+    water_per_m3: Annotated[float, Field(ge=0)] = 0.0
+    """Make-up water of cooling towers, sewage included [currency/m³]."""
+    heat: HeatForm | None = None
+    """Heat that the site sells, if it does."""
     source: str = ""
     """Where the prices come from."""
 
@@ -212,6 +231,8 @@ class CarbonForm(Form):
 
     kg_per_kwh: Annotated[float, Field(ge=0)]
     """Carbon dioxide equivalent [kg/kWh]."""
+    price_per_kg: Annotated[float, Field(ge=0)] = 0.0
+    """What a kilogram counts in the objective [currency/kg]; leave it out where the tariff has it already."""
     source: str = ""
     """Where the figure comes from."""
 
@@ -303,6 +324,8 @@ class SiteForm(Form):
     """What energy costs."""
     carbon: CarbonForm
     """Carbon of the electricity."""
+    objective: Literal["money", "energy"] = "money"
+    """What plans minimise: money by tariff and carbon price, or electric energy whatever its price."""
     retention: RetentionForm = Field(default_factory=RetentionForm)
     """How long history is kept."""
     climate: ClimateForm = Field(default_factory=ClimateForm)

@@ -101,6 +101,8 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         drivable=drivable(group, drives),
         fallback=dict(group.fallback),
         excitation=group.excitation,
+        reserve=group.reserve,
+        swing=group.swing,
     )
 
 

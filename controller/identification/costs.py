@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from controller.design import CduDesign, LoopDesign
 from controller.identification.parameters import CASE, COIL, COP, EFFICIENCY, FAN, RACK_FLOW, UA, Parameter
-from controller.learning import electric_w
+from controller.inputs import electric_power
 from controller.model import FLOW_EXPONENT, Load, Setpoints, evaluate
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -30,9 +30,9 @@ class Running:
         Machines: measured power less what it would be. Others: the loop evaluated with and without.
         """
         if parameter in {EFFICIENCY, COP}:
-            return electric_w(self.site, self.snapshot, subject) * (1 - now / then)
+            return electric_power(self.site, self.snapshot, subject) * (1 - now / then)
         if parameter is FAN:
-            return electric_w(self.site, self.snapshot, subject) * (1 - then / now)
+            return electric_power(self.site, self.snapshot, subject) * (1 - then / now)
         if parameter in {UA, COIL}:
             worse_w, better_w = (self._cooling_w(self._with(subject, parameter, r), self.at) for r in (now, then))
             return worse_w - better_w

@@ -18,7 +18,7 @@ from controller.identification.hydraulics import cdu_pump_log, facility_pump_log
 from controller.identification.parameters import Parameter
 from controller.identification.rejecting import cooler_log, cop_log, fan_log, tower_log
 from controller.identification.sensing import CASE, FLOW, POWER, PRESSURE, SPEED, TEMPERATURE, Read, seen
-from controller.learning import electric_w
+from controller.inputs import electric_power
 from controller.rejection import WetSide
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site
@@ -43,7 +43,7 @@ def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDe
 def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
     for name, cdu in zip(group.members, design.cdus, strict=True):
         exchanger = Exchanger(cdu=cdu, coolant=design.coolant, water=design.water)
-        power = Read(electric_w(site, snapshot, name), POWER)
+        power = Read(electric_power(site, snapshot, name), POWER)
         temperatures = ("tcs_supply", "tcs_return", "fws_supply", "fws_return")
         reads = [Read(snapshot.get(f"{name}/{t}_temperature"), TEMPERATURE) for t in temperatures]
         reads += [Read(snapshot.get(f"{name}/{side}_flow"), FLOW) for side in ("tcs", "fws")]
@@ -70,7 +70,7 @@ def _racks(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_j_m3_k: flo
 def _facility_pump(site: Site, snapshot: Snapshot, pump: Equipment) -> Observation | None:
     flow = Read(snapshot.get(f"{pump.id}/flow"), FLOW)
     head = Read(snapshot.get(f"{pump.id}/differential_pressure"), PRESSURE)
-    power = Read(electric_w(site, snapshot, pump.id), POWER)
+    power = Read(electric_power(site, snapshot, pump.id), POWER)
     return seen(partial(facility_pump_log, pump), flow, head, power, load=flow.value / pump.design["flow_m3_s"])
 
 
@@ -81,7 +81,7 @@ def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup, design: Loop
         name = coolers[0].id
         reads = _water_side(snapshot, name, snapshot.get(f"{name}/outdoor_dry_bulb"))
         yield name, known.COIL, seen(partial(cooler_log, rejection), *reads)
-        power = Read(electric_w(site, snapshot, name), POWER)
+        power = Read(electric_power(site, snapshot, name), POWER)
         yield name, known.FAN, seen(partial(fan_log, rejection.fan_power_w), reads[-1], power)
     elif towers and isinstance(rejection, WetSide):
         name = towers[0].id
@@ -115,7 +115,7 @@ def _chiller(
         heat_w = _chilled_w(snapshot, chiller.id)
     reads = (
         Read(heat_w, FLOW),
-        Read(electric_w(site, snapshot, chiller.id), POWER),
+        Read(electric_power(site, snapshot, chiller.id), POWER),
         Read(snapshot.get(f"{chiller.id}/leaving_temperature"), TEMPERATURE),
         Read(hot_c, TEMPERATURE),
     )

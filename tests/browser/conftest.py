@@ -177,6 +177,11 @@ def plan_of(group: CoolingGroup, now_s: float) -> Plan:
         facility_from_c=28.0,
         facility_to_c=29.5,
         saves_kw=6.1,
+        saves_money=1.34,
+        currency="EUR",
+        price=0.22,
+        swing_k=9.8,
+        worst_k=4.2,
         binding="rack_return_temperature",
     )
     return Plan(

@@ -155,6 +155,9 @@ export interface Plan {
   worst_case_margin_k: number | null;
   binding: string;
   reason: Message;
+  swing_margin_k: number | null;
+  saving_per_h: number | null;
+  currency: string;
 }
 
 export interface RideThrough {

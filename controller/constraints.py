@@ -1,0 +1,100 @@
+"""What a candidate must keep: every limit at the upper quantile of the forecast, each with its reserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller import model
+from controller.design import LoopDesign
+from controller.exchange import Array
+from controller.loss import lost_cdu_case_c
+from controller.objective import ENERGY, Prices
+from plant.leases import Envelope
+
+CASE_TOLERANCE = 1.10
+"""The hottest GPU's rise over supply against the design GPU: tolerances of power, plate and flow together."""
+CASE_RESERVE_K = 0.8
+"""On top of the tolerance: what supply water rises while its loop follows a load step that comes at full load."""
+RETURN_RESERVE_K = 2.0
+SUPPLY_RESERVE_K = 1.0
+DEW_RESERVE_K = 0.5
+FLOW_RESERVE = 1.05
+FACILITY_FLOW_SHARE = 0.90
+"""Share of the facility water valve's range that may be needed at the upper quantile."""
+WORST_RESERVE_K = 0.1
+"""After the loss the tolerance is still all there, and every GPU is taken to be at full power."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Limits of one loop. Temperatures [°C], flow [m³/s]; dew_point_c with the margin that the envelope asks for.
+
+    reserve: whether the loss of the largest CDU must leave every limit whole.
+    """
+
+    case_c: float
+    rack_return_c: float = np.inf
+    rack_flow_m3_s: float = 0.0
+    supply_c: tuple[float, float] = (-np.inf, np.inf)
+    facility_c: tuple[float, float] = (-np.inf, np.inf)
+    dew_limit_c: float = -np.inf
+    reserve: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One loop at one moment. Setpoints are (supply [°C], dp [Pa], facility [°C]) and, if commanded, tower [°C]."""
+
+    design: LoopDesign
+    median: model.Load
+    upper: model.Load
+    bounds: Bounds
+    envelopes: tuple[Envelope, ...]
+    current: tuple[float, ...]
+    design_point: tuple[float, ...]
+    target: tuple[float, ...]
+    prices: Prices = ENERGY
+
+
+def worst_margin(problem: Problem, points: Array) -> Array:
+    """Kelvin to the case limit if coldplate and the largest CDU die now, for points of shape (n, k)."""
+    facility_c = np.maximum(points[:, 2], problem.design_point[2])
+    case_c = lost_cdu_case_c(problem.design, problem.upper, points[:, 0], points[:, 1], facility_c)
+    return problem.bounds.case_c - case_c
+
+
+def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Array]:
+    """Constraint -> margin of each point of shape (n, k), negative where it is broken: K, or share x 100."""
+    supply_c, dp_pa = points[:, 0], points[:, 1]
+    bounds = problem.bounds
+    case_c = model.full_load_case_c(problem.design, supply_c, dp_pa, problem.upper.gpu_w)
+    share = high.facility_flow_m3_s / (problem.design.cdu_facility_flow_m3_s * FACILITY_FLOW_SHARE)
+    found = {
+        "case_temperature": bounds.case_c - CASE_RESERVE_K - case_c,
+        "rack_return_temperature": bounds.rack_return_c - RETURN_RESERVE_K - high.rack_return_c,
+        "rack_flow": 100 * (high.rack_flow_m3_s / max(bounds.rack_flow_m3_s * FLOW_RESERVE, 1e-9) - 1),
+        "dew_point": supply_c - bounds.dew_limit_c - DEW_RESERVE_K,
+        "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
+        "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
+    }
+    return found | ({"worst_case": worst_margin(problem, points) - WORST_RESERVE_K} if bounds.reserve else {})
+
+
+def ranges(problem: Problem) -> Array:
+    """Lowest and highest value of each setpoint, (k, 2)."""
+    found = np.array([(e.minimum, e.maximum) for e in problem.envelopes])
+    bounds = problem.bounds
+    found[0] = (
+        max(found[0, 0], bounds.supply_c[0] + SUPPLY_RESERVE_K),
+        min(found[0, 1], bounds.supply_c[1] - SUPPLY_RESERVE_K),
+    )
+    found[2] = max(found[2, 0], bounds.facility_c[0] + SUPPLY_RESERVE_K), min(found[2, 1], bounds.facility_c[1])
+    return found
+
+
+def clipped(problem: Problem, points: Array) -> Array:
+    """Points of shape (n, k) within the ranges."""
+    low, high = ranges(problem).T
+    return np.asarray(np.clip(points, low, high), dtype=np.float64)
