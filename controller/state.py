@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
 from controller.learning import Learnt
+from controller.stage_state import Seen
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, Plan, RideThrough, ShedRequest
 
@@ -22,7 +23,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans."""
+    """What forecasting has learnt; targets, the model's factors and swings by loop; moves by point; the last plans.
+
+    seen: units of the plant as they last showed themselves.
+    """
 
     memory: Memory = field(default_factory=Memory)
     targets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -30,6 +34,7 @@ class ControlState:
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
     swings: Mapping[str, Swing] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

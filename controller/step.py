@@ -17,7 +17,9 @@ from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
+from controller.shared_plant import beside
 from controller.sidecars import plan_sidecar
+from controller.stage_state import look
 from controller.state import ControlState, StepResult, initial_state
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -50,7 +52,8 @@ def step(
     heats = _measure(site, snapshot, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    state = replace(state, swings=watched(state.swings, site, snapshot, now_s))
+    seen = look(state.seen, site, snapshot, now_s)
+    state = replace(state, swings=watched(state.swings, site, snapshot, now_s), seen=seen)
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
     moves = dict(state.moves)
@@ -68,6 +71,7 @@ def step(
             learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
             plans=plans,
             swings=state.swings,
+            seen=state.seen,
         ),
         forecast=ahead,
         plans=plans,
@@ -146,8 +150,9 @@ def _decide(
         if FLOW in group.commands:
             return plan_sidecar(site, snapshot, group, heat, moves, now_s)
         known = state.learnt.get(group.id, Learnt())
-        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known)
-        decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
+        memory = Memory(target=state.targets.get(group.id, ()), moves=moves, learnt=known, seen=state.seen)
+        others = beside(site, snapshot, group, ahead.heats)
+        decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s, others)
         return replace(decision, conditions=decision.conditions + told(failed, now_s))
     except StaleError as error:
         found = condition("inputs_missing", group.id, now_s, Severity.WARNING, detail=str(error))

@@ -121,7 +121,8 @@ class Plan:
     """What one loop should do next, and why.
 
     predicted powers are of the cooling plant [W]; `predicted_it_extra_w` is the IT side's leakage against design;
-    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now.
+    worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now;
+    staging: which units of the plant are to run, and why.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Plan:
     worst_case_margin_k: float
     binding: str
     reason: Message
+    staging: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

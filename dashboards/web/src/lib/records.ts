@@ -155,6 +155,7 @@ export interface Plan {
   worst_case_margin_k: number | null;
   binding: string;
   reason: Message;
+  staging: Message | null;
 }
 
 export interface RideThrough {
