@@ -233,6 +233,9 @@ class Commissioning:
         if not math.isfinite(start):
             self._note("step", point, False, "does not say which setpoint it follows, so it is not moved")
             return
+        if envelope.min_off_s is not None:
+            await self._hold_switch(point, start)
+            return
         step = STEP_SHARE * envelope.max_step
         target = start + step if start + step <= envelope.maximum else start - step
         shown = self._measured(point)
@@ -253,6 +256,12 @@ class Commissioning:
         self._note("step", point, True, text, start=start, target=target, took_s=took_s)
         if shown and abs(before - start) <= abs(step):
             await self._response(point, shown, before, target - start)
+
+    async def _hold_switch(self, point: PointId, start: float) -> None:
+        """A switch is held where it is: to try it would start or stop the unit."""
+        answer = await self._ask(point, start)
+        text = answer or f"held at {start:g} as it is; a switch is not stepped, because that starts or stops the unit"
+        self._note("step", point, not answer, text, start=start)
 
     def _measured(self, point: PointId) -> PointId:
         shown = f"{self._equipment}/{MEASURED.get(point.rpartition('/')[2], '')}"
@@ -319,14 +328,14 @@ class Commissioning:
     async def _remote(self) -> bool | None:
         """As the device says; one that does not say is remote as long as it follows what it was told.
 
-        None: it does not answer, and silence does not show that it let go.
+        None: it does not answer, or only a switch was held where it was; and silence does not show that it let go.
         """
         shown = mode_point(self._site, self._drive)
         if shown:
             source = await self._look(shown)
             return source == REMOTE if math.isfinite(source) else None
         off = [abs(await self._followed(p) - v) / tolerance(self._site, p) for p, v in self._moved.items()]
-        return any(o <= 1.5 for o in off) if all(map(math.isfinite, off)) else None
+        return any(o <= 1.5 for o in off) if off and all(map(math.isfinite, off)) else None
 
     async def _returns(self, point: PointId, beat_s: float) -> None:
         name = f"{self._equipment}/default_{point.rpartition('/')[2]}"

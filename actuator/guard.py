@@ -116,8 +116,9 @@ def _identity(lease: Lease, envelope: Envelope, mono_s: float, epoch: int) -> Gu
 
 def _envelope(envelope: Envelope) -> GuardVerdict | None:
     """An envelope that is not a proper one allows nothing."""
-    bounds = (envelope.minimum, envelope.maximum, envelope.max_step, envelope.min_dwell_s)
-    if all(map(math.isfinite, bounds)) and envelope.minimum <= envelope.maximum and envelope.max_step > 0:
+    given = (envelope.minimum, envelope.maximum, envelope.max_step, envelope.min_dwell_s, envelope.min_off_s)
+    known = all(math.isfinite(figure) for figure in given if figure is not None)
+    if known and envelope.minimum <= envelope.maximum and envelope.max_step > 0:
         return None
     return _refuse("bad_envelope", f"{envelope.point}: its envelope is not valid; correct `writable` in the site file")
 
@@ -125,6 +126,8 @@ def _envelope(envelope: Envelope) -> GuardVerdict | None:
 def _range(value: float, envelope: Envelope) -> GuardVerdict | None:
     if not math.isfinite(value):
         return _refuse("not_a_number", f"{envelope.point}: {value} is not a number that can be written")
+    if envelope.min_off_s is not None and value not in (0.0, 1.0):
+        return _refuse("no_switch_position", f"{envelope.point}: {value:g} is neither 0 nor 1, and it is a switch")
     if envelope.minimum <= value <= envelope.maximum:
         return None
     text = f"{envelope.point}: {value:g} is outside {envelope.minimum:g} to {envelope.maximum:g}"
@@ -178,7 +181,10 @@ def _dew_point(value: float, envelope: Envelope, snapshot: Snapshot) -> GuardVer
 
 
 def _dwell(lease: Lease, value: float, actual: float, envelope: Envelope, since_s: float) -> GuardVerdict | None:
-    if lease.by_operator or value == actual or since_s >= envelope.min_dwell_s:
+    dwell_s = envelope.min_dwell_s
+    if envelope.min_off_s is not None and value:  # a switch that is to go on: how long it has been off counts
+        dwell_s = envelope.min_off_s
+    if lease.by_operator or value == actual or since_s >= dwell_s:
         return None
-    left_s = envelope.min_dwell_s - since_s
+    left_s = dwell_s - since_s
     return _refuse("dwell", f"{envelope.point}: changed {since_s:.0f} s ago, may change again in {left_s:.0f} s")

@@ -12,6 +12,8 @@ from plant.topology import Drive, Site
 REMOTE = 1.0
 STRIKES = 2
 """One odd poll may be a race with our own write; two in a row are a fact."""
+SWITCH_WITHIN = 0.04
+"""Two positions of a switch are never the same, not even where ten times the tolerance is allowed."""
 
 
 def effective_point(point: PointId) -> PointId:
@@ -33,12 +35,16 @@ def mode_point(site: Site, drive: Drive) -> PointId:
 def tolerance(site: Site, point: PointId) -> float:
     """How far two values of a setpoint [SI] may lie apart and still be the same: a quantum, or 0.1 % of its range."""
     envelope = site.envelopes[point]
+    if envelope.min_off_s is not None:
+        return SWITCH_WITHIN
     return max(site.points[point].quantum or 0.0, 1e-3 * (envelope.maximum - envelope.minimum))
 
 
 def resolution(site: Site, point: PointId) -> float:
     """How far a frame may lie from what was meant [SI]: half a count of its register, or a float's rounding."""
     envelope, quantum = site.envelopes[point], site.points[point].quantum
+    if envelope.min_off_s is not None:
+        return 0.0
     return 0.500001 * quantum if quantum else 1e-6 * max(abs(envelope.minimum), abs(envelope.maximum))
 
 

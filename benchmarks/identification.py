@@ -153,7 +153,7 @@ class Watcher:
         fitted = applied(plain, site, group, self.state.known.get(group.id, Known()))
         fitted = corrected(fitted, self.state.learnt.get(group.id, Learnt()))
         now = inputs.current_setpoints(site, snapshot, group)
-        at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+        at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
         truth = _truth(self.plant.running)
         for name, design in (("before", plain), ("after", fitted)):
             predicted = _predicted(self.plant.running, design, at)

@@ -69,7 +69,7 @@ def _draw(name: str, rng: random.Random) -> Problem:
     """A loop in frost and heat, idle and full; the last target is where a search a minute ago would have been."""
     site = example_site(name)
     group = next(iter(site.groups.values()))
-    design, roles = loop_design(site, group), inputs.roles(group)
+    design, roles = loop_design(site, group), inputs.roles(site, group)
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], float("nan"))
     likely, dry_c = rng.uniform(0.15, 0.9), rng.uniform(-10.0, 40.0)
     median, upper = (

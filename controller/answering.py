@@ -15,6 +15,7 @@ from controller.explaining import PLAN_LIFE_S
 from controller.loops import SETTLE_S, Decision, limit_values
 from controller.reasons import condition, message
 from controller.shedding import carries, shed_request
+from controller.stage_state import all_may_run
 from controller.state import Move
 from plant.errors import StaleError
 from plant.live import Snapshot
@@ -72,7 +73,7 @@ def answer(
         news = (*news, condition("shed_load", group.id, now_s, Severity.CRITICAL, shed_kw=shed.power_w / 1e3))
     if effect is Effect.RESERVE and _design_is_safer(group, current):
         return Decision(plan=None, conditions=news, shed=shed, let_go=because.cause.value)
-    plan = _plan(site, group, effect, because, current, goal, values, now_s)
+    plan = _plan(site, snapshot, group, effect, because, current, goal, values, now_s)
     return Decision(plan=plan, moves=made, conditions=news, shed=shed)
 
 
@@ -91,7 +92,7 @@ def _told(found: Found, now_s: float) -> Condition:
 def _design_is_safer(group: CoolingGroup, current: Mapping[str, float]) -> bool:
     """Whether the devices' own design has more flow, or is colder, and nowhere less so: their own ramp is quickest."""
     gains = []
-    for role in group.commands:
+    for role in inputs.own_setpoints(group):
         design = inputs.design_value(group, role)
         more = (design - current[role]) if role in {inputs.DP, inputs.FLOW} else (current[role] - design)
         gains.append(more / (SAME_SHARE * design if role in {inputs.DP, inputs.FLOW} else SAME_K))
@@ -106,7 +107,7 @@ def _reserve(site: Site, snapshot: Snapshot, group: CoolingGroup, current: Mappi
     """As cold and with as much flow as the envelopes, the site's limits and the room's dew point allow."""
     tops, floors = limit_values(site)
     goal = dict(current)
-    for role, point in group.commands.items():
+    for role, point in inputs.own_setpoints(group).items():
         envelope = site.envelopes[point]
         if role in {inputs.DP, inputs.FLOW}:
             top = tops.get("tcs_differential_pressure", math.inf) if role == inputs.DP else math.inf
@@ -130,7 +131,7 @@ def _stepped(
 ) -> tuple[dict[str, float], dict[PointId, Move]]:
     """One max_step of each role towards its goal, no sooner than the guard lets the next one pass."""
     values, made = {}, {}
-    for role, point in group.commands.items():
+    for role, point in inputs.own_setpoints(group).items():
         envelope, held = site.envelopes[point], moves.get(point)
         if held is not None and now_s - held.at_s < envelope.min_dwell_s + SETTLE_S and goal[role] != current[role]:
             values[role], made[point] = held.value, held
@@ -143,6 +144,7 @@ def _stepped(
 
 def _plan(
     site: Site,
+    snapshot: Snapshot,
     group: CoolingGroup,
     effect: Effect,
     because: Found,
@@ -160,16 +162,16 @@ def _plan(
             target=goal[role],
             design=inputs.design_value(group, role),
         )
-        for role in inputs.DESIGN_KEY
-        if role in group.commands
+        for role in inputs.own_setpoints(group)
     )
+    switches = all_may_run(site, snapshot, group, hold=effect is Effect.HOLD)
     kind = "plan_hold" if effect is Effect.HOLD else "plan_reserve"
     return Plan(
         id=f"{group.id}-{now_s:.0f}",
         loop=group.id,
         made_s=now_s,
         valid_until_s=now_s + PLAN_LIFE_S,
-        setpoints=setpoints,
+        setpoints=(*setpoints, *switches),
         predicted_cooling_w=math.nan,
         predicted_design_cooling_w=math.nan,
         predicted_it_extra_w=math.nan,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from plant.clock import Clock
 from plant.leases import CONTROLLER, Lease
 from plant.records import Mode, ModeState, Plan, Setpoint
+from plant.topology import ENABLE_COMMAND
 
 LIMITED_K = 1.0
 """In limited mode a temperature stays this close to design [K]."""
@@ -71,6 +72,8 @@ def _held(plan: Plan | None, mode_state: ModeState) -> tuple[Setpoint, ...]:
 
 
 def _limited(setpoint: Setpoint) -> Setpoint:
+    if setpoint.point.endswith(f"/{ENABLE_COMMAND}"):  # switching begins with auto
+        return replace(setpoint, value=setpoint.design, target=setpoint.design)
     temperature = setpoint.point.endswith("temperature_setpoint")
     reach = LIMITED_K if temperature else LIMITED_SHARE * setpoint.design
     low, high = setpoint.design - reach, setpoint.design + reach

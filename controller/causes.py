@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller import inputs
-from controller.design import upstream
-from controller.device_state import faulty, flagged, stands
+from controller.design import plant_stages, upstream
+from controller.device_state import faulty, flagged, stands, switched_off
+from controller.stage_state import is_warm
 from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site
@@ -18,7 +19,6 @@ STILL_SHARE = 0.02
 """Below this share of design flow nothing moves."""
 SAME_FLOW = 0.10
 """Racks and CDUs tell the same flow when they agree within this share."""
-MISSED_K = 1.0
 LEAK_POINTS = ("leak_detect", "bms_leak_detect")
 
 
@@ -96,28 +96,22 @@ def _missed(site: Site, snapshot: Snapshot, group: CoolingGroup, silent: str) ->
 
 
 def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:
+    replaceable = {stage.kind for stage in plant_stages(site, group)} | {"chiller"}
     for kind in ("dry-cooler", "cooling-tower", "chiller"):
         for device in upstream(site, group.members, kind):
-            if faulty(snapshot, device) or (kind != "chiller" and _stands_hot(snapshot, device)):
+            hot = kind != "chiller" and _stands_hot(snapshot, device)
+            if faulty(snapshot, device) or (hot and not switched_off(snapshot, device.id)):
                 cause = Cause.CHILLER_TRIP if kind == "chiller" else Cause.REJECTION_LOST
-                acts = cause is Cause.REJECTION_LOST or not facility_held(site, snapshot, group)
+                # one that nobody misses, or that another one replaces, is only worth telling
+                acts = kind not in replaceable or is_warm(site, snapshot, group)
                 yield Found(cause=cause, subject=device.id, acts=acts)
 
 
-def facility_held(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
-    """Whether the facility water is held: a chiller that nobody misses is only worth telling."""
-    command = group.commands.get(inputs.FACILITY)
-    asked_c = snapshot.get(inputs.effective_point(site, command)) if command else math.nan
-    shown = [snapshot.get(f"{m}/fws_supply_temperature") for m in group.members]
-    return all(c <= asked_c + MISSED_K for c in shown)  # what is not known is missed
-
-
 def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:
-    """Facility pumps that stand while a member of the loop still has flow to cool."""
-    if any(snapshot.get(f"{m}/tcs_flow") > 0 for m in group.members):
-        for pump in upstream(site, group.members, "pump"):
-            if stands(snapshot, pump):
-                yield Found(cause=Cause.FACILITY_LOST, subject=pump.id)
+    """Facility pumps that stand, all of them, while a member of the loop still has flow to cool."""
+    pumps = upstream(site, group.members, "pump")
+    if any(snapshot.get(f"{m}/tcs_flow") > 0 for m in group.members) and all(stands(snapshot, p) for p in pumps):
+        yield from (Found(cause=Cause.FACILITY_LOST, subject=p.id) for p in pumps)
 
 
 def _stands_hot(snapshot: Snapshot, device: Equipment) -> bool:

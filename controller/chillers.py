@@ -21,7 +21,10 @@ LEAST_LOAD = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChillerDesign:
-    """Equal machines. heat_w: all together [W]; condenser_m3_s: condenser water of one that runs (0: air-cooled)."""
+    """Equal machines. heat_w: all together [W]; condenser_m3_s: condenser water of one that runs (0: air-cooled).
+
+    together: all of them share what there is to chill, because staging chose them; else as few run as can.
+    """
 
     heat_w: float
     machines: int
@@ -30,6 +33,7 @@ class ChillerDesign:
     rating_leaving_c: float
     least_load: float
     condenser_m3_s: float
+    together: bool = False
 
     @property
     def condenser_k(self) -> float:
@@ -37,7 +41,9 @@ class ChillerDesign:
         return CONDENSER_WATER_K if self.condenser_m3_s > 0 else CONDENSER_AIR_K
 
 
-def chiller_design(chillers: Sequence[Equipment], *, water_cooled: bool) -> ChillerDesign | None:
+def chiller_design(
+    chillers: Sequence[Equipment], *, water_cooled: bool, together: bool = False
+) -> ChillerDesign | None:
     """All chillers of a loop as equal machines, None where there is none.
 
     Raises:
@@ -56,11 +62,14 @@ def chiller_design(chillers: Sequence[Equipment], *, water_cooled: bool) -> Chil
         rating_leaving_c=design.get("rating_leaving_c", LEAVING_RATING_C),
         least_load=design.get("min_load_fraction", LEAST_LOAD),
         condenser_m3_s=design.get("condenser_flow_m3_s", usual_m3_s) if water_cooled else 0.0,
+        together=together,
     )
 
 
 def running(design: ChillerDesign, heat_w: Array) -> Array:
     """How many machines run for a heat [W]."""
+    if design.together:
+        return np.where(heat_w > 0, float(design.machines), 0.0)
     return np.ceil(np.clip(heat_w / (design.heat_w / design.machines), 0.0, design.machines) - 1e-9)
 
 

@@ -22,7 +22,7 @@ SUPPLY_RESERVE_K = 1.0
 DEW_RESERVE_K = 0.5
 FLOW_RESERVE = 1.05
 FACILITY_FLOW_SHARE = 0.90
-"""Share of the facility water valve's range that may be needed at the upper quantile."""
+"""Share of the facility water valves' and pumps' range that may be needed at the upper quantile."""
 WORST_RESERVE_K = 0.1
 """After the loss the tolerance is still all there, and every GPU is taken to be at full power."""
 
@@ -70,7 +70,9 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
     supply_c, dp_pa = points[:, 0], points[:, 1]
     bounds = problem.bounds
     case_c = model.full_load_case_c(problem.design, supply_c, dp_pa, problem.upper.gpu_w)
-    share = high.facility_flow_m3_s / (problem.design.cdu_facility_flow_m3_s * FACILITY_FLOW_SHARE)
+    design = problem.design
+    pumps_share = high.pumped_m3_s / (design.pumps_share * design.facility_flow_m3_s)
+    share = np.maximum(high.facility_flow_m3_s / design.cdu_facility_flow_m3_s, pumps_share) / FACILITY_FLOW_SHARE
     found = {
         "case_temperature": bounds.case_c - CASE_RESERVE_K - case_c,
         "rack_return_temperature": bounds.rack_return_c - RETURN_RESERVE_K - high.rack_return_c,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from controller.exchange import Array
 from controller.fluids import Fluid, fluid
 from controller.outdoor import Rejection
 from controller.plates import Plate
+from controller.pumps import efficiency_share
 from controller.rejection import rejection_of
 from plant.errors import ConfigError
-from plant.topology import CoolingGroup, Equipment, Site
+from plant.topology import CoolingGroup, Equipment, Site, Stage
 
+FACILITY = "facility_supply_temperature"
+"""Role of the facility water's setpoint."""
 _FACILITY_MEAN_C = 30.0
 PUMP_RAMP_S, VALVE_STROKE_S, PLATE_TAU_S = 30.0, 120.0, 10.0
 """Where the site file tells none: a CDU's pump from stop to full speed, its facility valve, a cold plate's lag."""
+REJECTION_KINDS = ("dry-cooler", "cooling-tower", "economiser", "chiller")
+"""From outside to inside."""
 STATIC_SHARE = 0.5
 """Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
 
@@ -75,7 +80,11 @@ class Lags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDesign:
-    """A loop of CDUs on one manifold with its facility water and heat rejection. racks: kinds and how many of each."""
+    """A loop of CDUs on one manifold with its facility water and heat rejection. racks: kinds and how many of each.
+
+    facility_flow_m3_s: of all facility pumps together; pumps_share: share of it that those which run can give;
+    pumps_staged: whether it is known how many pumps there are, so that their curve tells.
+    """
 
     racks: tuple[tuple[RackDesign, int], ...]
     cdus: tuple[CduDesign, ...]
@@ -87,6 +96,8 @@ class LoopDesign:
     facility_efficiency: float
     rejection: Rejection
     lags: Lags
+    pumps_share: float = 1.0
+    pumps_staged: bool = False
     factors: Factors = Factors()
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
@@ -153,10 +164,11 @@ class LoopDesign:
         return sum(c.pump_efficiency for c in self.cdus) / len(self.cdus)
 
     def facility_pump_w(self, flow_m3_s: Array) -> Array:
-        """Electric power of the facility pumps [W]."""
-        friction = (1 - self.facility_static_share) * (flow_m3_s / self.facility_flow_m3_s) ** 2
-        head_pa = self.facility_head_pa * (self.facility_static_share + friction)
-        return flow_m3_s * head_pa / self.facility_efficiency
+        """Electric power of the facility pumps [W]: what the system asks for, at their efficiency."""
+        share = flow_m3_s / self.facility_flow_m3_s
+        head_share = self.facility_static_share + (1 - self.facility_static_share) * share**2
+        power_w = flow_m3_s * self.facility_head_pa * head_share / self.facility_efficiency
+        return power_w / efficiency_share(share / self.pumps_share, head_share) if self.pumps_staged else power_w
 
     def without_largest(self) -> LoopDesign:
         """The loop after the loss of its largest CDU; itself if it has but one."""
@@ -204,6 +216,24 @@ def upstream(site: Site, start: Iterable[str], kind: str) -> list[Equipment]:
     return [site.equipment[e] for e in seen if site.equipment[e].kind == kind]
 
 
+def facility_owner(site: Site, group: CoolingGroup) -> CoolingGroup:
+    """The group that sets a group's facility water: itself, or the one that commands it on a plant they share."""
+    if FACILITY in group.commands:
+        return group
+    behind = _plant(site, group)
+    owners = (g for g in site.groups.values() if FACILITY in g.commands)
+    return next((g for g in owners if behind & _plant(site, g)), group)
+
+
+def plant_stages(site: Site, group: CoolingGroup) -> tuple[Stage, ...]:
+    """What of a group's plant may be switched, by whichever group."""
+    return facility_owner(site, group).stages
+
+
+def _plant(site: Site, group: CoolingGroup) -> set[str]:
+    return {e.id for kind in (*REJECTION_KINDS, "pump") for e in upstream(site, group.members, kind)}
+
+
 def _racks(site: Site, group: CoolingGroup) -> tuple[tuple[RackDesign, int], ...]:
     kinds = Counter(rack_design(site, rack) for rack in group.racks)
     return tuple(kinds.items())
@@ -242,31 +272,37 @@ def _lags(site: Site, group: CoolingGroup) -> Lags:
     )
 
 
-def loop_design(site: Site, group: CoolingGroup) -> LoopDesign:
-    """A CDU loop's design.
+def loop_design(site: Site, group: CoolingGroup, off: Collection[str] = ()) -> LoopDesign:
+    """A CDU loop's design. off: units of its plant that stand.
 
     Raises:
         ConfigError: a figure is missing; the message names it.
     """
     water = fluid("water", 0.0, _FACILITY_MEAN_C)
-    found = {
-        k: upstream(site, group.members, k) for k in ("dry-cooler", "cooling-tower", "economiser", "chiller", "pump")
-    }
-    if not found["pump"]:
+    found = {k: [e for e in upstream(site, group.members, k) if e.id not in off] for k in REJECTION_KINDS}
+    pumps, staged = upstream(site, group.members, "pump"), {s.kind for s in plant_stages(site, group)}
+    if not pumps:
         raise ConfigError("a facility pump that feeds its CDUs")
-    pump = found["pump"][0]
+    pump, flow_m3_s = pumps[0], sum(_figure(p, "flow_m3_s") for p in pumps)
     return LoopDesign(
         racks=_racks(site, group),
         cdus=tuple(_cdu(site.equipment[m]) for m in group.members),
         coolant=fluid(site.coolant, site.glycol_percent),
         water=water,
         facility_head_pa=_figure(pump, "head_pa"),
-        facility_flow_m3_s=_figure(pump, "flow_m3_s"),
+        facility_flow_m3_s=flow_m3_s,
+        pumps_share=sum(_figure(p, "flow_m3_s") for p in pumps if p.id not in off) / flow_m3_s,
+        pumps_staged="pump" in staged,
         facility_static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
         facility_efficiency=_figure(pump, "efficiency"),
         lags=_lags(site, group),
         rejection=rejection_of(
-            found["dry-cooler"], found["cooling-tower"], found["economiser"], found["chiller"], water
+            found["dry-cooler"],
+            found["cooling-tower"],
+            found["economiser"],
+            found["chiller"],
+            water,
+            staged="chiller" in staged,
         ),
     )
 

@@ -21,6 +21,12 @@ def _fault_codes(profile: str) -> tuple[frozenset[int], tuple[tuple[str, int, st
     return frozenset(code for code, name in status.items() if "fault" in name.lower()), flags
 
 
+def switched_off(snapshot: Snapshot, unit: str) -> bool:
+    """Whether a unit stands because it was told so."""
+    followed = snapshot.get(f"{unit}/effective_enable_command")
+    return (followed if math.isfinite(followed) else snapshot.get(f"{unit}/enable_command")) == 0
+
+
 def faulty(snapshot: Snapshot, equipment: Equipment) -> bool:
     """Whether its own status says so."""
     code = snapshot.get(f"{equipment.id}/status")

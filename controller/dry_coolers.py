@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ AIR_FILM_EXPONENT = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryCoolers:
-    """A bank at design. ua_w_k, air_w_k: UA and capacity rate of the air at full speed [W/K]."""
+    """Coolers that run, as one, at design. ua_w_k, air_w_k: UA and capacity rate of the air at full speed [W/K]."""
 
     water: Fluid
     ua_w_k: float
@@ -76,21 +77,21 @@ class DryCoolers:
         return heat_w - full_w - (self.chiller.heat_w if self.chiller else 0.0)
 
 
-def dry_coolers(cooler: Equipment, water: Fluid, chiller: ChillerDesign | None) -> DryCoolers:
-    """UA that gives design heat at design approach, air and water having equal capacity rates.
+def dry_coolers(coolers: Sequence[Equipment], water: Fluid, chiller: ChillerDesign | None) -> DryCoolers:
+    """UA that gives design heat at design approach, air and water having equal capacity rates; of coolers in parallel.
 
     Raises:
         KeyError: a design figure is missing.
     """
-    design = cooler.design
-    water_w_k = design["flow_m3_s"] * water.heat_j_m3_k
-    range_k = design["heat_w"] / water_w_k
+    design = coolers[0].design
+    water_w_k = sum(c.design["flow_m3_s"] for c in coolers) * water.heat_j_m3_k
+    range_k = sum(c.design["heat_w"] for c in coolers) / water_w_k
     share = range_k / (range_k + design["approach_k"])
     return DryCoolers(
         water=water,
         ua_w_k=water_w_k * share / (1 - share),
         air_w_k=water_w_k,
-        fan_power_w=design["fan_power_w"],
+        fan_power_w=sum(c.design["fan_power_w"] for c in coolers),
         free_share=design.get("free_convection_fraction", 0.05),
         chiller=chiller,
     )

@@ -57,7 +57,7 @@ def _shared(site: Site, snapshot: Snapshot, group: CoolingGroup, heat: Heat | No
     """Liquid heat that the group's CDUs can still take [W], and cooling watts per watt of IT [1]."""
     heat_w, design = _known_heat(heat), loop_design(site, group)
     now = inputs.current_setpoints(site, snapshot, group)
-    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     return _spare(design, heat_w, at), _marginal(design, heat_w, inputs.outdoor(site, snapshot, group), at)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from controller.design import rack_design, upstream
+from controller import design
+from controller.design import facility_owner, rack_design, upstream
 from controller.fluids import fluid, wet_bulb
 from controller.outdoor import Outdoor
 from plant.errors import ConfigError, StaleError
@@ -16,13 +17,8 @@ from plant.points import PointId
 from plant.samples import Quality
 from plant.topology import CoolingGroup, Site
 
-SUPPLY, DP, FACILITY, TOWER, FLOW = (
-    "supply_temperature",
-    "differential_pressure",
-    "facility_supply_temperature",
-    "tower_temperature",
-    "flow",
-)
+FACILITY = design.FACILITY
+SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",
     DP: "differential_pressure_pa",
@@ -123,17 +119,33 @@ def _substitutes(
 
 
 def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, float]:
-    """Role -> the setpoint that the device follows now [SI].
+    """Role -> the setpoint that the device follows now [SI]; of a shared plant also those that another group commands.
 
     Raises:
         StaleError: one is not good.
     """
-    return {role: snapshot.value(effective_point(site, point)) for role, point in group.commands.items()}
+    return {role: snapshot.value(effective_point(site, point)) for role, point in setpoint_points(site, group).items()}
 
 
-def roles(group: CoolingGroup) -> tuple[str, ...]:
-    """What of a CDU loop is commanded, in the order of its setpoints; a tower's only where the site names its point."""
-    return (SUPPLY, DP, FACILITY, TOWER) if TOWER in group.commands else (SUPPLY, DP, FACILITY)
+def setpoint_points(site: Site, group: CoolingGroup) -> dict[str, PointId]:
+    """Role -> command point of every setpoint that a loop lives with, in their order; units' switches are none."""
+    commands = {**_shared(site, group), **group.commands}
+    return {role: commands[role] for role in DESIGN_KEY if role in commands}
+
+
+def own_setpoints(group: CoolingGroup) -> dict[str, PointId]:
+    """Role -> command point of the setpoints that a group commands itself, in their order."""
+    return {role: group.commands[role] for role in DESIGN_KEY if role in group.commands}
+
+
+def _shared(site: Site, group: CoolingGroup) -> dict[str, PointId]:
+    owner = facility_owner(site, group)
+    return {role: owner.commands[role] for role in (FACILITY, TOWER) if role in owner.commands}
+
+
+def roles(site: Site, group: CoolingGroup) -> tuple[str, ...]:
+    """The setpoints of a CDU loop, in their order; a tower's only where the site names its point."""
+    return tuple(setpoint_points(site, group))
 
 
 def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
@@ -143,13 +155,24 @@ def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
         StaleError: no good reading.
     """
     coolers, towers = (upstream(site, group.members, kind) for kind in ("dry-cooler", "cooling-tower"))
-    if coolers:
-        return Outdoor(snapshot.value(f"{coolers[0].id}/outdoor_dry_bulb"))
-    if not towers:
+    if not coolers and not towers:
         raise StaleError(f"{group.id}: neither dry cooler nor tower tells the outdoor temperature")
-    dry, wet, humid = (f"{towers[0].id}/outdoor_{n}" for n in ("dry_bulb", "wet_bulb", "relative_humidity"))
+    failure = StaleError(group.id)
+    for unit in coolers or towers:
+        try:
+            return _outdoor_at(site, snapshot, unit.id, wet=not coolers)
+        except StaleError as error:
+            failure = error
+    raise failure
+
+
+def _outdoor_at(site: Site, snapshot: Snapshot, unit: str, *, wet: bool) -> Outdoor:
+    dry, wet_bulb_point, humid = (f"{unit}/outdoor_{n}" for n in ("dry_bulb", "wet_bulb", "relative_humidity"))
+    if not wet:
+        return Outdoor(snapshot.value(dry))
     dry_c = snapshot.value(dry)
-    wet_c = snapshot.value(wet) if wet in site.points else wet_bulb(dry_c, snapshot.value(humid))
+    known = wet_bulb_point in site.points
+    wet_c = snapshot.value(wet_bulb_point) if known else wet_bulb(dry_c, snapshot.value(humid))
     if not math.isfinite(wet_c):
         raise StaleError(f"{humid}: no wet bulb of {dry_c:.1f} °C and {snapshot.value(humid):.0%} humidity")
     return Outdoor(dry_c, wet_c)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller.design import CduDesign, Factors, LoopDesign, upstream
+from controller.device_state import switched_off
 from controller.inputs import electric_power
 from controller.model import Load, Outcome, Setpoints, evaluate
 from plant.live import Snapshot
@@ -131,10 +132,16 @@ def _found(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesi
     if coolers:
         found["air"] = math.pow(max(_power_w(site, snapshot, coolers), 0.0) / design.rejection.fan_power_w, 1 / 3)
     elif towers:
-        found["air"] = snapshot.get(f"{towers[0]}/fan_speed")
+        speeds = [s for t in towers if math.isfinite(s := _fan_speed(snapshot, t))]
+        found["air"] = sum(speeds) / len(speeds) if speeds else math.nan
         fans_w = design.rejection.fan_power_w * found["air"] ** 3
         found["tower_pump"] = _power_w(site, snapshot, towers) - fans_w
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _fan_speed(snapshot: Snapshot, tower: str) -> float:
+    """Fan speed [1] of a tower that runs, NaN of one that was stopped."""
+    return math.nan if switched_off(snapshot, tower) else snapshot.get(f"{tower}/fan_speed")
 
 
 def _power_w(site: Site, snapshot: Snapshot, equipment: list[str] | tuple[str, ...]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from controller import inputs
 from controller.billing import Billing, prices_now, site_power_w
 from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Problem
-from controller.design import LoopDesign, loop_design
+from controller.design import LoopDesign, facility_owner, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.identification.applied import applied
 from controller.identification.known import Known
@@ -19,6 +19,20 @@ from controller.model import Load, Setpoints, evaluate
 from controller.objective import Prices
 from controller.optimise import Choice, search, stepped
 from controller.reasons import condition
+from controller.shared_plant import ALONE, Beside, bounds_beside, envelopes_of
+from controller.stage_choice import Plant
+from controller.stage_state import Seen
+from controller.staging import (
+    Staged,
+    decide,
+    failures,
+    horizons_min,
+    is_plant,
+    missing,
+    switch_moves,
+    switches,
+    whole_plant,
+)
 from controller.state import Move
 from plant.live import Snapshot
 from plant.points import PointId
@@ -80,7 +94,7 @@ def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
 class Memory:
     """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail.
 
-    gpu_w: what the hottest GPU may come to draw [W]; inf: as its nameplate says.
+    gpu_w: what the hottest GPU may come to draw [W], inf: as its nameplate says; seen: the plant's units as last shown.
     """
 
     target: tuple[float, ...] = ()
@@ -89,6 +103,7 @@ class Memory:
     known: Known = field(default_factory=Known)
     billing: Billing = field(default_factory=Billing)
     gpu_w: float = np.inf
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 def build_problem(
@@ -100,11 +115,15 @@ def build_problem(
     design: LoopDesign | None = None,
     hot_w: float = np.nan,
     carried_w: float = np.inf,
+    beside: Beside = ALONE,
+    cost_minutes: int = COST_MINUTES,
+    worst_minutes: int = WORST_MINUTES,
 ) -> Problem:
     """Everything the search needs, or the reason why not.
 
     design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is;
-    carried_w: what it may come to draw [W], inf for its nameplate.
+    carried_w: what it may come to draw [W], inf for its nameplate; beside: what other loops bring to the same plant;
+    minutes: over which cost and limits are judged.
 
     Raises:
         StaleError: an input is missing.
@@ -112,25 +131,33 @@ def build_problem(
     """
     design = design or loop_design(site, group)
     now = inputs.current_setpoints(site, snapshot, group)
-    roles = inputs.roles(group)
+    roles = inputs.roles(site, group)
     current = tuple(now[r] for r in roles)
     air = inputs.outdoor(site, snapshot, group)
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
-    likely_w, worst_w = float(np.mean(heat.at(0.5)[:COST_MINUTES])), max(heat.at(0.95)[:WORST_MINUTES])
+    likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(heat.at(0.95)[:worst_minutes])
     worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
+    others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
     median, upper = (
-        Load(heat_w=max(w, 0.02 * design.liquid_heat_w), it_w=w / fraction, gpu_w=gpu_w, air=air)
-        for w in (likely_w, worst_w)
+        Load(
+            heat_w=max(w, 0.02 * design.liquid_heat_w),
+            it_w=w / fraction,
+            gpu_w=gpu_w,
+            air=air,
+            other_heat_w=other_w,
+            other_flow_m3_s=beside.flow_m3_s,
+        )
+        for w, other_w in zip((likely_w, worst_w), others_w, strict=True)
     )
     return Problem(
         design=design,
         median=median,
         upper=upper,
-        bounds=bounds(site, group, inputs.dew_point(site, snapshot, group)),
-        envelopes=tuple(site.envelopes[group.commands[r]] for r in roles),
+        bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group)), beside),
+        envelopes=envelopes_of(site, group, now),
         current=current,
-        design_point=tuple(inputs.design_value(group, r) for r in roles),
+        design_point=tuple(inputs.design_value(group, r) if r in group.commands else now[r] for r in roles),
         target=target or current,
     )
 
@@ -151,23 +178,44 @@ def plan_loop(
     memory: Memory,
     heat_w: float,
     now_s: float,
+    beside: Beside = ALONE,
 ) -> Decision:
-    """One loop's next step. heat_w: measured now [W].
+    """One loop's next step. heat_w: measured now [W]; beside: other loops on the same plant.
 
     Raises:
         StaleError: an input is missing.
         ConfigError: a design figure is missing.
     """
-    learnt = _learnt(site, snapshot, group, memory, heat_w, now_s)
+    plant = whole_plant(site, snapshot, group, memory.seen, now_s)
+    learnt = _learnt(site, snapshot, group, memory, plant, heat_w, now_s, beside)
     moves = memory.moves
-    design = with_shown_flow(corrected(_design(site, group, memory), learnt), snapshot, group)
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
-    problem = build_problem(site, snapshot, group, heat, memory.target, design, hot_w, memory.gpu_w)
-    problem = replace(problem, prices=_prices(site, snapshot, problem, memory.billing, now_s))
+
+    def designed(off: frozenset[str]) -> LoopDesign:
+        return with_shown_flow(corrected(_design(site, group, memory, off), learnt), snapshot, group)
+
+    def asked(off: frozenset[str], cost_minutes: int, worst_minutes: int) -> Problem:
+        problem = build_problem(
+            site,
+            snapshot,
+            group,
+            heat,
+            memory.target,
+            designed(off),
+            hot_w,
+            memory.gpu_w,
+            beside,
+            cost_minutes,
+            worst_minutes,
+        )
+        return replace(problem, prices=_prices(site, snapshot, problem, memory.billing, now_s))
+
+    staged = _staged(site, group, plant, asked, designed, heat)
+    problem = asked(staged.off if staged else missing(plant, plant.on), COST_MINUTES, WORST_MINUTES)
     choice = search(problem)
     too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
-    points = tuple(group.commands[r] for r in inputs.roles(group))
+    points = tuple(inputs.setpoint_points(site, group).values())
     values, made = _values(problem, goal, points, moves, now_s)
     if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
         kind = "plan_dwell"
@@ -175,17 +223,20 @@ def plan_loop(
         Setpoint(point=p, current=c, value=v, target=t, design=d)
         for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
     )
+    plan = plan_of(group, heat, problem, choice, setpoints, kind, now_s)
+    switched = switches(plant, staged.on) if staged else ()
+    own = tuple(s for s in setpoints if s.point in group.commands.values())
     return Decision(
-        plan=plan_of(group, heat, problem, choice, setpoints, kind, now_s),
+        plan=replace(plan, setpoints=(*own, *switched), staging=staged.why if staged else None),
         target=goal,
-        moves=made,
+        moves={s.point: made[s.point] for s in own} | switch_moves(switched, moves, now_s),
         learnt=learnt,
-        conditions=_conditions(group, choice, now_s),
+        conditions=_conditions(group, choice, now_s) + failures(plant, now_s),
     )
 
 
-def _design(site: Site, group: CoolingGroup, memory: Memory) -> LoopDesign:
-    return applied(loop_design(site, group), site, group, memory.known)
+def _design(site: Site, group: CoolingGroup, memory: Memory, off: frozenset[str]) -> LoopDesign:
+    return applied(loop_design(site, group, off), site, group, memory.known)
 
 
 def _prices(site: Site, snapshot: Snapshot, problem: Problem, billing: Billing, now_s: float) -> Prices:
@@ -197,15 +248,48 @@ def _prices(site: Site, snapshot: Snapshot, problem: Problem, billing: Billing, 
     return prices_now(site, billing, now_s, COST_MINUTES, rest_w)
 
 
-def _learnt(site: Site, snapshot: Snapshot, group: CoolingGroup, memory: Memory, heat_w: float, now_s: float) -> Learnt:
+def _staged(
+    site: Site,
+    group: CoolingGroup,
+    plant: Plant,
+    asked: Callable[[frozenset[str], int, int], Problem],
+    designed: Callable[[frozenset[str]], LoopDesign],
+    heat: HeatForecast,
+) -> Staged | None:
+    """What is to run, where this loop's site lets it be switched."""
+    if not group.stages:
+        return None
+    problem = asked(missing(plant, plant.on), *horizons_min(group.stages))
+    return decide(site, plant, problem, designed, max(heat.at(0.95)[:WORST_MINUTES]))
+
+
+def _learnt(
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    memory: Memory,
+    plant: Plant,
+    heat_w: float,
+    now_s: float,
+    beside: Beside,
+) -> Learnt:
     """What the meters add, once the last move has settled."""
     if any(now_s - move.at_s < LEARN_AFTER_S for move in memory.moves.values()):
         return memory.learnt
-    design = corrected(_design(site, group, memory), memory.learnt)
+    if group.id != facility_owner(site, group).id or not is_plant(plant, plant.on):
+        return memory.learnt  # the plant's meters tell of all loops; the one that commands it learns
+    design = corrected(_design(site, group, memory, missing(plant, plant.on)), memory.learnt)
     now = inputs.current_setpoints(site, snapshot, group)
-    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     it_w = heat_w * design.rack_power_w / design.liquid_heat_w
-    load = Load(heat_w=heat_w, it_w=it_w, gpu_w=0.0, air=inputs.outdoor(site, snapshot, group))
+    load = Load(
+        heat_w=heat_w,
+        it_w=it_w,
+        gpu_w=0.0,
+        air=inputs.outdoor(site, snapshot, group),
+        other_heat_w=beside.likely_w[0],
+        other_flow_m3_s=beside.flow_m3_s,
+    )
     return observe(memory.learnt, site, snapshot, group, design, load, at)
 
 

@@ -146,7 +146,8 @@ def _rest(
     speed = min((snapshot.get(f"{m}/pump_speed", 1.0) for m in left), default=1.0)
     most = max(rated.flow_m3_s, first / max(speed, LEAST_SPEED)) if left else 0.0
     last = min(now.flow_m3_s, most, _design_flow(site, group) if master_lost else math.inf)
-    driven = not any(stands(snapshot, p) for p in upstream(site, group.members, "pump"))
+    pumps = upstream(site, group.members, "pump")
+    driven = not (pumps and all(stands(snapshot, p) for p in pumps))
     water = sum(snapshot.get(f"{m}/fws_flow", 0.0) for m in left)
     asked_c = max(now.setpoint_c, inputs.design_value(group, inputs.SUPPLY)) if master_lost else now.setpoint_c
     coolant = fluid(site.coolant, site.glycol_percent)
@@ -220,7 +221,7 @@ def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_w: float
     shown = [t for m in group.members if math.isfinite(t := snapshot.get(f"{m}/fws_supply_temperature"))]
     if not shown:
         raise StaleError(f"{group.id}: no member tells its facility water's temperature")
-    command = group.commands.get(inputs.FACILITY)
+    command = inputs.setpoint_points(site, group).get(inputs.FACILITY)
     asked_c = snapshot.value(inputs.effective_point(site, command)) if command else max(shown)
     held = max(shown) <= asked_c + FACILITY_HELD_K
     more_w = max(heat_w - _shown_heat_w(site, snapshot, group), 0.0)

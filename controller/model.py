@@ -25,12 +25,17 @@ FILTER_EXPONENT = 1.76
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the loop must carry: heat_w into the liquid [W], it_w electric [W], gpu_w of one GPU [W], air outdoors."""
+    """What the loop must carry: heat_w into the liquid [W], it_w electric [W], gpu_w of one GPU [W], air outdoors.
+
+    other_heat_w, other_flow_m3_s: what other loops bring to the plant that they share with this one [W, m³/s].
+    """
 
     heat_w: float
     it_w: float
     gpu_w: float
     air: Outdoor
+    other_heat_w: float = 0.0
+    other_flow_m3_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,13 +135,15 @@ def tcs_pump_w(design: LoopDesign, dp_pa: Array, flow_m3_s: Array) -> Array:
 class Strain:
     """How near each candidate comes to its limits.
 
-    facility_short: no facility flow can carry the heat; facility_warm: heat rejection and chillers together can't reach
-    the setpoint; rack_return_c: with a rack at full power.
+    facility_flow_m3_s: of this loop; pumped_m3_s: of all loops; facility_short: no flow can carry the heat;
+    facility_warm: heat rejection and chillers together can't reach the setpoint; rack_return_c: with a rack at full
+    power.
     """
 
     rack_flow_m3_s: Array
     rack_return_c: Array
     facility_flow_m3_s: Array
+    pumped_m3_s: Array
     facility_short: npt.NDArray[np.bool_]
     facility_warm: npt.NDArray[np.bool_]
 
@@ -145,11 +152,12 @@ class Strain:
 class _Water:
     """Both loops under one load.
 
-    needed_m3_s [m³/s] (inf: none is enough), the same but finite, pump powers [W], and the heat that facility water
-    brings out [W]: pumps warm what they move.
+    needed_m3_s [m³/s] (inf: none is enough), the same but finite, that and other loops' flow, pump powers [W], and the
+    heat that facility water brings out [W]: pumps warm what they move.
     """
 
     needed_m3_s: Array
+    own_m3_s: Array
     facility_m3_s: Array
     tcs_pump_w: Array
     facility_pump_w: Array
@@ -163,10 +171,16 @@ def _waters(design: LoopDesign, loads: tuple[Load, ...], at: Setpoints) -> list[
     heat_w = np.repeat([[load.heat_w] for load in loads], len(flow_m3_s), axis=1)
     flow, supply_c, facility_c = (np.tile(a, (count, 1)) for a in (flow_m3_s, at.supply_c, at.facility_c))
     needed = facility_flow(design, heat_w, flow, supply_c, facility_c)
-    finite = np.where(np.isfinite(needed), needed, design.cdu_facility_flow_m3_s)
+    own = np.where(np.isfinite(needed), needed, design.cdu_facility_flow_m3_s)
+    other_m3_s, other_w = (
+        np.array([[getattr(load, n)] for load in loads]) for n in ("other_flow_m3_s", "other_heat_w")
+    )
+    total = own + other_m3_s
+    water_w = design.facility_pump_w(total)
+    rejected_w = heat_w + other_w + pump_w + water_w
     return [
-        _Water(needed_m3_s=n, facility_m3_s=f, tcs_pump_w=pump_w, facility_pump_w=w, rejected_w=h + pump_w + w)
-        for n, f, w, h in zip(needed, finite, design.facility_pump_w(finite), heat_w, strict=True)
+        _Water(needed_m3_s=n, own_m3_s=o, facility_m3_s=f, tcs_pump_w=pump_w, facility_pump_w=w, rejected_w=r)
+        for n, o, f, w, r in zip(needed, own, total, water_w, rejected_w, strict=True)
     ]
 
 
@@ -212,7 +226,8 @@ def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Str
     return Strain(
         rack_flow_m3_s=index_flow,
         rack_return_c=at.supply_c + rise_k,
-        facility_flow_m3_s=flow_m3_s,
+        facility_flow_m3_s=water.own_m3_s,
+        pumped_m3_s=flow_m3_s,
         facility_short=~np.isfinite(water.needed_m3_s),
         facility_warm=left_w > 0,
     )

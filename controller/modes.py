@@ -161,6 +161,8 @@ def _bad_values(values: Mapping[PointId, float], group: CoolingGroup, site: Site
         envelope = site.envelopes[point]
         if not envelope.minimum <= value <= envelope.maximum:  # also catches NaN
             return f"{point}: {value:g} is outside {envelope.minimum:g}..{envelope.maximum:g} ({envelope.source})"
+        if envelope.min_off_s is not None and value not in {0.0, 1.0}:
+            return f"{point}: {value:g} is no position of a switch; give 0 (stop) or 1 (may run)"
     return ""
 
 

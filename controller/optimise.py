@@ -136,6 +136,13 @@ def _binding(problem: Problem, around: Judged) -> str:
     return _first_broken(around, worst)
 
 
+def glance(problem: Problem) -> float:
+    """The least site power [W] that a first look over the range finds, inf where nothing keeps every limit."""
+    judged = judge(problem, _coarse(problem))
+    best = _best(problem, judged)
+    return np.inf if best is None else float(judged.site_w[best])
+
+
 def search(problem: Problem, deadline_s: float = DEADLINE_S) -> Choice:
     """The best reachable setpoints of a loop, or the design point where no candidate is feasible.
 

@@ -59,7 +59,7 @@ def _place(values: Array, first: float, step: float, count: int) -> tuple[np.nda
     return index, position - index
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _table(plate: Plate) -> tuple[Array, Array]:
     """By hot stream: the most heat per kelvin; and the cold stream for shares 1 - (1 - depth)² of it."""
     cold = np.geomspace(_LEAST_SHARE, 1.0, _COLD_STEPS) * plate.most_w_k

@@ -67,6 +67,23 @@ TEMPLATES: dict[str, str] = {
         "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min; "
         "saves {saves_kw:.2f} kW against design; binding: {binding_words}"
     ),
+    # staging
+    "stage_saves": (
+        "starts {starts}, stops {stops}: {running}; saves {saves_kw:.1f} kW against staying, "
+        "judged over the {minutes:.0f} min that it lasts"
+    ),
+    "stage_needed": (
+        "starts {starts}, stops {stops}: {running}; what runs now does not carry the forecast's "
+        "{heat_high_mw:.2f} MW with every reserve"
+    ),
+    "stage_all": (
+        "no choice of units carries the forecast's {heat_high_mw:.2f} MW with every reserve: "
+        "all that has not failed may run; {running}"
+    ),
+    "stage_stays": (
+        "stays with {running}; another choice would save {saves_kw:.1f} kW more than its switching costs, "
+        "too little to switch"
+    ),
     "plan_reserve": (
         "{cause} at {subject}: uses the reserve, as much flow and as cold as the envelope and the dew point allow"
     ),
@@ -103,6 +120,8 @@ TEMPLATES: dict[str, str] = {
     "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
     "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",
     "dew_point_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "unit_failed": "{subject} may run, but does not",
+    "unit_failed_remedy": "look at its drive, its power and its local switch; another unit takes its share meanwhile",
     "hunting": "{subject} hunts: {detail} swings about its setpoint",
     "hunting_remedy": "tune the device's own loop, or look for a sticking valve; coldplate drives it when it is calm",
     "supply_sensor_stuck": "the supply temperature of {subject} stays at {detail} while its loop moves",

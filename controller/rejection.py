@@ -25,7 +25,7 @@ HEAT_STEP = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WetSide:
-    """Tower, its pumps, the economiser (if any) and the chillers that the tower serves."""
+    """Towers, their pumps, the economisers (if any) and the chillers that they serve; units of a kind share equally."""
 
     water: Fluid
     tower: TowerDesign
@@ -109,8 +109,10 @@ def rejection_of(
     economisers: list[Equipment],
     chillers: list[Equipment],
     water: Fluid,
+    *,
+    staged: bool = False,
 ) -> Rejection:
-    """The heat rejection of a loop, from what feeds it.
+    """The heat rejection of a loop, from the units that run; staged: they were chosen, down to the last chiller.
 
     Raises:
         ConfigError: there is none, or a design figure is missing.
@@ -119,21 +121,21 @@ def rejection_of(
         raise ConfigError("a dry cooler or a cooling tower that feeds its CDUs")
     wet = not coolers
     try:
-        chiller = chiller_design(chillers, water_cooled=wet)
+        chiller = chiller_design(chillers, water_cooled=wet, together=staged)
         if not wet:
-            return dry_coolers(coolers[0], water, chiller)
-        plate = _plate(economisers[0], water) if economisers else None
-        return WetSide(water=water, tower=tower_design(towers[0], water), economiser=plate, chiller=chiller)
+            return dry_coolers(coolers, water, chiller)
+        plate = _plate(economisers, water) if economisers else None
+        return WetSide(water=water, tower=tower_design(towers, water), economiser=plate, chiller=chiller)
     except KeyError as error:
         names = ", ".join(e.id for e in (*coolers, *towers, *economisers, *chillers))
         problem, remedy = f"design.{error.args[0]} of one of {names}", "add it to the site file"
         raise ConfigError(problem, remedy=remedy) from None
 
 
-def _plate(economiser: Equipment, water: Fluid) -> Plate:
+def _plate(economisers: list[Equipment], water: Fluid) -> Plate:
     """Between facility and condenser water. With equal streams the difference is the approach everywhere: UA = Q/it."""
-    design = economiser.design
-    hot_w_k = design["flow_m3_s"] * water.heat_j_m3_k
-    cold_w_k = design.get("condenser_flow_m3_s", design["flow_m3_s"]) * water.heat_j_m3_k
-    ua_w_k = design.get("ua_w_k") or design["heat_w"] / design["approach_k"]
+    designs = [e.design for e in economisers]
+    hot_w_k = sum(d["flow_m3_s"] for d in designs) * water.heat_j_m3_k
+    cold_w_k = sum(d.get("condenser_flow_m3_s", d["flow_m3_s"]) for d in designs) * water.heat_j_m3_k
+    ua_w_k = sum(d.get("ua_w_k") or d["heat_w"] / d["approach_k"] for d in designs)
     return Plate(ua_w_k=ua_w_k, hot_w_k=hot_w_k, cold_w_k=cold_w_k, most_w_k=cold_w_k)

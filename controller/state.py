@@ -11,6 +11,7 @@ from controller.hunting import Swing
 from controller.identification.known import Known
 from controller.learning import Learnt
 from controller.power_swings import Jump
+from controller.stage_state import Seen
 from controller.suspects import Doubts
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, RideThrough, ShedRequest
@@ -29,6 +30,7 @@ class ControlState:
     """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans.
 
     doubts: what can't be right, by cause and subject; billing: the month's peak; jumps: of racks' power.
+    seen: units of the plant as they last showed themselves.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -41,6 +43,7 @@ class ControlState:
     known: Mapping[str, Known] = field(default_factory=dict)
     billing: Billing = field(default_factory=Billing)
     jumps: Mapping[str, Jump] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

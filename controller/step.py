@@ -25,7 +25,9 @@ from controller.loops import Decision, Memory, plan_loop
 from controller.power_swings import carried_gpu_w, jumped
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
+from controller.shared_plant import beside
 from controller.sidecars import plan_sidecar
+from controller.stage_state import look
 from controller.state import ControlState, StepResult, initial_state
 from controller.suspects import Doubts, believed_heats, doubted, suspects, trusted
 from plant.errors import ConfigError, StaleError
@@ -61,6 +63,7 @@ def step(
     heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
+    seen = look(state.seen, site, snapshot, now_s)
     billing = billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone)
     jumps = jumped(state.jumps, site, snapshot)
     state = replace(
@@ -69,6 +72,7 @@ def step(
         doubts=doubts,
         billing=billing,
         jumps=jumps,
+        seen=seen,
         known=known_of_all(state.known, site, snapshot, heats.now),
     )
     decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
@@ -92,6 +96,7 @@ def step(
             known=dict(state.known) | {g: d.known for g, d in decisions.items() if d.known is not None},
             billing=state.billing,
             jumps=state.jumps,
+            seen=state.seen,
         ),
         forecast=ahead,
         plans=plans,
@@ -176,8 +181,17 @@ def _decide(
         details = state.known.get(group.id, Known())
         gpu_w = carried_gpu_w(site, group, state.jumps, ahead.racks, now_s)
         target = state.targets.get(group.id, ())
-        memory = Memory(target=target, moves=moves, learnt=known, known=details, billing=state.billing, gpu_w=gpu_w)
-        decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s)
+        memory = Memory(
+            target=target,
+            moves=moves,
+            learnt=known,
+            known=details,
+            billing=state.billing,
+            gpu_w=gpu_w,
+            seen=state.seen,
+        )
+        others = beside(site, snapshot, group, ahead.heats)
+        decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s, others)
         if decision.plan is not None and not all(math.isfinite(s.value) for s in decision.plan.setpoints):
             # not only no lease: what is held is given back, and neither moves nor target of this cycle are remembered
             news = condition("optimiser_failed", group.id, now_s, Severity.CRITICAL)

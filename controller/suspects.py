@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from controller import inputs
-from controller.causes import Cause, Found, facility_held
+from controller.causes import Cause, Found
 from controller.exchangers import shown_share
 from controller.fluids import fluid
 from controller.inputs import Heat
+from controller.stage_state import is_warm
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -136,7 +137,7 @@ def _hottest_c(snapshot: Snapshot, running: list[str]) -> float:
 def _excused(site: Site, snapshot: Snapshot, group: CoolingGroup, error_k: float) -> bool:
     """Whether physics keeps supply off its setpoint: facility water not held, or valves that are shut or unknown."""
     if error_k > 0:
-        return not facility_held(site, snapshot, group)
+        return is_warm(site, snapshot, group)
     return not all(snapshot.get(f"{m}/fws_valve_position") > VALVE_END for m in group.members)
 
 

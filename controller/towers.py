@@ -6,6 +6,7 @@ heat capacity between leaving and entering water in place of water's, NTU = c (w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,9 +31,10 @@ STATIC_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerDesign:
-    """Tower cells as one, at design. ntu: at design water and air flow; pump_w: condenser-water pumps [W].
+    """Towers that run, as one, at design. ntu: at design water and air flow; pump_w: condenser-water pumps [W].
 
-    cycles: of concentration, which tell how much is blown down for what evaporates.
+    Alike and equally loaded, n towers are one with n times the water, the air and the powers. cycles: of concentration,
+    which tell how much is blown down for what evaporates.
     """
 
     flow_m3_s: float
@@ -46,24 +48,24 @@ class TowerDesign:
     cycles: float
 
 
-def tower_design(tower: Equipment, water: Fluid) -> TowerDesign:
-    """From its design figures.
+def tower_design(towers: Sequence[Equipment], water: Fluid) -> TowerDesign:
+    """From the design figures of towers in parallel; what does not add up is the first one's.
 
     Raises:
         KeyError: one is missing.
     """
-    design = tower.design
-    flow_m3_s = design["flow_m3_s"]
+    design, count = towers[0].design, len(towers)
+    flow_m3_s = sum(t.design["flow_m3_s"] for t in towers) / count
     usual_m3_s = water.density_kg_m3 * flow_m3_s / WATER_TO_AIR / AIR_KG_M3
     air_kg_s = AIR_KG_M3 * design.get("air_flow_m3_s", usual_m3_s)
     leaving_c = design.get("wet_bulb_c", WET_BULB_C) + design["approach_k"]
     return TowerDesign(
-        flow_m3_s=flow_m3_s,
-        air_kg_s=air_kg_s,
+        flow_m3_s=count * flow_m3_s,
+        air_kg_s=count * air_kg_s,
         ntu=_ntu(water, flow_m3_s, air_kg_s, design["heat_w"], leaving_c, design["approach_k"]),
-        fan_power_w=design["fan_power_w"],
+        fan_power_w=sum(t.design["fan_power_w"] for t in towers),
         free_share=design.get("free_convection_fraction", FREE_SHARE),
-        pump_w=flow_m3_s * design.get("head_pa", 0.0) / design.get("efficiency", 0.65),
+        pump_w=count * flow_m3_s * design.get("head_pa", 0.0) / design.get("efficiency", 0.65),
         static_share=design.get("static_head_fraction", STATIC_SHARE),
         least_flow_share=design.get("min_flow_fraction", LEAST_FLOW_SHARE),
         cycles=max(design.get("cycles_of_concentration", CYCLES), 1.1),
@@ -109,7 +111,7 @@ def fan_share(
     return np.where(share <= design.free_share * 1.001, 0.0, share)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def coldest_c(design: TowerDesign, water: Fluid, heat_w: float, wet_bulb_c: float) -> float:
     """Leaving water [°C] at full fans and full flow: the heat at every approach, read backwards."""
     stream_w_k = np.full_like(_APPROACHES_K, design.flow_m3_s * water.heat_j_m3_k)

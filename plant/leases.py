@@ -55,6 +55,8 @@ class Envelope:
     minimum, maximum [SI]; max_step [SI] in one write; min_dwell_s [s] between two different values;
     dew_point_margin_k [K]: where given, the value is a temperature that must stay above the dew point by it;
     inputs: points that must be GOOD for a controller's lease; source: where the limits come from.
+    min_off_s: where given, the point is a switch: 0 and 1 are all that may be written, min_dwell_s is how long it stays
+    at 1 at least, and this how long at 0 [s].
     """
 
     point: PointId
@@ -66,3 +68,4 @@ class Envelope:
     dew_point_points: tuple[PointId, ...] = ()
     inputs: tuple[PointId, ...] = ()
     source: str = ""
+    min_off_s: float | None = None

@@ -137,6 +137,7 @@ class Plan:
     worst_case_margin_k: what is left to the case limit if coldplate and the largest CDU die now; swing_margin_k: what
     is kept for power swings that no loop can follow [K]; saving_per_h: money against design [currency/h]; probe: in
     mode auto asked in place of `setpoints`, a small step that tells more of the plant, () for none.
+    staging: which units of the plant are to run, and why.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Plan:
     swing_margin_k: float = math.nan
     saving_per_h: float = 0.0
     currency: str = ""
+    staging: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,18 +56,46 @@ class Equipment:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+ENABLE = "enable:"
+"""How the role of a unit's enable command begins: `enable:tower-1`."""
+ENABLE_COMMAND, RUNNING = "enable_command", "running"
+"""Names of the points by which a unit is switched, and by which it tells that it runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One unit of the facility plant that may be switched; minimum times and the time that a start takes [s].
+
+    command: 1 lets it run, 0 stops it; running: where it says that it does.
+    """
+
+    unit: str
+    kind: str
+    command: PointId
+    running: PointId
+    min_on_s: float
+    min_off_s: float
+    start_s: float
+
+    @property
+    def role(self) -> str:
+        """Its command's role in the cooling group."""
+        return f"{ENABLE}{self.unit}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoolingGroup:
     """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
 
     commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`,
-    `tower_temperature` (condenser water leaving the tower) and, of a sidecar, `flow`.
+    `tower_temperature` (condenser water leaving the tower), of a sidecar `flow`, and `enable:UNIT` of each of `stages`.
     design: role -> the setpoint that the designer chose and the devices fall back to [SI].
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
     excitation: `off`, or `small`: probing steps in mode auto while the plant is not known well.
     heartbeats: for each commanded device, its heartbeat point and timeout [s].
     reserve: `n+1` (the loss of its largest CDU leaves every limit whole) or `none`.
     swing: what its GPUs' power may rise to before any loop answers: `nameplate`, or `learned` from telemetry.
+    stages: units that may be switched; least_running: of each kind, never fewer than so many run.
     """
 
     id: str
@@ -81,6 +109,8 @@ class CoolingGroup:
     excitation: str = "off"
     reserve: str = "n+1"
     swing: str = "nameplate"
+    stages: tuple[Stage, ...] = ()
+    least_running: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

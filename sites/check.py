@@ -14,6 +14,7 @@ from sites.check_feeds import feed_faults
 from sites.check_groups import group_faults
 from sites.check_paths import path_faults
 from sites.check_sensors import sensor_faults
+from sites.check_stages import stage_faults
 from sites.document import Document, read_document
 from sites.form import LimitForm, SiteForm
 from sites.jobs import job_faults
@@ -55,7 +56,8 @@ def _meaning_faults(form: SiteForm) -> list[Fault]:
     faults = [*_head_faults(form), *device_faults(form), *feed_faults(form), *_limit_faults(form)]
     if all(known_profile(source) for *_, source in sources_of(form)):
         points = all_points(form)
-        faults += [*group_faults(form, points), *path_faults(form), *sensor_faults(form, points)]
+        faults += [*group_faults(form, points), *stage_faults(form, points), *path_faults(form)]
+        faults += sensor_faults(form, points)
         zone = ZoneInfo(form.site.timezone if _is_timezone(form.site.timezone) else "UTC")
         faults += service_faults(form, points, zone)
     return faults

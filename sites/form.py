@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from sites.form_base import Form, Id, Positive
 from sites.form_sensors import SensorForm
+from sites.form_stages import Count, StageForm, StageKind
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Kind = Literal[
     "utility",
     "ups",
@@ -42,15 +43,6 @@ LimitQuantity = Literal[
     "fws_supply_temperature",
 ]
 PointPath = Annotated[str, Field(pattern=r"^[^/\s]+/[^\s]+$")]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class Form(BaseModel):
-    """Nothing unknown, nothing guessed from another type, no infinities."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class CoolantForm(Form):
@@ -173,6 +165,10 @@ class GroupForm(Form):
     """The designer's fixed setpoints."""
     writable: dict[Role, WritableForm]
     """What may be written, role by role."""
+    stages: list[StageForm] = Field(default_factory=list)
+    """Units of the facility plant that may be switched; they belong to the group that sets the facility water."""
+    least_running: dict[StageKind, Count] = Field(default_factory=dict)
+    """Of each kind so many units run at least; by custom one tower, dry cooler and pump, and no chiller."""
     fallback: dict[str, str] = Field(default_factory=dict)
     """Cause and effect: where the plant goes, by itself, when something is lost."""
     excitation: Literal["off", "small"] = "off"

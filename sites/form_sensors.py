@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sites.form_base import Form
 
 
-class SensorForm(BaseModel):
+class SensorForm(Form):
     """Faults of some simulated instruments, in SI; only simulated devices read this. The last row of a point holds."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
     points: Annotated[str, Field(min_length=1)]
     """Id of a point, or a pattern such as cdu-*/tcs_flow."""

@@ -11,6 +11,7 @@ from plant.points import Point, PointId
 from plant.topology import CoolingGroup, Drive
 from sites.form import EquipmentForm, GroupDesignForm, GroupForm, Role, SiteForm, SourceForm, WritableForm
 from sites.network import feeds_of, reached
+from sites.stages import enable_envelopes, enables, least_running, stages_of
 
 DESIGN_KEYS: dict[Role, str] = {
     "supply_temperature": "supply_temperature_c",
@@ -45,7 +46,12 @@ def drives_of(form: SiteForm) -> dict[str, Drive]:
 
 def commanded_points(form: SiteForm) -> set[PointId]:
     """Every point that a group commands."""
-    return {point for group in form.cooling_groups for point in group.commands.values()}
+    return {point for group in form.cooling_groups for point in commands_of(group).values()}
+
+
+def commands_of(group: GroupForm) -> dict[str, PointId]:
+    """Role to point, the enable commands of what may be switched among them."""
+    return dict(group.commands.items()) | enables(group)
 
 
 def commanded_sources(equipment: EquipmentForm, commanded: AbstractSet[PointId]) -> list[SourceForm]:
@@ -84,7 +90,7 @@ def racks_of(form: SiteForm, group: GroupForm) -> tuple[str, ...]:
 
 def drivable(group: GroupForm, drives: Mapping[str, Drive]) -> bool:
     """Whether every commanded device lets go by itself when leases stop."""
-    devices = {point.partition("/")[0] for point in group.commands.values()}
+    devices = {point.partition("/")[0] for point in commands_of(group).values()}
     return bool(devices) and all(device in drives for device in devices)
 
 
@@ -96,13 +102,15 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         members=tuple(group.members),
         master=group.master,
         racks=racks_of(form, group),
-        commands=dict(group.commands.items()),
-        design={role: design[role] for role in group.commands},
+        commands=commands_of(group),
+        design={role: design[role] for role in group.commands} | dict.fromkeys(enables(group), 1.0),
         drivable=drivable(group, drives),
         fallback=dict(group.fallback),
         excitation=group.excitation,
         reserve=group.reserve,
         swing=group.swing,
+        stages=stages_of(form, group),
+        least_running=least_running(group),
     )
 
 
@@ -110,6 +118,7 @@ def envelopes_of(group: GroupForm, points: Mapping[PointId, Point]) -> Iterator[
     """One envelope for each commanded point of a group."""
     for role, point in group.commands.items():
         yield _envelope(point, group.writable[role], group, points)
+    yield from enable_envelopes(group)
 
 
 def _envelope(point: PointId, given: WritableForm, group: GroupForm, points: Mapping[PointId, Point]) -> Envelope:

@@ -46,7 +46,7 @@ def _of_loop(before: Known, site: Site, snapshot: Snapshot, group: CoolingGroup,
 
 def _running(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign, heat_w: float) -> Running:
     now = inputs.current_setpoints(site, snapshot, group)
-    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(group)]]))
+    at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     heat_w = max(heat_w, 0.02 * design.liquid_heat_w)
     _, hot_w = inputs.hottest_gpu(site, snapshot, group)
     gpu_w = hot_w if math.isfinite(hot_w) else design.index_rack.gpu_power_w

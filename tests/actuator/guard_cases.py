@@ -17,6 +17,7 @@ ENVELOPE = Envelope(
     point="c/s", minimum=22, maximum=42, max_step=1, min_dwell_s=300, dew_point_margin_k=3,
     dew_point_points=("c/dew", "d/dew"), inputs=("c/in",), source="test",
 )  # fmt: skip
+SWITCH = Envelope(point="c/s", minimum=0, maximum=1, max_step=1, min_dwell_s=300, min_off_s=100, source="test")
 UNIT = replace(ENVELOPE, minimum=-1.0, maximum=0.0)
 LEASE = Lease(point="c/s", value=31.5, epoch=4, seq=1, issued_s=0, issued_mono_s=100, ttl_s=60)
 HAND = replace(LEASE, holder="operator:ann")
@@ -96,7 +97,7 @@ def asked(value: float, **changes: Any) -> Lease:
 def cases() -> list[Case]:
     """All of them."""
     return [*_identity(), *_envelope(), *_range(), *_actual(), *_inputs(), *_step(), *_dew_point(), *_dwell(),
-            *_frames(), *_registers()]  # fmt: skip
+            *_switch(), *_frames(), *_registers()]  # fmt: skip
 
 
 def _identity() -> Iterator[Case]:
@@ -198,6 +199,29 @@ def _dwell() -> Iterator[Case]:
     yield judged("dwell", lease=asked(36.0), last_change_mono_s=0.0)
     yield judged("allowed", 31.5, lease=HAND, last_change_mono_s=119.0)
     yield judged("allowed", 32.0, lease=asked(32.0), last_change_mono_s=119.0)
+
+
+def _switch() -> Iterator[Case]:
+    """On and off, and nothing between; off lasts for its own least time, on for the dwell."""
+    for to in (0.0, 1.0):
+        for actual in (0.0, 1.0):
+            yield judged("allowed", to, envelope=SWITCH, lease=asked(to), actual=actual)
+            yield judged("allowed", to, envelope=SWITCH, lease=replace(HAND, value=to), actual=actual)
+    for between in (0.5, 1e-9, math.nextafter(1.0, 0), math.nextafter(1.0, 2), -1.0, 2.0, 10.0):
+        says = (f"{between:g} is neither 0 nor 1",)
+        yield judged("no_switch_position", NAN, *says, envelope=SWITCH, lease=asked(between), actual=1.0)
+        yield judged("no_switch_position", NAN, envelope=SWITCH, lease=replace(HAND, value=between), actual=0.0)
+    yield judged("out_of_range", envelope=replace(SWITCH, maximum=0.0), lease=asked(1.0), actual=0.0)
+    on, off = {"lease": asked(1.0), "actual": 0.0}, {"lease": asked(0.0), "actual": 1.0}
+    yield judged("allowed", 1.0, envelope=SWITCH, last_change_mono_s=20.0, **on)
+    yield judged("dwell", NAN, "99 s ago", "in 1 s", envelope=SWITCH, last_change_mono_s=21.0, **on)
+    yield judged("allowed", 0.0, envelope=SWITCH, last_change_mono_s=-180.0, **off)
+    yield judged("dwell", NAN, "299 s ago", "in 1 s", envelope=SWITCH, last_change_mono_s=-179.0, **off)
+    yield judged("dwell", envelope=replace(SWITCH, min_dwell_s=10.0), last_change_mono_s=21.0, **on)
+    yield judged("allowed", 1.0, envelope=replace(SWITCH, min_off_s=0.0), last_change_mono_s=120.0, **on)
+    yield judged("allowed", 1.0, envelope=SWITCH, lease=replace(HAND, value=1.0), actual=0.0, last_change_mono_s=119.0)
+    for broken in (NAN, INF, -INF):
+        yield judged("bad_envelope", envelope=replace(SWITCH, min_off_s=broken), **on)
 
 
 def _frames() -> Iterator[Case]:

@@ -118,6 +118,7 @@ export const en = {
   'plan.title': 'Plan',
   'plan.none': 'No plan yet.',
   'plan.why': 'Why',
+  'plan.staging': 'Units of the plant',
   'plan.setpoint': 'Setpoint',
   'plan.current': 'now',
   'plan.next': 'next',
@@ -151,6 +152,7 @@ export const en = {
   'role.facility_supply_temperature': 'Facility supply temperature',
   'role.tower_temperature': 'Condenser water temperature',
   'role.flow': 'Flow',
+  'role.enable': 'Runs:',
 
   'failure.title': 'If a pump stops now',
   'failure.note': 'Time to the first GPU case limit without any reaction: never more than it will be.',

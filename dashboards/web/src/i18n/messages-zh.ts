@@ -19,6 +19,11 @@ export const messagesZh: Record<string, string> = {
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}',
   plan_sidecar:
     '未来一小时热负荷预测 {heat_low_kw:1}–{heat_high_kw:1} kW；室内空气 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，流量 {flow_from_l_min:0} → {flow_to_l_min:0} l/min；比设计值节省 {saves_kw:2} kW；约束：{binding}',
+  // 机组启停
+  stage_saves: '启动 {starts}，停止 {stops}：{running}；比维持现状节省 {saves_kw:1} kW，按至少持续的 {minutes:0} 分钟计算',
+  stage_needed: '启动 {starts}，停止 {stops}：{running}；现有运行机组无法在全部裕度下承担预测的 {heat_high_mw:2} MW',
+  stage_all: '没有任何机组组合能在全部裕度下承担预测的 {heat_high_mw:2} MW：凡未故障者均可运行；{running}',
+  stage_stays: '维持 {running}；另一种组合扣除启动代价后只多省 {saves_kw:1} kW，不值得切换',
   // 预测
   forecast_model: '{subjects:0} 个热负荷中 {modelled:0} 个优于延续法，已知 {jobs:0} 个作业，已有 {minutes:0} 分钟数据',
   forecast_persistence: '按当前值延续，已有 {minutes:0} 分钟数据',
@@ -50,6 +55,8 @@ export const messagesZh: Record<string, string> = {
   supply_sensor_lost_remedy: '检查传感器；其间该回路回到设计设定值',
   dew_point_lost: '{subject} 的室内露点不可用：{detail}',
   dew_point_lost_remedy: '检查传感器；其间该回路回到设计设定值',
+  unit_failed: '{subject} 允许运行，但没有运行',
+  unit_failed_remedy: '检查其驱动、电源和就地开关；其间由另一台机组承担其份额',
   hunting: '{subject} 在振荡：{detail} 围绕设定值来回摆动',
   hunting_remedy: '整定设备自身的控制回路，或检查阀门是否卡滞；平稳后 coldplate 再行控制',
   supply_sensor_stuck: '{subject} 的供液温度停在 {detail} 不动，而其回路在变化',

@@ -120,6 +120,7 @@ export const zh: Record<Key, string> = {
   'plan.title': '计划',
   'plan.none': '尚无计划。',
   'plan.why': '原因',
+  'plan.staging': '机组',
   'plan.setpoint': '设定值',
   'plan.current': '当前',
   'plan.next': '下一步',
@@ -153,6 +154,7 @@ export const zh: Record<Key, string> = {
   'role.facility_supply_temperature': '设施供水温度',
   'role.tower_temperature': '冷却水温度',
   'role.flow': '流量',
+  'role.enable': '运行：',
 
   'failure.title': '若此刻有泵停止',
   'failure.note': '不作任何应对时距首个 GPU 壳温限值的时间：只会偏短，不会偏长。',

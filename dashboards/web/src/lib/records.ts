@@ -158,6 +158,7 @@ export interface Plan {
   swing_margin_k: number | null;
   saving_per_h: number | null;
   currency: string;
+  staging: Message | null;
 }
 
 export interface RideThrough {

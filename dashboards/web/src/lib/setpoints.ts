@@ -6,8 +6,14 @@ import type { GroupInfo, SiteInfo } from './records';
 /** What the commanded point does, in words. */
 export function commandName(point: string, site: SiteInfo): string {
   for (const group of site.groups)
-    for (const [role, commanded] of Object.entries(group.commands)) if (commanded === point) return named('role', role);
+    for (const [role, commanded] of Object.entries(group.commands)) if (commanded === point) return roleName(role);
   return point;
+}
+
+/** A role in words; `enable:tower-1` is the switch of one unit. */
+export function roleName(role: string): string {
+  const [kind, unit] = role.split(':');
+  return unit === undefined ? named('role', role) : `${named('role', kind ?? role)} ${unit}`;
 }
 
 export const quantityOf = (point: string): string => live.info.get(point)?.quantity ?? '';

@@ -1,0 +1,143 @@
+"""Which units: from how many of each kind are wanted to the ones that start and stop, by least times and running hours.
+
+Units of a kind are alike, so numbers are weighed and not sets. An economiser or chiller works only with a tower that
+feeds it; economisers run with their towers, because they cost nothing of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+from controller.design import upstream
+from controller.stage_state import Unit, settled
+from plant.topology import CoolingGroup, Site
+
+OUTSIDE = ("cooling-tower", "dry-cooler")
+CHILLER, ECONOMISER, PUMP = "chiller", "economiser", "pump"
+Wanted = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """The units, which towers serve each, and how many of a kind must run."""
+
+    units: tuple[Unit, ...]
+    served_by: Mapping[str, frozenset[str]]
+    least: Mapping[str, int]
+    now_s: float
+
+    def of(self, kind: str) -> list[Unit]:
+        """All of a kind."""
+        return [u for u in self.units if u.stage.kind == kind]
+
+    def running(self, kind: str) -> int:
+        """How many of a kind may run and have not failed."""
+        return sum(u.on for u in self.of(kind))
+
+    @property
+    def on(self) -> frozenset[str]:
+        """Units that may run and have not failed."""
+        return frozenset(u.id for u in self.units if u.on)
+
+
+def plant_of(site: Site, group: CoolingGroup, units: tuple[Unit, ...], now_s: float) -> Plant:
+    """A group's plant; what no tower can serve any more is neither on nor to be started."""
+    staged = {u.id for u in units if u.stage.kind in OUTSIDE}
+    served_by = {
+        u.id: frozenset(t.id for kind in OUTSIDE for t in upstream(site, [u.id], kind) if t.id in staged)
+        for u in units
+        if u.stage.kind in {CHILLER, ECONOMISER}
+    }
+    alive = {u.id for u in units if u.known and not u.failed}
+    able = tuple(
+        u if not served_by.get(u.id) or served_by[u.id] & alive else replace(u, on=False, may_start=False)
+        for u in units
+    )
+    return Plant(units=able, served_by=served_by, least=group.least_running, now_s=now_s)
+
+
+def choices(plant: Plant) -> Iterator[frozenset[str]]:
+    """Sets of units that may run next: as now first, then one more or one less of a kind."""
+    kinds = [k for k in (*OUTSIDE, CHILLER, PUMP) if plant.of(k)]
+    now = {k: max(plant.running(k), plant.least.get(k, 0)) for k in kinds}
+    heat_side = [k for k in kinds if k != PUMP]
+    wanted = [dict(zip(heat_side, counts, strict=True)) for counts in product(*(_near(plant, k) for k in heat_side))]
+    wanted += [{PUMP: n} for n in _near(plant, PUMP)] if PUMP in kinds else []
+    found = [chosen(plant, {**now, **some}) for some in ({}, *wanted)]
+    yield from dict.fromkeys(f for f in found if f is not None) or (plant.on,)
+
+
+def everything(plant: Plant) -> frozenset[str]:
+    """All that has not failed, also what has not been off for its least time: the device's own lock knows better."""
+    alive = {u.id for u in plant.units if u.known and not u.failed}
+    return frozenset(u for u in alive if not plant.served_by.get(u) or plant.served_by[u] & alive)
+
+
+def _near(plant: Plant, kind: str) -> list[int]:
+    now, least = plant.running(kind), plant.least.get(kind, 0)
+    fewer = now - 1 if settled(plant.units, kind, plant.now_s) else now
+    return [n for n in dict.fromkeys((max(now, least), now + 1, fewer)) if n >= least]
+
+
+def chosen(plant: Plant, wanted: Wanted) -> frozenset[str] | None:
+    """The units for a number of each kind; None where least times or failures do not allow it."""
+    served = frozenset(c for c, towers in plant.served_by.items() if not towers or towers & plant.on)
+    chillers = _picked(plant.of(CHILLER), wanted.get(CHILLER, 0), frozenset(), served)
+    if chillers is None:
+        return None
+    outside = _outside(plant, wanted, chillers)
+    pumps = _picked(plant.of(PUMP), wanted.get(PUMP, 0), frozenset())
+    if outside is None or pumps is None:
+        return None
+    return chillers | outside | pumps | _economisers(plant, outside)
+
+
+def _outside(plant: Plant, wanted: Wanted, chillers: frozenset[str]) -> frozenset[str] | None:
+    """Towers: those that chillers need, then by least times and running hours."""
+    held = {u.id for u in plant.of(ECONOMISER) if u.on and not u.may_stop}
+    found: frozenset[str] = frozenset()
+    for kind in OUTSIDE:
+        units = plant.of(kind)
+        needed = frozenset().union(*(_one_of(units, plant.served_by[c]) for c in (*chillers, *held)))
+        some = _picked(units, wanted.get(kind, 0), needed)
+        if some is None:
+            return None
+        found |= some
+    return found
+
+
+def _one_of(units: list[Unit], serving: frozenset[str]) -> frozenset[str]:
+    """The tower that a train needs; none where all of a header's towers serve, since one always runs."""
+    ours = {u.id for u in units}
+    return serving if len(serving) < len(ours) or len(ours) == 1 else frozenset()
+
+
+def _economisers(plant: Plant, outside: frozenset[str]) -> frozenset[str]:
+    """All whose tower runs and that may start; one that may not stop stays."""
+    found = set()
+    for unit in plant.of(ECONOMISER):
+        serving = plant.served_by[unit.id]
+        works = not serving or bool(serving & outside)
+        if (unit.on and (works or not unit.may_stop)) or (unit.may_start and works):
+            found.add(unit.id)
+    return frozenset(found)
+
+
+def _picked(
+    units: list[Unit], count: int, needed: frozenset[str], before: frozenset[str] = frozenset()
+) -> frozenset[str] | None:
+    """So many of a kind: what must stay or is needed, then what runs, least hours first, then what rested longest.
+
+    before: units that start before others.
+    """
+    held = [u for u in units if u.id in needed or (u.on and not u.may_stop)]
+    if not all(u.on or u.may_start for u in held) or len(held) > count:
+        return None
+    runs = sorted((u for u in units if u.on and u not in held), key=lambda u: (-u.since_s, u.id))
+    rests = sorted(
+        (u for u in units if u.may_start and u not in held), key=lambda u: (u.id not in before, u.since_s, u.id)
+    )
+    found = (held + runs + rests)[:count]
+    return frozenset(u.id for u in found) if len(found) == count else None

@@ -1,0 +1,118 @@
+"""What of the facility plant runs, since when, and what may be switched now: from telemetry, not from memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller import inputs
+from controller.device_state import faulty
+from plant.live import Snapshot
+from plant.records import Setpoint
+from plant.topology import CoolingGroup, Site, Stage
+
+SETTLE_S = 300.0
+"""After a unit of a kind was switched none of its kind is stopped for so long: the plant has to find its balance."""
+MISSED_K = 1.0
+"""Facility water this far above its setpoint misses a chiller that stands; else it stands because there is no need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was last seen of a unit.
+
+    on: whether it may run; since_s: when that changed, or when it was first seen running, -inf if it was off then;
+    idle_s: since when it may run and does not, NaN if it does [s since 1970].
+    """
+
+    on: bool
+    since_s: float
+    idle_s: float = math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One unit now. enabled: it may run; on: and carries its share; known: it tells whether it may run."""
+
+    stage: Stage
+    enabled: bool
+    on: bool
+    since_s: float
+    may_stop: bool
+    may_start: bool
+    failed: bool
+    known: bool
+
+    @property
+    def id(self) -> str:
+        """Its equipment."""
+        return self.stage.unit
+
+
+def look(before: Mapping[str, Seen], site: Site, snapshot: Snapshot, now_s: float) -> dict[str, Seen]:
+    """Every unit after one more look; one that tells nothing stays as it was."""
+    found = dict(before)
+    for group in site.groups.values():
+        for stage in group.stages:
+            enabled = snapshot.get(inputs.effective_point(site, stage.command))
+            if math.isfinite(enabled):
+                found[stage.unit] = _looked(before.get(stage.unit), snapshot, stage, enabled > 0, now_s)
+    return found
+
+
+def _looked(before: Seen | None, snapshot: Snapshot, stage: Stage, on: bool, now_s: float) -> Seen:
+    before = before or Seen(on, now_s if on else -math.inf)
+    since_s = before.since_s if before.on == on else now_s
+    if not on or snapshot.get(stage.running) != 0:  # a unit that does not tell is not accused
+        return Seen(on, since_s)
+    return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s)
+
+
+def units_of(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, seen: Mapping[str, Seen], now_s: float
+) -> tuple[Unit, ...]:
+    """A group's units as they are."""
+    warm = is_warm(site, snapshot, group)
+    return tuple(_unit(site, snapshot, s, seen.get(s.unit), now_s, warm=warm) for s in group.stages)
+
+
+def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s: float, *, warm: bool) -> Unit:
+    known = math.isfinite(snapshot.get(inputs.effective_point(site, stage.command)))
+    seen = seen or Seen(on=False, since_s=-math.inf)
+    late = seen.on and now_s - seen.idle_s > stage.start_s and (stage.kind != "chiller" or warm)
+    failed = known and (late or faulty(snapshot, site.equipment[stage.unit]))
+    for_s = now_s - seen.since_s
+    return Unit(
+        stage=stage,
+        enabled=seen.on,
+        on=known and seen.on and not failed,
+        since_s=seen.since_s,
+        may_stop=for_s >= stage.min_on_s,
+        may_start=known and not failed and not seen.on and for_s >= stage.min_off_s,
+        failed=failed,
+        known=known,
+    )
+
+
+def is_warm(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
+    """Whether the facility water is not held; what is not known is not held."""
+    command = inputs.setpoint_points(site, group).get(inputs.FACILITY)
+    asked_c = snapshot.get(inputs.effective_point(site, command)) if command else math.nan
+    shown = [snapshot.get(f"{m}/fws_supply_temperature") for m in group.members]
+    return not all(c <= asked_c + MISSED_K for c in shown)
+
+
+def settled(units: tuple[Unit, ...], kind: str, now_s: float) -> bool:
+    """Whether the last switching of a kind is long enough ago for another stop."""
+    return all(now_s - u.since_s >= SETTLE_S for u in units if u.stage.kind == kind)
+
+
+def all_may_run(site: Site, snapshot: Snapshot, group: CoolingGroup, *, hold: bool) -> tuple[Setpoint, ...]:
+    """Every unit enabled, or with `hold` left as it is; one that tells nothing keeps its own control."""
+    followed = {s.command: snapshot.get(inputs.effective_point(site, s.command)) for s in group.stages}
+    return tuple(
+        Setpoint(point=p, current=v, value=v if hold else 1.0, target=v if hold else 1.0, design=1.0)
+        for p, v in followed.items()
+        if math.isfinite(v)
+    )
