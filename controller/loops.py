@@ -34,6 +34,7 @@ from controller.staging import (
     whole_plant,
 )
 from controller.state import Move
+from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.records import Condition, HeatForecast, Plan, Setpoint, Severity, ShedRequest
@@ -137,6 +138,8 @@ def build_problem(
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
     likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(heat.at(0.95)[:worst_minutes])
+    if not np.isfinite([likely_w, worst_w]).all():
+        raise StaleError(f"{group.id}: the forecast of its heat is no number")
     worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
     others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
     median, upper = (

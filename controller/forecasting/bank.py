@@ -183,7 +183,8 @@ def _gained(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
         return bank
     came = bank.ring_y[-1] - bank.ring_y[-1 - _JOB_LAG]
     size = np.maximum(np.abs(bank.ring_j[-1]), np.abs(bank.ring_j[-1 - _JOB_LAG])) + 1e-9
-    part = np.where(fresh, announced / size, 0.0)
+    part = np.where(fresh & np.isfinite(came), announced / size, 0.0)
+    came = np.nan_to_num(came)  # before the first value nothing came, and nothing is learnt
     return replace(bank, gain=bank.gain * (1 - 0.01 * part**2) + 0.1 * np.stack([part * came / size, part**2]))
 
 

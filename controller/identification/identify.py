@@ -32,7 +32,7 @@ def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGrou
     """
     now_s = snapshot.at_s
     current = tuple(inputs.current_setpoints(site, snapshot, group).values())
-    known = _followed(_settling(before, current, now_s), snapshot, group, current)
+    known = _followed(_settling(before, current, now_s), site, snapshot, group, current)
     if now_s - known.settled_s < SETTLED_S or now_s - known.at_s < OBSERVE_EVERY_S - 1.0:
         return known
     estimates = dict(known.estimates)
@@ -44,9 +44,9 @@ def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGrou
     return replace(known, estimates=estimates, baselines=baselines, at_s=now_s)
 
 
-def _followed(known: Known, snapshot: Snapshot, group: CoolingGroup, current: tuple[float, ...]) -> Known:
+def _followed(known: Known, site: Site, snapshot: Snapshot, group: CoolingGroup, current: tuple[float, ...]) -> Known:
     """With what this cycle says of how fast the supply follows; only until the loops have settled."""
-    now_s, off_k = snapshot.at_s, error_k(snapshot, group, supply_setpoint(group, current))
+    now_s, off_k = snapshot.at_s, error_k(snapshot, group, supply_setpoint(site, group, current))
     before, known = known.follows, replace(known, follows=(now_s, off_k) if math.isfinite(off_k) else None)
     if before is None or not 0.0 < now_s - known.settled_s < SETTLED_S:
         return known

@@ -96,6 +96,17 @@ def test_a_scheduler_heard_for_the_first_time_does_not_teach_that_jobs_bring_no_
     assert banks.gain(state.memory.heats) == pytest.approx(1.0)
 
 
+def test_jobs_told_before_any_heat_is_known_spoil_nothing():
+    """A scheduler is often heard first: the gain stays 1, and the first heat makes a forecast."""
+    bank, shares = new_bank(("pair",), np.array([3e3]), np.zeros(1), np.array([2e5]), banks.COARSE), [{"r": 1.0}]
+    for minute in range(10):
+        known = job_heat((replace(RUNNING, end_s=9e4),) if minute % 2 else (), shares, 60.0 * minute)
+        heat = np.array([np.nan if minute < 6 else 8e4])
+        bank = learn(bank, minute, heat, known.now_w)
+    assert banks.gain(bank) == pytest.approx(1.0, abs=0.5)
+    assert np.isfinite(look(bank, known).middle).all()
+
+
 def mix_run(*, told, minutes=2 * 1440):
     """A training pair of racks under the job mix: heat, and forecasts 15 minutes ahead."""
     racks = {"rack-1": "training", "rack-2": "training"}

@@ -130,7 +130,7 @@ def test_tower_drinks_what_evaporates_and_what_is_blown_down():
     """A megawatt evaporates about 0.37 l/s; four cycles of concentration add a third."""
     figures = {"heat_w": 1.25e6, "flow_m3_s": 0.055, "approach_k": 3.9, "fan_power_w": 22e3}
     water = fluid("water", 0.0, 30.0)
-    design = tower_design(Equipment(id="tower", kind="cooling-tower", design=figures), water)
+    design = tower_design([Equipment(id="tower", kind="cooling-tower", design=figures)], water)
     litres_s = 1000 * float(make_up_m3_s(design, water, np.array([1e6]))[0])
     assert litres_s == pytest.approx(0.37 * 4 / 3, rel=0.03)
 

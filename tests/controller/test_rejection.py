@@ -148,6 +148,8 @@ def test_a_tower_that_nobody_commands_follows_its_own_rule(design):
 def test_four_setpoints_are_searched(problem):
     """The target costs less than design and than a plain grid, holds every reserve, and commands the tower."""
     choice = search(problem)
+    for _ in range(3):  # a far target costs a move; cycle by cycle it is reached
+        choice = search(replace(problem, target=choice.target))
     assert choice.feasible
     assert len(choice.target) == 4
     supply_c, _, facility_c, tower_c = choice.target

@@ -91,10 +91,10 @@ def test_unknown_says_why(pod, pod_snapshot, now_s):
 
 
 def test_a_member_that_does_not_tell_its_flow_is_no_help(pod, pod_snapshot, now_s):
-    """A silent CDU is not reckoned with: losing the other one leaves nothing."""
+    """A silent CDU is not reckoned with: losing the other one leaves what cold plates hold back, less than a second."""
     ahead = step(initial_state(), pod_snapshot, (), now_s, pod).forecast
     told = {r.cdu: r for r in ride_throughs(pod, as_bad(pod_snapshot, "cdu-2/tcs_flow"), ahead, now_s)}
-    assert told["cdu-1"].seconds == 0.0
+    assert told["cdu-1"].seconds < 1.0
 
 
 @pytest.mark.parametrize("more", [1.1, 1.3])

@@ -46,6 +46,8 @@ def site_of(tmp_path, monkeypatch):
     folder = tmp_path / "profiles"
     folder.mkdir()
     (folder / "switched-pump.yaml").write_text(PROFILE.format(kind="pump"), encoding="utf-8")
+    plain = PROFILE.format(kind="pump").replace("switched-pump", "plain-pump").replace("name: running", "name: status")
+    (folder / "plain-pump.yaml").write_text(plain, encoding="utf-8")
     monkeypatch.setenv(OWN_PROFILES, str(folder))
 
     def write(old="", new=""):
@@ -79,7 +81,13 @@ def test_stages_become_commands_and_envelopes(site_of):
 FAULTS = {
     "unknown unit": ("unit: pump-2", "unit: pump-3", 38, "stage 'pump-3' is no cooling-tower", "did you mean 'pump"),
     "no plant": ("unit: pump-2", "unit: rack-01", 38, "that feeds its members", "use one of"),
-    "no switch": ("{unit: pump-2,", "{unit: cooler,", 38, "cooler does not tell whether it runs", "state `running`"),
+    "no switch": (
+        "profile: switched-pump, link: facility, unit: 8",
+        "profile: plain-pump, link: facility, unit: 8",
+        38,
+        "pump-2 does not tell whether it runs",
+        "state `running`",
+    ),
     "twice": ("unit: pump-2", "unit: pump", 38, "already under the `stages`", "name each unit once"),
     "too many": ("{pump: 1}", "{pump: 3}", 39, "3 of kind pump are to run at least", "give 2 or less"),
     "kind": ("{pump: 1}", "{cdu: 1}", 39, "least_running.cdu", "should be"),
