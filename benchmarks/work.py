@@ -28,14 +28,13 @@ IDLE_SHARE = 0.15
 
 @dataclass(slots=True)
 class Work:
-    """Work that is chosen once the plant, and with it the racks, are known."""
+    """Work that is chosen once the plant, and with it the racks, are known; before that racks are idle."""
 
     source: Utilisation | None = None
 
     def __call__(self, rack: str, time_s: float) -> float:
         """Share of full load [0..1] of a rack at time_s [s since 1970]."""
-        assert self.source is not None, "the work was never chosen"
-        return self.source(rack, time_s)
+        return 0.0 if self.source is None else self.source(rack, time_s)
 
 
 @lru_cache(maxsize=2)
