@@ -81,6 +81,8 @@ class TrainsWater:
         self.switches = {e.id: Switch.of(e) for e in (*towers, *economisers, *chillers, *pumps)}
         self.towers, self.economisers = self._of(towers), self._of(economisers)
         self.chillers, self.pumps = self._of(chillers), self._of(pumps)
+        for chiller in self.chillers:
+            chiller.thermostat = True
         self._towers_of = {
             e.id: [self.switches[tower] for tower in towers_behind(site, e.id)] for e in (*economisers, *chillers)
         }

@@ -39,7 +39,7 @@ def part_load_power(load: float) -> float:
 class Chiller:
     """One chiller; whether it runs is the sequencer's decision. Temperatures [degC], powers [W].
 
-    asked: whether somebody commands it to run, None while nobody does; permitted: condenser water (if any) is there.
+    asked: whether somebody lets it run, None while nobody commands; permitted: condenser water (if any) is there.
     """
 
     def __init__(self, equipment: Equipment, *, water_cooled: bool = False) -> None:
@@ -92,7 +92,8 @@ class ChillerPlant:
 
     The first starts at setpoint + 1 K for a minute and holds setpoint + 0.3 K. One more starts at 90 % load, five
     minutes after the last change; one stops where the others would then run below 70 %. Longest rested starts, longest
-    run stops, never within its shortest time on or off. Those that somebody commands obey as soon as these are over.
+    run stops, never within its shortest time on or off. One that somebody forbids stops as soon as these are over;
+    one that somebody lets run is started like the others.
     """
 
     def __init__(self, chillers: Sequence[Chiller]) -> None:
@@ -137,8 +138,7 @@ class ChillerPlant:
 
     def _obey(self) -> None:
         for chiller in self.chillers:
-            able = chiller.running or (chiller.permitted and not chiller.tripped)
-            if chiller.asked not in {None, chiller.running} and chiller.free_to_switch and able:
+            if chiller.asked is False and chiller.running and chiller.free_to_switch:
                 chiller.switch()
 
     def _wish(self, excess_k: float, wanted_w: float) -> int:
@@ -157,7 +157,7 @@ class ChillerPlant:
         return -1 if left_w > 0.0 and wanted_w < STAGE_DOWN_LOAD * left_w else 0
 
     def _switch(self, *, start: bool) -> None:
-        own = [c for c in self.chillers if c.asked is None and c.running is not start and c.free_to_switch]
+        own = [c for c in self.chillers if c.asked is not False and c.running is not start and c.free_to_switch]
         ready = [c for c in own if not start or (c.permitted and not c.tripped)]
         if ready:
             max(ready, key=lambda chiller: chiller.since_s).switch()

@@ -14,7 +14,8 @@ MIN_ON_S = MIN_OFF_S = 600.0
 class Switch:
     """Whether one unit runs. asked: what somebody commands, None while nobody does; permitted: nothing forbids it.
 
-    since_s: time since it was last switched [s]; a stop by a lost permit keeps no minimum time, all else does.
+    thermostat: a command to run only releases it to its sequence, as a chiller's does. since_s: time since it was last
+    switched [s]; a stop by a lost permit keeps no minimum time, all else does.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Switch:
     since_s: float = 1e9
     asked: bool | None = None
     permitted: bool = True
+    thermostat: bool = False
 
     @classmethod
     def of(cls, equipment: Equipment) -> Switch:
@@ -46,7 +48,7 @@ class Switch:
         self.since_s += dt_s
         if not self.permitted:
             self.turn(False)
-        elif self.asked is not None and self.free:
+        elif self.asked is not None and self.free and not (self.asked and self.thermostat):
             self.turn(self.asked)
 
 
@@ -99,7 +101,8 @@ class LoadSequence:
         return -1 if on > self.least and load < self.down_load * (on - 1) else 0
 
     def _switch(self, start: bool, may: Callable[[Switch], bool]) -> None:
-        ready = [u for u in self.units if u.asked is None and u.running is not start and u.free]
+        own = [u for u in self.units if u.asked is None or (u.asked and u.thermostat)]
+        ready = [u for u in own if u.running is not start and u.free]
         if start:
             ready = [u for u in ready if u.permitted and may(u)]
         if ready:

@@ -48,7 +48,8 @@ def test_off_units_carry_nothing_and_what_depends_on_them_stops(hall):
     assert shown["economiser-1/running"] == 0.0
     assert shown["tower-3/flow"] > 0.0
     assert shown["chiller-1/running"] == 0.0, "no condenser water"
-    assert shown["chiller-3/running"] == 1.0
+    assert shown["chiller-3/effective_enable_command"] == 1.0
+    assert shown["chiller-3/running"] == 0.0, "it may run, and nobody needs it"
 
 
 def test_without_heartbeat_the_own_sequence_takes_over(hall):
