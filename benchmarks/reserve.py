@@ -9,10 +9,10 @@ import numpy as np
 
 from controller import inputs
 from controller.design import LoopDesign, loop_design
-from controller.loops import full_gpu_w, limit_values
 from controller.loss import lost_cdu_case_c
 from controller.model import Load
 from controller.outdoor import Outdoor
+from controller.problems import full_gpu_w, limit_values
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site

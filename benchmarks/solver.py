@@ -21,10 +21,10 @@ from controller import inputs
 from controller.constraints import Problem, ranges
 from controller.design import loop_design
 from controller.exchange import Array
-from controller.loops import bounds, full_gpu_w
 from controller.model import Load
 from controller.optimise import judge, search
 from controller.outdoor import Outdoor
+from controller.problems import bounds, full_gpu_w
 
 SITES = {"pod": "demo-pod.yaml", "hall": "hall.yaml"}
 QUICK_PROBLEMS, PROBLEMS = 2, 25

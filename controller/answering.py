@@ -12,7 +12,8 @@ from controller.cause_effect import Effect, strictest
 from controller.causes import Cause, Found
 from controller.constraints import DEW_RESERVE_K, SUPPLY_RESERVE_K
 from controller.explaining import PLAN_LIFE_S
-from controller.loops import SETTLE_S, Decision, limit_values
+from controller.loops import SETTLE_S, Decision
+from controller.problems import limit_values
 from controller.reasons import condition, message
 from controller.shedding import carries, shed_request
 from controller.stage_state import all_may_run

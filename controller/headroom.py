@@ -11,9 +11,9 @@ from controller import inputs
 from controller.design import LoopDesign, RackDesign, loop_design, rack_design
 from controller.fluids import fluid
 from controller.inputs import Heat
-from controller.loops import limit_values
 from controller.model import Load, Setpoints, case_resistance, evaluate, exchanged_w, loop_flow, rack_flow
 from controller.outdoor import Outdoor
+from controller.problems import limit_values
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.records import Headroom, ShedRequest

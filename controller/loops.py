@@ -9,7 +9,7 @@ import numpy as np
 
 from controller import inputs
 from controller.billing import Billing, prices_now, site_power_w
-from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, Bounds, Problem
+from controller.constraints import CASE_RESERVE_K, Problem
 from controller.design import LoopDesign, facility_owner, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.identification.applied import applied
@@ -18,8 +18,9 @@ from controller.learning import Learnt, corrected, observe, with_shown_flow
 from controller.model import Load, Setpoints, evaluate
 from controller.objective import Prices
 from controller.optimise import Choice, search, stepped
+from controller.problems import build_problem
 from controller.reasons import condition
-from controller.shared_plant import ALONE, Beside, bounds_beside, envelopes_of
+from controller.shared_plant import ALONE, Beside
 from controller.stage_choice import Plant
 from controller.stage_state import Seen
 from controller.staging import (
@@ -34,7 +35,6 @@ from controller.staging import (
     whole_plant,
 )
 from controller.state import Move
-from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.records import Condition, HeatForecast, Plan, Setpoint, Severity, ShedRequest
@@ -63,34 +63,6 @@ class Decision:
     shed: ShedRequest | None = None
 
 
-def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds:
-    """The site's limits as they apply to one loop."""
-    tops, floors = limit_values(site)
-    margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
-    margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
-    return Bounds(
-        case_c=tops["case_temperature"],
-        rack_return_c=tops.get("rack_return_temperature", np.inf),
-        rack_flow_m3_s=floors.get("rack_flow_m3_s", 0.0),
-        supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
-        facility_c=(floors.get("fws_supply_temperature", -np.inf), tops.get("fws_supply_temperature", np.inf)),
-        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
-        reserve=group.reserve != "none",
-    )
-
-
-def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
-    """The tightest maximum and minimum of each limited quantity [SI]."""
-    tops: dict[str, float] = {}
-    floors: dict[str, float] = {}
-    for limit in site.limits.values():
-        if limit.maximum is not None:
-            tops[limit.quantity] = min(limit.maximum, tops.get(limit.quantity, np.inf))
-        if limit.minimum is not None:
-            floors[limit.quantity] = max(limit.minimum, floors.get(limit.quantity, -np.inf))
-    return tops, floors
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail.
@@ -105,72 +77,6 @@ class Memory:
     billing: Billing = field(default_factory=Billing)
     gpu_w: float = np.inf
     seen: Mapping[str, Seen] = field(default_factory=dict)
-
-
-def build_problem(
-    site: Site,
-    snapshot: Snapshot,
-    group: CoolingGroup,
-    heat: HeatForecast,
-    target: tuple[float, ...],
-    design: LoopDesign | None = None,
-    hot_w: float = np.nan,
-    carried_w: float = np.inf,
-    beside: Beside = ALONE,
-    cost_minutes: int = COST_MINUTES,
-    worst_minutes: int = WORST_MINUTES,
-) -> Problem:
-    """Everything the search needs, or the reason why not.
-
-    design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is;
-    carried_w: what it may come to draw [W], inf for its nameplate; beside: what other loops bring to the same plant;
-    minutes: over which cost and limits are judged.
-
-    Raises:
-        StaleError: an input is missing.
-        ConfigError: a design figure is missing.
-    """
-    design = design or loop_design(site, group)
-    now = inputs.current_setpoints(site, snapshot, group)
-    roles = inputs.roles(site, group)
-    current = tuple(now[r] for r in roles)
-    air = inputs.outdoor(site, snapshot, group)
-    gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
-    fraction = design.liquid_heat_w / design.rack_power_w
-    likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(heat.at(0.95)[:worst_minutes])
-    if not np.isfinite([likely_w, worst_w]).all():
-        raise StaleError(f"{group.id}: the forecast of its heat is no number")
-    worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
-    others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
-    median, upper = (
-        Load(
-            heat_w=max(w, 0.02 * design.liquid_heat_w),
-            it_w=w / fraction,
-            gpu_w=gpu_w,
-            air=air,
-            other_heat_w=other_w,
-            other_flow_m3_s=beside.flow_m3_s,
-        )
-        for w, other_w in zip((likely_w, worst_w), others_w, strict=True)
-    )
-    return Problem(
-        design=design,
-        median=median,
-        upper=upper,
-        bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group)), beside),
-        envelopes=envelopes_of(site, group, now),
-        current=current,
-        design_point=tuple(inputs.design_value(group, r) if r in group.commands else now[r] for r in roles),
-        target=target or current,
-    )
-
-
-def full_gpu_w(design_w: list[float], measured_w: float, carried_w: float = np.inf) -> float:
-    """Power of the hottest GPU at full load [W]: design with its tolerance, or more if more was measured.
-
-    carried_w: what must be carried of it, where the site goes by learned swings.
-    """
-    return max(min(CASE_TOLERANCE * max(design_w), carried_w), measured_w if np.isfinite(measured_w) else 0.0)
 
 
 def plan_loop(

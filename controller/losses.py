@@ -19,8 +19,8 @@ from controller.device_state import stands
 from controller.exchange import Array
 from controller.exchangers import ua_share
 from controller.fluids import fluid
-from controller.loops import limit_values
 from controller.model import rack_flow
+from controller.problems import limit_values
 from controller.transient import PUMP_RAMPS, VALVE_STROKES, Losses, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot

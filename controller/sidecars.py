@@ -13,9 +13,10 @@ from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, FLOW_RESERVE
 from controller.design import SidecarDesign, sidecar_design
 from controller.dry_coolers import AIR_FILM_EXPONENT
 from controller.explaining import COST_MINUTES, PLAN_LIFE_S, WORST_MINUTES
-from controller.loops import SETTLE_S, Decision, limit_values
+from controller.loops import SETTLE_S, Decision
 from controller.model import case_temperature
 from controller.optimise import SAVING_W
+from controller.problems import limit_values
 from controller.reasons import message
 from controller.state import Move
 from plant.live import Snapshot

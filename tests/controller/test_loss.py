@@ -11,11 +11,11 @@ from benchmarks.ride_through import Trip, compare
 from controller.constraints import CASE_TOLERANCE, WORST_RESERVE_K
 from controller.design import loop_design
 from controller.learning import with_shown_flow
-from controller.loops import bounds, build_problem
 from controller.loss import lost_cdu_case_c
 from controller.model import Load
 from controller.optimise import judge, search
 from controller.outdoor import Outdoor
+from controller.problems import bounds, build_problem
 from controller.step import initial_state, step
 
 LIMIT_C = 72.0

@@ -11,10 +11,10 @@ import pytest
 from controller.billing import KNOWN_QUARTERS, QUARTER_S, Billing, billed, energy_price, prices_now, site_power_w
 from controller.design import loop_design
 from controller.fluids import fluid
-from controller.loops import build_problem
 from controller.model import it_extra_w
 from controller.objective import ENERGY, Prices, cost_w
 from controller.optimise import judge, search
+from controller.problems import build_problem
 from controller.step import initial_state, step
 from controller.towers import make_up_m3_s, tower_design
 from plant.topology import Equipment

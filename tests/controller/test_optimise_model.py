@@ -9,9 +9,9 @@ import pytest
 
 from controller import model
 from controller.design import loop_design
-from controller.loops import build_problem
 from controller.optimise import judge, search, stepped
 from controller.outdoor import Outdoor
+from controller.problems import build_problem
 from controller.step import initial_state, step
 from plant.errors import ConfigError
 

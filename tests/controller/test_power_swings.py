@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from controller.explaining import swing_margin_k
-from controller.loops import build_problem, full_gpu_w
 from controller.power_swings import KNOWN_S, Jump, carried_gpu_w, jumped
+from controller.problems import build_problem, full_gpu_w
 from controller.step import initial_state, step
 from plant.records import HeatForecast
 

@@ -15,11 +15,11 @@ from controller.chillers import chiller_design, chiller_w, running
 from controller.design import loop_design
 from controller.exchange import effectiveness, solved
 from controller.fluids import fluid, wet_bulb
-from controller.loops import build_problem
 from controller.model import Load, Setpoints, evaluate
 from controller.optimise import judge, search, stepped
 from controller.outdoor import Outdoor
 from controller.plates import Plate
+from controller.problems import build_problem
 from controller.step import initial_state, step
 from controller.towers import coldest_c, fan_share, pump_w
 from plant.errors import ConfigError
