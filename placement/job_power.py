@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 WEIGHT = 0.3
@@ -52,7 +51,3 @@ class JobPower:
         mean_w = self.mean_w[kind]
         floor = LEAST_SPREAD if runs >= LEAST_RUNS else UNKNOWN_SPREAD / 2
         return Estimate(mean_w, max(math.sqrt(self.variance[kind]), floor * mean_w))
-
-    def as_records(self) -> dict[str, Mapping[str, float]]:
-        """What must outlive the process."""
-        return {k: {"mean_w": self.mean_w[k], "variance": self.variance[k], "runs": self.runs[k]} for k in self.runs}

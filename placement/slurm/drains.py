@@ -21,7 +21,7 @@ async def reconcile_drains(slurm: Slurm, wanted: Mapping[str, str]) -> tuple[str
     nodes = await read_nodes(slurm)
     foreign = tuple(sorted(n for n in wanted if n in nodes and nodes[n].drains and not nodes[n].drained_by_us))
     lines = [
-        f'update nodename={name} state=drain reason="{PREFIX} {_plain(reason)}"'
+        f'update nodename={name} state=drain reason="{drain_reason(reason)}"'
         for name, reason in sorted(wanted.items())
         if name in nodes and not nodes[name].drains
     ]
@@ -32,5 +32,7 @@ async def reconcile_drains(slurm: Slurm, wanted: Mapping[str, str]) -> tuple[str
     return foreign
 
 
-def _plain(reason: str) -> str:
-    return " ".join(reason.replace('"', "'").replace("|", "/").split())
+def drain_reason(words: str) -> str:
+    """A reason of ours, fit for Slurm's command line and for one line of `sinfo`."""
+    plain = words.replace('"', "'").replace("|", "/")
+    return " ".join([PREFIX, *plain.split()])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from placement.slurm.commands import Slurm
-from placement.slurm.nodes import PREFIX, Node, read_nodes
+from placement.slurm.drains import drain_reason
+from placement.slurm.nodes import Node, read_nodes
 from plant.errors import RefusedError
 
 _WORKING = ("idle", "mixed", "allocated")
@@ -29,8 +30,8 @@ class SlurmPool:
         if found.drains and not found.drained_by_us:
             raise RefusedError(f"{node} is drained by others: {found.reason}")
         if not found.drains:
-            words = " ".join(reason.replace('"', "'").split())
-            await self.slurm.run("scontrol", "update", f"nodename={node}", "state=drain", f"reason={PREFIX} {words}")
+            why = f"reason={drain_reason(reason)}"
+            await self.slurm.run("scontrol", "update", f"nodename={node}", "state=drain", why)
 
     async def idle(self, node: str) -> bool:
         """Drained and empty.
