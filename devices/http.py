@@ -1,4 +1,4 @@
-"""HTTP: bounded, timed GETs to one host:port. The only module that knows aiohttp.
+"""HTTP: bounded, timed GETs and PATCHes to one host:port. The only module that knows aiohttp.
 
 Redirects are not followed: a password must not travel to wherever an answer points.
 """
@@ -84,10 +84,19 @@ class HttpEndpoint:
             SilentError: no answer in time; BusyError: an answer that says `not now`.
             RefusedError: our credentials or its certificate are not accepted.
         """
-        headers = {"Accept": accept} | ({"If-None-Match": etag} if etag else {})
+        return await self._guarded("GET", path, {"Accept": accept} | ({"If-None-Match": etag} if etag else {}), None)
+
+    async def patch(self, path: str, body: object, *, etag: str = "") -> Reply:
+        """One PATCH of a JSON object; with an ETag only if the resource is still that one.
+
+        Raises: as `get`.
+        """
+        return await self._guarded("PATCH", path, {"Accept": _JSON} | ({"If-Match": etag} if etag else {}), body)
+
+    async def _guarded(self, method: str, path: str, headers: dict[str, str], body: object) -> Reply:
         try:
             self._spare_account()
-            return await self._get(path, headers)
+            return await self._with_credentials(method, path, headers, body)
         except UnauthorisedError as error:
             if time.monotonic() >= self._shut_until:
                 self._shut, self._shut_until = str(error), time.monotonic() + REFUSED_PAUSE_S
@@ -103,15 +112,16 @@ class HttpEndpoint:
         finally:
             await client.close()
 
-    async def _get(self, path: str, headers: dict[str, str]) -> Reply:
+    async def _with_credentials(self, method: str, path: str, headers: dict[str, str], body: object) -> Reply:
         credentials = await self._credentials()  # outside: a login that is refused is not tried twice
         try:
-            return await self._ask("GET", path, headers | credentials)
+            return await self._ask(method, path, headers | credentials, body)
         except UnauthorisedError:
             if self.options.auth != "redfish-session":
                 raise
         # A session ends by itself after some idle time: once more with a new one
-        return await self._ask("GET", path, headers | await self._credentials(ended=credentials[_SESSION_HEADER]))
+        again = await self._credentials(ended=credentials[_SESSION_HEADER])
+        return await self._ask(method, path, headers | again, body)
 
     def _spare_account(self) -> None:
         """Who shares this server must not repeat a login that it refused a moment ago."""
@@ -160,9 +170,9 @@ class HttpEndpoint:
             raise UnauthorisedError(f"{self.url(SESSIONS)}: no session: {reply.why_not()}; check user and rights")
         self._token, self._session = token, _path_of(reply.location)
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Reply:
+    async def _ask(self, method: str, path: str, headers: dict[str, str], body: object) -> Reply:
         async with self._slots:
-            reply, _ = await self._send(self._opened(), method, path, headers, None)
+            reply, _ = await self._send(self._opened(), method, path, headers, body)
         return reply
 
     async def _send(
