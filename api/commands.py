@@ -68,6 +68,7 @@ class IntentBody(_Body):
             },
             IntentKind.CONFIRM: {"loop": not self.loop, "plan": not self.plan},
             IntentKind.ALL_TO_DEFAULT: {},
+            IntentKind.ACKNOWLEDGE: {"loop": not self.loop},
         }[self.kind]
         absent = [name for name, is_missing in missing.items() if is_missing]
         if absent:

@@ -15,6 +15,7 @@ from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.commissioned import highest_of_loop, too_high
 from cli.warm import past_heat
+from controller import letting_go
 from controller.asking import leases_to_ask, setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
 from controller.step import StepResult
@@ -65,6 +66,7 @@ class Control:
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
         self._given_back: frozenset[str] = frozenset()
+        self._watch = letting_go.Watch()
         self._bus: BusServer | None = None
         self._store: Store | None = None
 
@@ -136,7 +138,7 @@ class Control:
         await self._publish("modes", list(self._modes.values()))
         while True:
             began = self._clock.monotonic()
-            await self._cycle()
+            await self.cycle()
             spent = self._clock.monotonic() - began
             await asyncio.sleep(self._clock.real(max(0.0, CYCLE_S - spent)))
 
@@ -146,10 +148,12 @@ class Control:
         with contextlib.suppress(ColdplateError):
             self._worker.seed_history(await past_heat(self._site, self._store, self._clock.now()))
 
-    async def _cycle(self) -> None:
+    async def cycle(self) -> None:
+        """One cycle: what is known now, the plans made of it, and the leases that modes let them ask for."""
         await self._expire_modes()
         result = await self._worker.run(self._live.snapshot(), self._outlook(), self._clock.now())
         self._board.publish("worker", self._worker.conditions())
+        await self._let_go(result)
         if result is None:
             self._plans = {}  # an old plan must be neither renewed nor confirmed
             return
@@ -160,10 +164,33 @@ class Control:
             await self._ask(loop)
         await self._tell(result)
 
+    async def _let_go(self, result: StepResult | None) -> None:
+        """Keep away, until a person acknowledges it, from loops whose cause does not pass by itself."""
+        now_s = self._clock.now()
+        driven = [m.loop for m in self._modes.values() if m.mode in WRITING and m.loop in self._groups and not m.let_go]
+        self._watch = letting_go.watched(self._watch, result, driven, now_s)
+        found = letting_go.causes(self._watch, result, driven, now_s)
+        if found:
+            self._modes = {m.loop: m for m in self._modes.values()} | {
+                loop: letting_go.let_go(self._modes[loop], cause, now_s) for loop, cause in found.items()
+            }
+            self._keep_modes()
+            await self._publish("modes", list(self._modes.values()))
+        self._board.publish("let-go", letting_go.conditions(self._modes))
+        for loop, cause in found.items():
+            self._audit_let_go(loop, cause)
+            if self._modes[loop].mode is not Mode.HOLD:
+                await self._actuator.relinquish(self._points([loop]), "coldplate", cause.replace("_", " "))
+
+    def _audit_let_go(self, loop: str, cause: str) -> None:
+        with contextlib.suppress(OSError, ColdplateError):
+            self._audit.append(self._clock.now(), "coldplate", "let_go", loop, {"cause": cause})
+
     async def _give_back(self, loops: Mapping[str, str]) -> None:
         """Let go of loops at once, once each time; what a person holds by hand stays theirs."""
         for loop in loops.keys() - self._given_back:
-            if self._modes[loop].mode in WRITING and self._modes[loop].mode is not Mode.HOLD:
+            mode = self._modes[loop]
+            if mode.mode in WRITING and mode.mode is not Mode.HOLD and not mode.let_go:
                 await self._actuator.relinquish(self._points([loop]), "coldplate", loops[loop].replace("_", " "))
         self._given_back = frozenset(loops)
 

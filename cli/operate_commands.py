@@ -26,6 +26,7 @@ state_app = typer.Typer(no_args_is_help=True, help="Backup, restore and migrate 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("all-to-default")(all_to_default)
+    app.command("acknowledge")(acknowledge)
     app.command("report")(report)
     app.add_typer(state_app, name="state")
 
@@ -41,6 +42,18 @@ def all_to_default(
     except SilentError as error:
         hint = "where no edge runs nothing renews the leases, and the devices fall back by themselves at expiry"
         raise SilentError(f"{error}; {hint}") from error
+    print(answer.text)
+    raise typer.Exit(0 if answer.accepted else 1)
+
+
+def acknowledge(
+    loop: str = typer.Argument(..., help="The cooling group that was let go."),
+    state: Path = STATE,
+    reason: str = typer.Option(..., "--reason", help="What was found and done about it; kept in the audit."),
+) -> None:
+    """Let coldplate drive a loop again that it let go for a cause; the cause is then looked for anew."""
+    intent = Intent(kind=IntentKind.ACKNOWLEDGE, actor=getpass.getuser(), reason=reason, at_s=time.time(), loop=loop)
+    answer = asyncio.run(BusClient(state / "bus.sock").intent(intent))
     print(answer.text)
     raise typer.Exit(0 if answer.accepted else 1)
 

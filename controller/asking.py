@@ -20,11 +20,11 @@ def setpoints_to_ask(plan: Plan | None, mode_state: ModeState) -> tuple[Setpoint
     """What a loop in this mode asks for now; () asks nothing, so that leases run out and devices return to default.
 
     A hold needs no plan. A confirmed plan's values stay asked until the next confirmation, for as long as there are
-    plans at all (no plan means that inputs are missing).
+    plans at all (no plan means that inputs are missing). A loop that was let go gets nothing but a person's hold.
     """
     if mode_state.mode is Mode.HOLD:
         return _held(plan, mode_state)
-    if plan is None:
+    if plan is None or mode_state.let_go:
         return ()
     if mode_state.mode is Mode.CONFIRM:
         return _held(plan, mode_state) if mode_state.hold else ()

@@ -51,10 +51,13 @@ def apply_intent(
         IntentKind.SET_MODE: lambda: _set_mode(modes, intent, group, writable_groups, now_s),
         IntentKind.HOLD: lambda: _hold(modes, intent, group, site, plans, writable_groups, now_s),
         IntentKind.CONFIRM: lambda: _confirm(modes, intent, group, plans, now_s),
+        IntentKind.ACKNOWLEDGE: lambda: _acknowledge(modes, group),
     }
     result = handlers[intent.kind]()
     if isinstance(result, str):
         return modes, Answer(accepted=False, text=result)
+    if intent.kind is not IntentKind.ACKNOWLEDGE:
+        result = _still_let_go(result, modes.get(group.id))
     return {**modes, group.id: result}, Answer(accepted=True, text=_accepted(intent, result))
 
 
@@ -66,15 +69,24 @@ def expire(modes: Modes, now_s: float) -> dict[str, ModeState]:
 def _expired(state: ModeState, now_s: float) -> ModeState:
     if state.mode is not Mode.HOLD or state.expires_s is None or now_s < state.expires_s:
         return state
-    return ModeState(
+    ended = ModeState(
         loop=state.loop, mode=state.back_to, since_s=now_s, actor="coldplate", reason=f"the hold of {state.actor} ended"
     )
+    return _still_let_go(ended, state)
+
+
+def _still_let_go(state: ModeState, before: ModeState | None) -> ModeState:
+    """No change of mode acknowledges anything."""
+    return state if before is None else replace(state, let_go=before.let_go, let_go_s=before.let_go_s)
 
 
 def _all_to_default(modes: Modes, intent: Intent, now_s: float) -> tuple[dict[str, ModeState], Answer]:
     text = f"all to default: {intent.reason}"
     cleared = {
-        loop: ModeState(loop=loop, mode=Mode.ADVISORY, since_s=now_s, actor=intent.actor, reason=text) for loop in modes
+        loop: _still_let_go(
+            ModeState(loop=loop, mode=Mode.ADVISORY, since_s=now_s, actor=intent.actor, reason=text), before
+        )
+        for loop, before in modes.items()
     }
     return cleared, Answer(
         accepted=True, text=f"{len(cleared)} loops are advisory; every device returns to its default"
@@ -170,6 +182,8 @@ def _confirm(modes: Modes, intent: Intent, group: CoolingGroup, plans: Iterable[
     present = modes.get(group.id)
     if present is None or present.mode is not Mode.CONFIRM:
         return f"{group.id} is not in confirm mode; set it first"
+    if present.let_go:
+        return f"{group.id} was let go ({present.let_go.replace('_', ' ')}); acknowledge that first"
     plan = next((p for p in plans if p.loop == group.id), None)
     if plan is None or plan.id != intent.plan:
         newest = plan.id if plan is not None else "none"
@@ -185,7 +199,18 @@ def _confirm(modes: Modes, intent: Intent, group: CoolingGroup, plans: Iterable[
     )
 
 
+def _acknowledge(modes: Modes, group: CoolingGroup) -> ModeState | str:
+    present = modes.get(group.id)
+    if present is None or not present.let_go:
+        return f"{group.id} was not let go; there is nothing to acknowledge"
+    return replace(present, let_go="", let_go_s=0.0)
+
+
 def _accepted(intent: Intent, state: ModeState) -> str:
+    if intent.kind is IntentKind.ACKNOWLEDGE:
+        return (
+            f"{state.loop}: acknowledged; driven again in mode {state.mode}, and let go again if the cause still stands"
+        )
     if intent.kind is IntentKind.CONFIRM:
         return f"{state.loop}: plan {intent.plan} is asked of the devices"
     if intent.kind is IntentKind.HOLD and state.expires_s is not None:

@@ -135,7 +135,7 @@ TEMPLATES: dict[str, str] = {
     "exchanger_fouled": "the heat exchanger of {subject} shows {detail} of its design",
     "exchanger_fouled_remedy": "clean it and its strainers; ride-through and reserve reckon with what is left",
     "not_reacting": "{subject} does not follow its setpoint: supply has been {detail} off for a quarter of an hour",
-    "not_reacting_remedy": "look at valves, strainers and sensors; nothing is written until supply follows again",
+    "not_reacting_remedy": "look at valves, strainers and sensors, then acknowledge; nothing is written until then",
     "fouling": "the heat exchanger of {subject} moves {change_pct:.0f} % less heat per kelvin than {days:.0f} d before",
     "fouling_remedy": "clean the exchanger or its strainer when it suits; it costs about {kwh:.0f} kWh a year{cost}",
     "pump_wear": "the pumps of {subject} are {change_pct:.0f} % less efficient than {days:.0f} d before",
@@ -158,6 +158,10 @@ TEMPLATES: dict[str, str] = {
     "reserve_gone_remedy": "lower the load or repair cooling; coldplate holds {subject} at design meanwhile",
     "optimiser_failed": "the plan for {subject} holds no numbers; it was thrown away",
     "optimiser_failed_remedy": "check the site file; the loop is back at its design setpoints meanwhile",
+    "loop_let_go": "{subject} was let go and nothing is written to it: {why}",
+    "loop_let_go_remedy": (
+        "remove the cause, then acknowledge it with a reason: on the page, or coldplate acknowledge {subject}"
+    ),
     "optimiser_late": "no plan within {deadline_s:.0f} s; the calculation was stopped and started again",
     "optimiser_late_remedy": "nothing to do if it goes away; leases run out and the devices return to design",
 }

@@ -236,7 +236,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeState:
-    """A loop's mode and why; `hold` is the values [SI] held by hand, until `expires_s`."""
+    """A loop's mode and why; `hold` is the values [SI] held by hand, until `expires_s`.
+
+    let_go: why coldplate writes nothing until somebody acknowledges it; empty if it may write; since `let_go_s`.
+    """
 
     loop: str
     mode: Mode
@@ -246,6 +249,8 @@ class ModeState:
     expires_s: float | None = None
     hold: dict[PointId, float] = field(default_factory=dict)
     back_to: Mode = Mode.ADVISORY
+    let_go: str = ""
+    let_go_s: float = 0.0
 
 
 class IntentKind(StrEnum):
@@ -255,6 +260,7 @@ class IntentKind(StrEnum):
     HOLD = "hold"
     CONFIRM = "confirm"
     ALL_TO_DEFAULT = "all_to_default"
+    ACKNOWLEDGE = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,14 @@ async def test_a_mode_is_asked_for(edge, client, bearer):
     assert edge.heard[0].mode is Mode.AUTO
 
 
+async def test_an_acknowledgement_names_its_loop(edge, client, bearer):
+    """Loop and reason are needed; both reach the edge."""
+    body = {"kind": "acknowledge", "reason": "strainer cleaned"}
+    assert (await client.post("/v1/intents", json=body, headers=bearer)).status_code == 422
+    assert (await client.post("/v1/intents", json=body | {"loop": "tcs-1"}, headers=bearer)).status_code == 200
+    assert (edge.heard[0].kind, edge.heard[0].loop) == (IntentKind.ACKNOWLEDGE, "tcs-1")
+
+
 async def test_all_to_default_needs_no_body(edge, client, bearer):
     """The emergency action asks for nothing but the token."""
     assert (await client.post("/v1/all-to-default", headers=bearer)).status_code == 200

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from plant.records import Answer, IntentKind
+from plant.records import Answer, IntentKind, Mode, ModeState
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
@@ -129,6 +130,23 @@ async def test_hold_sends_si_values(visit, served):
     assert intent.kind is IntentKind.HOLD
     assert intent.values["cdu-1/differential_pressure_setpoint"] == pytest.approx(95_000)
     assert intent.expires_s - intent.at_s == pytest.approx(3600, abs=60)
+
+
+async def test_a_loop_that_was_let_go_is_acknowledged(visit, served):
+    """The page names the cause in both languages, and one click with a reason asks to be driven again."""
+    now_s, loop = served.edge.clock.now(), next(iter(served.edge.site.groups))
+    auto = ModeState(loop=loop, mode=Mode.AUTO, since_s=now_s, actor="mei", reason="may")
+    await served.edge.say("modes", [replace(auto, let_go="not_reacting", let_go_s=now_s - 60)])
+    page = await visit("?lang=zh#token=a-token-for-tests")
+    await page.locator("[data-let-go]").get_by_text("设备不跟随设定值").wait_for()
+    await assert_accessible(page)
+    await page.get_by_role("button", name="English").click()
+    await page.locator("[data-let-go]").get_by_text("the plant does not follow").wait_for()
+    await page.get_by_label("Reason").fill("strainer cleaned")
+    await page.get_by_role("button", name="Acknowledge").click()
+    await page.locator("[data-outcome]").get_by_text("Accepted").wait_for()
+    (intent,) = served.edge.heard
+    assert (intent.kind, intent.loop, intent.reason) == (IntentKind.ACKNOWLEDGE, loop, "strainer cleaned")
 
 
 async def test_refusal_is_said_in_words(visit, served):

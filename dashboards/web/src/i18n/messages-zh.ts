@@ -70,7 +70,7 @@ export const messagesZh: Record<string, string> = {
   exchanger_fouled: '{subject} 的换热器只有设计能力的 {detail}',
   exchanger_fouled_remedy: '清洗换热器和过滤器；保持时间和余量按剩余能力计算',
   not_reacting: '{subject} 不跟随其设定值：供液温度已偏离 {detail} 达一刻钟',
-  not_reacting_remedy: '检查阀门、过滤器和传感器；供液温度重新跟随之前不再写入任何值',
+  not_reacting_remedy: '检查阀门、过滤器和传感器；供液温度重新跟随并得到确认之前不再写入任何值',
   fouling: '{subject} 换热器的单位温差换热量比 {days:0} 天前少 {change_pct:0} %',
   fouling_remedy: '择机清洗换热器或其过滤器；每年约多耗 {kwh:0} kWh{cost}',
   pump_wear: '{subject} 水泵的效率比 {days:0} 天前低 {change_pct:0} %',
@@ -93,6 +93,8 @@ export const messagesZh: Record<string, string> = {
   reserve_gone_remedy: '降低负载或修复冷却；其间 coldplate 让 {subject} 保持设计值',
   optimiser_failed: '{subject} 的计划中不含有效数值；已丢弃',
   optimiser_failed_remedy: '检查站点文件中的设计值；其间该回路回到设计设定值',
+  loop_let_go: '{subject} 已放手，不再写入：{why}',
+  loop_let_go_remedy: '排除原因后，在页面上或用 coldplate acknowledge {subject} 写明理由加以确认',
   optimiser_late: '{deadline_s:0} 秒内没有算出计划；计算已停止并重新开始',
   optimiser_late_remedy: '若自行消失则无需处理；租约会自行到期，设备回到设计值',
   // 采集

@@ -37,7 +37,7 @@ function post<T>(path: string, body: unknown, token = ''): Promise<T> {
 }
 
 export interface IntentBody {
-  kind: 'set_mode' | 'hold' | 'confirm';
+  kind: 'set_mode' | 'hold' | 'confirm' | 'acknowledge';
   loop: string;
   reason: string;
   actor: string;

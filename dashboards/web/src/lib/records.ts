@@ -104,6 +104,8 @@ export interface ModeState {
   expires_s: number | null;
   hold: Record<string, number>;
   back_to: ModeName;
+  let_go: string;
+  let_go_s: number;
 }
 
 export type SeverityName = 'critical' | 'warning' | 'info';
