@@ -13,6 +13,7 @@ from cli import (
     device_commands,
     doctor,
     operate_commands,
+    pool_commands,
     run_commands,
     site_commands,
     study_commands,
@@ -29,6 +30,7 @@ for commands in (
     study_commands,
     commission,
     audit_commands,
+    pool_commands,
 ):
     commands.register(app)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from placement.demand import Demand
 from plant.errors import ColdplateError, RefusedError
 from plant.loans import Loan, LoanState
 
@@ -39,6 +40,12 @@ class Pool(Protocol):
     async def usable(self, node: str) -> bool:
         """Whether jobs can start there now."""
 
+    async def serves(self) -> frozenset[str]:
+        """Every node of which that holds."""
+
+    async def demand(self) -> Demand:
+        """What is free and what waits."""
+
 
 RESTING = (LoanState.PROPOSED, LoanState.LENT, LoanState.RETURNED, LoanState.FAILED)
 _BACK_FROM = (LoanState.DRAINING, LoanState.RELEASING, LoanState.ADMITTING, LoanState.VERIFYING)
@@ -59,6 +66,8 @@ async def advance(loan: Loan, pools: Mapping[str, Pool], now_s: float, keep: Kee
             raise RefusedError(f"loan {loan.id}: no pool {name}")
     if loan.state is LoanState.LENT and now_s >= loan.due_s:
         return await _to(loan, LoanState.CALLED_BACK, now_s, keep)
+    if loan.state is LoanState.LENT:
+        return await _watched(loan, pools[loan.lender], keep)
     if loan.state in RESTING:
         return loan
     try:
@@ -95,6 +104,8 @@ async def _act(loan: Loan, lender: Pool, borrower: Pool) -> LoanState:
     node = loan.node
     match loan.state:
         case LoanState.ALLOWED:
+            if await borrower.usable(node):
+                raise RefusedError(f"{loan.borrower} takes work on {node} already; run coldplate pools settle")
             await lender.drain(node, loan.words)
             return LoanState.DRAINING
         case LoanState.RELEASING:
@@ -107,7 +118,9 @@ async def _act(loan: Loan, lender: Pool, borrower: Pool) -> LoanState:
             await borrower.drain(node, f"loan {loan.id} goes back to {loan.lender}")
             return LoanState.LEAVING
         case _:
-            await borrower.release(node)
+            # A borrower that was never asked to take the node has nothing to give up
+            if loan.state is LoanState.RETURNING or LoanState.ADMITTING in loan.took_s:
+                await borrower.release(node)
             await lender.admit(node)
             return LoanState.CHECKING if loan.state is LoanState.RETURNING else LoanState.FAILED
 
@@ -125,6 +138,18 @@ async def _hindered(loan: Loan, problem: str, now_s: float, keep: Keep) -> Loan:
     return loan
 
 
+async def _watched(loan: Loan, lender: Pool, keep: Keep) -> Loan:
+    """A node that the lender's people put back into service while it is lent: told, not fought over."""
+    try:
+        problem = f"{loan.lender} takes work on {loan.node} though it is lent" if await lender.usable(loan.node) else ""
+    except ColdplateError as error:
+        problem = str(error)
+    if problem != loan.problem:
+        loan = replace(loan, problem=problem)
+        await keep(loan)
+    return loan
+
+
 async def _to(loan: Loan, state: LoanState, now_s: float, keep: Keep) -> Loan:
     took_s = {**loan.took_s, str(loan.state): now_s - loan.since_s}
     loan = replace(loan, state=state, since_s=now_s, took_s=took_s)
@@ -133,13 +158,26 @@ async def _to(loan: Loan, state: LoanState, now_s: float, keep: Keep) -> Loan:
 
 
 async def call_back(loan: Loan, now_s: float, keep: Keep) -> Loan:
-    """End a loan before it is due: what is lent goes back, what is on its way out is rolled back.
+    """End a loan before it is due: what is lent goes back, what is on its way out too, a proposal is declined.
 
     Raises:
         RefusedError: it is over already, or on its way back.
     """
     if loan.state is LoanState.LENT:
         return await _to(loan, LoanState.CALLED_BACK, now_s, keep)
-    if loan.state in (LoanState.PROPOSED, LoanState.ALLOWED, *_BACK_FROM):
+    if loan.state is LoanState.PROPOSED:
+        return await _to(replace(loan, problem="declined"), LoanState.FAILED, now_s, keep)
+    if loan.state in (LoanState.ALLOWED, *_BACK_FROM):
         return await _to(replace(loan, problem="called back"), LoanState.ROLLING_BACK, now_s, keep)
     raise RefusedError(f"loan {loan.id} is {loan.state}: there is nothing to call back")
+
+
+async def permit(loan: Loan, now_s: float, keep: Keep) -> Loan:
+    """An operator allows what was proposed.
+
+    Raises:
+        RefusedError: it is no proposal any more.
+    """
+    if loan.state is not LoanState.PROPOSED:
+        raise RefusedError(f"loan {loan.id} is {loan.state}: there is nothing to allow")
+    return await _to(loan, LoanState.ALLOWED, now_s, keep)

@@ -26,6 +26,10 @@ class LoanState(StrEnum):
     FAILED = "failed"
 
 
+OVER = (LoanState.RETURNED, LoanState.FAILED)
+"""Nothing follows; the node is at home."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loan:
     """One node on its way. Times [s since 1970]; took_s: seconds of each step that is over.

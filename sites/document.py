@@ -17,6 +17,7 @@ Place = Sequence[str | int]
 """The way to one value: keys and indexes from the top, e.g. ("equipment", 3, "feeds")."""
 
 _MAX_BYTES = 5_000_000
+_START = "start with `coldplate init OUT.yaml`"
 _FIX_YAML = "correct the YAML there; strings with ': ' or '#' need quotes"
 
 
@@ -51,33 +52,32 @@ def _entry(node: Node, part: str | int) -> tuple[int, Node] | None:
     return None
 
 
-def read_document(path: str | Path) -> Document:
-    """The file at `path`.
+def read_document(path: str | Path, what: str = "site file", start: str = _START) -> Document:
+    """The file at `path`; `what` it should be and how to `start` one, for messages.
 
     Raises:
         ConfigError: it can't be read, is not YAML, or is no mapping.
     """
     name = str(path)
-    root, data = _parse(_text(Path(path)), name)
+    root, data = _parse(_text(Path(path), what), name)
     if root is None or not isinstance(data, dict):
-        remedy = "start with `coldplate init OUT.yaml`"
-        raise ConfigError("a site file must be a mapping with `schema: 1` at its top", where=f"{name}:1", remedy=remedy)
+        raise ConfigError(f"a {what} must be a mapping with `schema: 1` at its top", where=f"{name}:1", remedy=start)
     return Document(path=name, data=data, root=root)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, what: str) -> str:
     try:
         raw = path.read_bytes()
         if len(raw) > _MAX_BYTES:
-            remedy = "give a site file"
-            raise ConfigError(f"larger than {_MAX_BYTES} bytes, so no site file", where=f"{path}:1", remedy=remedy)
+            remedy = f"give a {what}"
+            raise ConfigError(f"larger than {_MAX_BYTES} bytes, so no {what}", where=f"{path}:1", remedy=remedy)
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ConfigError("not UTF-8 text", where=f"{path}:{line}", remedy="save the file as UTF-8") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"can't be read: {reason}", where=str(path), remedy="give the path of a site file") from error
+        raise ConfigError(f"can't be read: {reason}", where=str(path), remedy=f"give the path of a {what}") from error
 
 
 def _parse(text: str, name: str) -> tuple[Node | None, Any]:

@@ -133,6 +133,12 @@ def pod_power_w(pod: _Pod, power: PodPower) -> float:
     return gpus * power.gpu_w if gpus else power.other_w
 
 
+def gpus_of(pod: Mapping[str, Any]) -> float:
+    """Whole or shared GPUs that a pod (a v1.Pod as JSON) asks for."""
+    wanted = ((c.get("resources") or {}) for c in pod["spec"].get("containers") or ())
+    return sum(_gpus({**(w.get("limits") or {}), **(w.get("requests") or {})}) for w in wanted)
+
+
 def _gpus(wanted: Mapping[str, Any]) -> float:
     return sum(_quantity(str(wanted[key])) for key in GPU_KEYS if key in wanted)
 

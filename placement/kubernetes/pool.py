@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from placement.demand import Demand, kubernetes_demand
 from placement.kubernetes.cluster import Kubernetes
 from placement.kubernetes.marks import PREFIX, NodeNow
 from plant.errors import RefusedError
@@ -15,10 +16,11 @@ LENT, REASON = f"{PREFIX}lent", f"{PREFIX}lent-reason"
 
 @dataclass(frozen=True, slots=True)
 class KubernetesPool:
-    """name: how people call it."""
+    """name: how people call it; gpus_per_node: what a whole node has, for pods that wait."""
 
     name: str
     cluster: Kubernetes
+    gpus_per_node: int = 8
 
     async def drain(self, node: str, reason: str) -> None:
         """Cordon it and let no new pod come; running ones end by themselves.
@@ -71,8 +73,25 @@ class KubernetesPool:
             RefusedError: unknown.
             SilentError: no answer.
         """
-        found = await self._node(node)
-        return found.ready and not found.unschedulable and not any(t["key"] == LENT for t in found.taints)
+        return _works(await self._node(node))
+
+    async def serves(self) -> frozenset[str]:
+        """All such nodes.
+
+        Raises:
+            RefusedError: no permission to list nodes.
+            SilentError: no answer.
+        """
+        return frozenset(n.name for n in (await self.cluster.nodes()).values() if _works(n))
+
+    async def demand(self) -> Demand:
+        """What is free and what waits.
+
+        Raises:
+            RefusedError: no permission to list nodes or pods.
+            SilentError: no answer.
+        """
+        return await kubernetes_demand(self.cluster, self.gpus_per_node)
 
     async def _patch(
         self, node: NodeNow, taints: list[Mapping[str, Any]], *, unschedulable: bool, reason: str | None
@@ -91,6 +110,10 @@ class KubernetesPool:
 def _refuse_foreign(node: NodeNow) -> None:
     if node.unschedulable and REASON not in node.annotations:
         raise RefusedError(f"{node.name} was cordoned by others")
+
+
+def _works(node: NodeNow) -> bool:
+    return node.ready and not node.unschedulable and not any(t["key"] == LENT for t in node.taints)
 
 
 def _counts(pod: Mapping[str, Any]) -> bool:

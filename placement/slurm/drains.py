@@ -12,7 +12,7 @@ async def reconcile_drains(slurm: Slurm, wanted: Mapping[str, str]) -> tuple[str
     """Drain each node of wanted (node -> reason in words), give back ours that are not in it.
 
     Returns the nodes that are drained for another's reason, which are left as they are: a resume of ours would put a
-    broken node back into service, and a reason of ours would hide why it is broken.
+    broken node back into service, and a reason of ours would hide why it is broken. Nodes that are lent stay lent.
 
     Raises:
         SilentError: the controller did not answer.
@@ -25,7 +25,8 @@ async def reconcile_drains(slurm: Slurm, wanted: Mapping[str, str]) -> tuple[str
         for name, reason in sorted(wanted.items())
         if name in nodes and not nodes[name].drains
     ]
-    back = [n.name for n in nodes.values() if n.drained_by_us and n.drains and n.name not in wanted]
+    ours = (n for n in nodes.values() if n.drains and n.drained_by_us and not n.drained_for_a_loan)
+    back = [n.name for n in ours if n.name not in wanted]
     if back:
         lines.append(f"update nodename={','.join(sorted(back))} state=resume")
     await slurm.update_all(lines)

@@ -8,6 +8,8 @@ from placement.slurm.commands import Slurm
 
 PREFIX = "coldplate:"
 """Begins every drain reason that is ours; any other is somebody else's, and left alone."""
+LOANED = f"{PREFIX} loan"
+"""Begins the reason of a node that is lent, or at home elsewhere: of the pools, not of the cooling."""
 _FIELDS = "%N|%w|%T|%E"
 
 
@@ -25,6 +27,11 @@ class Node:
     def drained_by_us(self) -> bool:
         """Whether the reason is one of coldplate's."""
         return self.reason.startswith(PREFIX)
+
+    @property
+    def drained_for_a_loan(self) -> bool:
+        """Whether it is drained because another pool has it."""
+        return self.reason.startswith(LOANED)
 
     @property
     def drains(self) -> bool:

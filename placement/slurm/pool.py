@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from placement.demand import Demand, slurm_demand
 from placement.slurm.commands import Slurm
 from placement.slurm.drains import drain_reason
 from placement.slurm.nodes import Node, read_nodes
@@ -20,14 +21,14 @@ class SlurmPool:
     slurm: Slurm
 
     async def drain(self, node: str, reason: str) -> None:
-        """Drain it for a reason of ours; running jobs end by themselves.
+        """Drain it; running jobs end by themselves. The reason begins with `loan`.
 
         Raises:
             RefusedError: it is drained for somebody else's reason, or unknown.
             SilentError: no answer.
         """
         found = await self._node(node)
-        if found.drains and not found.drained_by_us:
+        if found.drains and not found.drained_for_a_loan:
             raise RefusedError(f"{node} is drained by others: {found.reason}")
         if not found.drains:
             why = f"reason={drain_reason(reason)}"
@@ -46,11 +47,11 @@ class SlurmPool:
         """It stays drained; nothing else is to be done.
 
         Raises:
-            RefusedError: it was put back into service by others, or is unknown.
+            RefusedError: it is drained for another reason, or unknown.
             SilentError: no answer.
         """
         if not (await self._node(node)).drains:
-            await self.drain(node, "lent")
+            await self.drain(node, "loan: put back into service by others while it was lent")
 
     async def admit(self, node: str) -> None:
         """Resume it, if it was us who drained it.
@@ -60,7 +61,7 @@ class SlurmPool:
             SilentError: no answer.
         """
         found = await self._node(node)
-        if found.drains and not found.drained_by_us:
+        if found.drains and not found.drained_for_a_loan:
             raise RefusedError(f"{node} is drained by others: {found.reason}")
         if found.drains:
             await self.slurm.run("scontrol", "update", f"nodename={node}", "state=resume")
@@ -72,11 +73,32 @@ class SlurmPool:
             RefusedError: unknown.
             SilentError: no answer.
         """
-        found = await self._node(node)
-        return found.answers and found.state in _WORKING
+        return _works(await self._node(node))
+
+    async def serves(self) -> frozenset[str]:
+        """All such nodes.
+
+        Raises:
+            RefusedError: Slurm refused.
+            SilentError: no answer.
+        """
+        return frozenset(n.name for n in (await read_nodes(self.slurm)).values() if _works(n))
+
+    async def demand(self) -> Demand:
+        """What is free and what waits.
+
+        Raises:
+            RefusedError: Slurm refused.
+            SilentError: no answer.
+        """
+        return await slurm_demand(self.slurm)
 
     async def _node(self, node: str) -> Node:
         found = (await read_nodes(self.slurm)).get(node)
         if found is None:
             raise RefusedError(f"{self.name} has no node {node}")
         return found
+
+
+def _works(node: Node) -> bool:
+    return node.answers and node.state in _WORKING

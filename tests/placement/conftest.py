@@ -1,8 +1,10 @@
-"""A real Slurm for the tests of its adapter."""
+"""A real Slurm and a mock Kubernetes API server for the tests of the adapters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,20 @@ import pytest
 from benchmarks.slurm_lab import Lab
 
 
+def _api_server() -> Any:
+    name = "coldplate_test_api_server"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("api_server.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+api_server = _api_server()
+
+
 @pytest.fixture
 def make_lab(real_program: Callable[[str], str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """`make_lab(real=8, more=0, extra=[...])`: a running cluster, ended after the test."""
@@ -19,3 +35,20 @@ def make_lab(real_program: Callable[[str], str], tmp_path: Path) -> Iterator[Cal
         real_program(program)
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Lab(tmp_path / "lab", **options))
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[tuple[Any, Path]]:
+    """A running mock API server and its kubeconfig file."""
+    mock = api_server.Server()
+    runner = await api_server.started(mock, tmp_path)
+    yield mock, tmp_path / "kubeconfig"
+    await runner.cleanup()
+
+
+@pytest.fixture
+def server_apart(tmp_path: Path) -> Iterator[Any]:
+    """The same in a thread, for tests of processes: `.mock` and `.kubeconfig`."""
+    served = api_server.ServedApart(api_server.Server(), tmp_path)
+    yield served
+    served.close()

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
-from aiohttp import web
 
 from placement.kubernetes.cluster import connect
 from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
@@ -67,96 +61,6 @@ def test_no_mark_takes_back_ours_alone():
     assert patch_for(full, None) == {
         "metadata": {"annotations": {SCORE: None}, "labels": {CLASS: None}, "resourceVersion": "7"}
     }
-
-
-@dataclass
-class Server:
-    """Nodes by name and pods; merges patches, refuses stale versions, pages lists."""
-
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pods: list[dict[str, Any]] = field(default_factory=list)
-    page: int = 2
-    patches: int = 0
-    forbid: bool = False
-
-    def add(self, name: str, **spec: Any) -> None:
-        """A ready node."""
-        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        self.nodes[name] = {"metadata": {"name": name, "resourceVersion": "1"}, "spec": spec, "status": ready}
-
-    @property
-    def app(self) -> web.Application:
-        """What it serves."""
-        app = web.Application()
-        app.router.add_get("/api/v1/nodes", self._list_nodes)
-        app.router.add_get("/api/v1/pods", self._list_pods)
-        app.router.add_patch("/api/v1/nodes/{name}", self._patch)
-        return app
-
-    def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
-        if self.forbid:
-            return web.json_response({"kind": "Status", "code": 403}, status=403)
-        begin = int(request.query.get("continue", 0))
-        more = {"continue": str(begin + self.page)} if begin + self.page < len(items) else {}
-        return web.json_response({"metadata": more, "items": items[begin : begin + self.page]})
-
-    async def _list_nodes(self, request: web.Request) -> web.Response:
-        return self._listed(request, list(self.nodes.values()))
-
-    async def _list_pods(self, request: web.Request) -> web.Response:
-        return self._listed(request, self.pods)
-
-    async def _patch(self, request: web.Request) -> web.Response:
-        assert request.content_type == "application/merge-patch+json"
-        node, patch = self.nodes.get(request.match_info["name"]), json.loads(await request.read())
-        if node is None:
-            return web.json_response({}, status=404)
-        if (
-            patch["metadata"].get("resourceVersion", node["metadata"]["resourceVersion"])
-            != (node["metadata"]["resourceVersion"])
-        ):
-            return web.json_response({}, status=409)
-        self.patches += 1
-        merged = merge(node, patch)
-        merged["metadata"]["resourceVersion"] = str(int(node["metadata"]["resourceVersion"]) + 1)
-        self.nodes[request.match_info["name"]] = merged
-        return web.json_response(merged)
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
-
-
-@pytest.fixture
-async def server(tmp_path):
-    """A running mock and its kubeconfig file."""
-    mock = Server()
-    runner = web.AppRunner(mock.app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps(config))
-    yield mock, file
-    await runner.cleanup()
 
 
 async def test_a_dry_run_changes_nothing(server):

@@ -1,0 +1,84 @@
+"""`coldplate pools run`: one process that drives every loan; the next one goes on from the book, however it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cli.processes import stop_on_signals
+from placement.lending import demands, drive, note, open_pools
+from placement.loan_book import LoanBook
+from placement.loan_plan import Place
+from placement.loans import Pool
+from placement.pools_file import PoolsForm
+from plant.loans import Loan
+
+PLAN_EVERY_S = 30.0
+"""Demand is read this often: a queue does not change its mind within seconds."""
+
+
+class PoolRun:
+    """allowed: nodes are moved; every_s: seconds between passes."""
+
+    def __init__(self, form: PoolsForm, folder: Path, *, allowed: bool, every_s: float) -> None:
+        self._form, self._book, self._allowed, self._every_s = form, LoanBook(folder), allowed, every_s
+        self._planned_s = -PLAN_EVERY_S
+        self._told: dict[str, set[str]] = {}
+
+    async def work(self, *, once: bool) -> None:
+        """Until SIGTERM or SIGINT, or one pass.
+
+        Raises:
+            RefusedError: another such process works in this folder.
+            ConfigError: a cluster's client or configuration is missing.
+        """
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        with self._book.held("runner"):
+            async with open_pools(self._form) as pools:
+                while not stop.is_set():
+                    await self._pass(pools)
+                    if once:
+                        return
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), self._every_s)
+
+    async def _pass(self, pools: Mapping[str, Pool]) -> None:
+        self._say_new("book", self._book.all()[1])
+        if self._allowed:
+            for before, after in await drive(self._book, pools, time.time()):
+                _say(_step(before, after))
+        if time.monotonic() - self._planned_s >= PLAN_EVERY_S:
+            await self._plan(pools)
+
+    async def _plan(self, pools: Mapping[str, Pool]) -> None:
+        self._planned_s = time.monotonic()
+        known, silent = await demands(pools)
+        self._say_new("pools", [f"{name}: {problem}" for name, problem in silent.items()])
+        for made in await note(self._book, self._form, known, await self._places(), time.time()):
+            what = "call back" if made.loan else "lend"
+            _say(f"planned: {what} {made.node} {made.lender} -> {made.borrower}: {made.why}")
+
+    async def _places(self) -> Mapping[str, Place]:
+        return {}
+
+    def _say_new(self, kind: str, lines: list[str]) -> None:
+        """What was not so at the last pass."""
+        for line in lines:
+            if line not in self._told.get(kind, ()):
+                _say(line)
+        self._told[kind] = set(lines)
+
+
+def _step(before: Loan, after: Loan) -> str:
+    took = f" after {after.took_s[before.state]:.1f} s {before.state}" if after.state != before.state else ""
+    problem = f"; {after.problem}" if after.problem else ""
+    return f"loan {after.id} {after.node} {after.lender} -> {after.borrower}: {after.state}{took}{problem}"
+
+
+def _say(line: str) -> None:
+    print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}", flush=True)

@@ -1,0 +1,113 @@
+"""The pools file: which clusters lend nodes to one another, whose node is whose, and who may allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from placement.slurm.commands import TIMEOUT_S
+from plant.errors import ConfigError
+from plant.hostlist import hosts
+from sites.document import Document, read_document
+
+_SEE = "docs/schedulers.md shows a pools file"
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
+
+
+class Allow(StrEnum):
+    """Whose word moves a node: nobody's, an operator's for each loan, or also the planner's."""
+
+    NONE = "none"
+    OPERATOR = "operator"
+    PLANNER = "planner"
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PoolForm(_Form):
+    """One cluster; `nodes` are at home in it (Slurm's way of writing ranges), `keep_idle` of them it never lends."""
+
+    name: Name
+    kind: Literal["slurm", "kubernetes"]
+    conf: Path | None = None
+    kubeconfig: Path | None = None
+    timeout_s: Annotated[float, Field(ge=0.5, le=120)] = TIMEOUT_S
+    nodes: tuple[str, ...] = ()
+    keep_idle: Annotated[int, Field(ge=0, le=20_000)] = 1
+    gpus_per_node: Annotated[int, Field(ge=1, le=1000)] = 8
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.conf is not None and self.kind != "slurm":
+            raise ValueError("conf is for kind: slurm")
+        if self.kubeconfig is not None and self.kind != "kubernetes":
+            raise ValueError("kubeconfig is for kind: kubernetes")
+        return self
+
+    @property
+    def home(self) -> tuple[str, ...]:
+        """Every node at home here, by name."""
+        return tuple(node for word in self.nodes for node in hosts(word))
+
+
+class PlannerForm(_Form):
+    """What the planner may propose. node_kw: what a full node draws; least_score: of a node worth lending (0..100)."""
+
+    node_kw: Annotated[float, Field(gt=0, le=1000)] = 10.0
+    least_score: Annotated[int, Field(ge=0, le=100)] = 34
+    most_loans: Annotated[int, Field(ge=0, le=20_000)] = 8
+    hours: Annotated[float, Field(gt=0, le=24 * 365)] = 8.0
+    drain_limit_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 3600.0
+
+
+class PoolsForm(_Form):
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    allow: Allow = Allow.NONE
+    pools: Annotated[tuple[PoolForm, ...], Field(min_length=2, max_length=20)]
+    planner: PlannerForm = PlannerForm()
+
+    @property
+    def home_of(self) -> dict[str, str]:
+        """Node -> the pool that it is at home in."""
+        return {node: pool.name for pool in self.pools for node in pool.home}
+
+
+def read_pools(path: Path) -> PoolsForm:
+    """The file at `path`.
+
+    Raises:
+        ConfigError: it can't be read or is wrong; names file and line.
+    """
+    document = read_document(path, "pools file", _SEE)
+    try:
+        form = PoolsForm.model_validate(document.data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        text = str(first["msg"]).removeprefix("Value error, ")
+        name = ".".join(map(str, first["loc"])) or "file"
+        raise ConfigError(f"{name}: {text}", where=document.where(first["loc"]), remedy=_SEE) from error
+    for fault in _faults(form, document):
+        raise fault
+    return form
+
+
+def _faults(form: PoolsForm, document: Document) -> Iterator[ConfigError]:
+    seen: dict[str, str] = {}
+    for i, pool in enumerate(form.pools):
+        if pool.name in {p.name for p in form.pools[:i]}:
+            where = document.where(("pools", i, "name"))
+            yield ConfigError(f"two pools are called {pool.name!r}", where=where, remedy="give each its own name")
+        for node in pool.home:
+            if node in seen:
+                message = f"node {node!r} is at home in {seen[node]} and {pool.name}"
+                where = document.where(("pools", i, "nodes"))
+                yield ConfigError(message, where=where, remedy="name it under one pool only")
+            seen[node] = pool.name

@@ -1,0 +1,128 @@
+"""A Kubernetes API server on loopback that keeps versions and pages, and remembers which verbs it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass
+class Server:
+    """Nodes by name and pods; merges patches, refuses stale versions, pages lists."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    page: int = 2
+    patches: int = 0
+    forbid: bool = False
+    asked: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, name: str, **spec: Any) -> None:
+        """A ready node."""
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        self.nodes[name] = {"metadata": {"name": name, "resourceVersion": "1"}, "spec": spec, "status": ready}
+
+    @property
+    def app(self) -> web.Application:
+        """What it serves."""
+        app = web.Application()
+        app.router.add_get("/api/v1/nodes", self._list_nodes)
+        app.router.add_get("/api/v1/pods", self._list_pods)
+        app.router.add_patch("/api/v1/nodes/{name}", self._patch)
+        return app
+
+    def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
+        if self.forbid:
+            return web.json_response({"kind": "Status", "code": 403}, status=403)
+        begin = int(request.query.get("continue", 0))
+        more = {"continue": str(begin + self.page)} if begin + self.page < len(items) else {}
+        return web.json_response({"metadata": more, "items": items[begin : begin + self.page]})
+
+    async def _list_nodes(self, request: web.Request) -> web.Response:
+        self.asked.add(("list", "nodes"))
+        return self._listed(request, list(self.nodes.values()))
+
+    async def _list_pods(self, request: web.Request) -> web.Response:
+        self.asked.add(("list", "pods"))
+        return self._listed(request, self.pods)
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        self.asked.add(("patch", "nodes"))
+        assert request.content_type == "application/merge-patch+json"
+        node, patch = self.nodes.get(request.match_info["name"]), json.loads(await request.read())
+        if node is None:
+            return web.json_response({}, status=404)
+        if (
+            patch["metadata"].get("resourceVersion", node["metadata"]["resourceVersion"])
+            != (node["metadata"]["resourceVersion"])
+        ):
+            return web.json_response({}, status=409)
+        self.patches += 1
+        merged = merge(node, patch)
+        merged["metadata"]["resourceVersion"] = str(int(node["metadata"]["resourceVersion"]) + 1)
+        self.nodes[request.match_info["name"]] = merged
+        return web.json_response(merged)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+class ServedApart:
+    """The mock in a thread of its own, for processes under test while the test itself waits."""
+
+    def __init__(self, mock: Server, folder: Path) -> None:
+        self.mock, self._loop, self._ready = mock, asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(folder,), daemon=True)
+        self.kubeconfig = folder / "kubeconfig"
+        self._thread.start()
+        assert self._ready.wait(30)
+
+    def _serve(self, folder: Path) -> None:
+        async def work() -> None:
+            self._stop = asyncio.Event()
+            runner = await started(self.mock, folder)
+            self._ready.set()
+            await self._stop.wait()
+            await runner.cleanup()
+
+        self._loop.run_until_complete(work())
+        self._loop.close()
+
+    def close(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+
+
+async def started(mock: Server, folder: Path) -> web.AppRunner:
+    """Serve the mock; its kubeconfig is `kubeconfig` in the folder."""
+    runner = web.AppRunner(mock.app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    return runner

@@ -1,0 +1,191 @@
+"""`coldplate pools` as a process, with a real slurmctld and a Kubernetes API: killed in the middle, it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from placement.loan_book import LoanBook
+
+pytestmark = pytest.mark.real
+ROOT = Path(__file__).parents[2]
+WAIT_S = 60.0
+
+
+class Pools:
+    """A Slurm of two nodes at home in `train`, a Kubernetes that knows them too, and the command."""
+
+    def __init__(self, lab, served, folder: Path) -> None:
+        self.lab, self.mock, self.folder = lab, served.mock, folder
+        for node in lab.nodes:
+            self.mock.add(node)
+        self.config(allow="operator")
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def config(self, allow: str) -> None:
+        """Write the pools file."""
+        text = f"""schema: 1
+allow: {allow}
+pools:
+  - {{name: train, kind: slurm, conf: {self.lab.conf}, nodes: ["n[1-2]"], keep_idle: 0, timeout_s: 2}}
+  - {{name: serve, kind: kubernetes, kubeconfig: {self.folder / "kubeconfig"}}}
+"""
+        (self.folder / "pools.yaml").write_text(text)
+
+    def argv(self, *words: str) -> list[str]:
+        """The command line."""
+        where = ["--state", str(self.folder / "book")]
+        if words[0] not in ("status", "return", "allow"):
+            where += ["--config", str(self.folder / "pools.yaml")]
+        return [sys.executable, "-m", "cli.main", "pools", *words, *where]
+
+    def do(self, *words: str, check: bool = True) -> str:
+        """Run one command to its end: in this process, as a new one takes a second to load all rooms."""
+        done = CliRunner().invoke(app, self.argv(*words)[3:])
+        assert not check or done.exit_code == 0, done.exception
+        return done.output + str(done.exception or "")
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The loop."""
+        return subprocess.Popen(self.argv("run", "--allow", "--every", "0.1"), env=self.env)
+
+    def loan(self) -> dict:
+        """The newest loan as written down."""
+        files = sorted((self.folder / "book").glob("*.json"))
+        return json.loads(files[-1].read_text())
+
+    def until(self, state: str) -> None:
+        """Wait for it."""
+        self.lab.until(lambda: self.loan()["state"] == state, WAIT_S, f"{state}; {self.loan()}")
+
+    def cordoned(self, node: str) -> bool:
+        """Whether Kubernetes keeps pods away."""
+        return bool(self.mock.nodes[node]["spec"].get("unschedulable"))
+
+    def reason(self, node: str) -> str:
+        """Slurm's, of a drain."""
+        return self.lab.run("sinfo", "-h", "-n", node, "-o", "%T %E").strip()
+
+
+@pytest.fixture
+def two(make_lab, server_apart, tmp_path):
+    """Both clusters."""
+    return Pools(make_lab(real=2), server_apart, tmp_path)
+
+
+def test_killed_in_mid_loan_it_goes_on(two, tmp_path):
+    """While a job still runs at the lender, and between an act and its record; nothing is lost, no job is ended."""
+    assert "n1: taken out of serve" in two.do("settle", "--write")
+    done = tmp_path / "done"
+    job = two.lab.submit(f"while [ ! -e {done} ]; do sleep 0.2; done", "-w", "n1")
+    two.lab.until(lambda: two.lab.job(job)["JobState"] == "RUNNING", 30, "a start")
+    assert "loan 1: n1 train -> serve" in two.do("lend", "n1", "--to", "serve", "--owner", "ops", "--reason", "test")
+    first = two.start()
+    two.until("draining")
+    first.kill()
+    first.wait(30)
+    assert two.lab.job(job)["JobState"] == "RUNNING"
+    assert two.cordoned("n1")
+    second = two.start()
+    done.touch()
+    two.until("lent")
+    assert two.lab.job(job)["JobState"] == "COMPLETED"
+    assert not two.cordoned("n1")
+    assert two.reason("n1") == "drained coldplate: loan 1 to serve by ops: test"
+    second.kill()
+    second.wait(30)
+    _killed_right_after_scontrol(two, tmp_path)
+    third = two.start()
+    two.until("returned")
+    third.send_signal(signal.SIGTERM)
+    assert third.wait(30) == 0
+    assert two.cordoned("n1")
+    assert two.reason("n1").startswith("idle")
+    assert {"draining", "admitting", "verifying", "lent", "leaving", "returning"} <= two.loan()["took_s"].keys()
+
+
+def _killed_right_after_scontrol(two, folder: Path) -> None:
+    """Call the loan back; the process dies between `scontrol update state=resume` and writing that down."""
+    real, bin_dir = shutil.which("scontrol"), folder / "bin"
+    bin_dir.mkdir()
+    wrapper = bin_dir / "scontrol"
+    wrapper.write_text(f'#!/bin/sh\n{real} "$@" || exit 1\ncase "$*" in *state=resume*) kill -9 $PPID;; esac\n')
+    wrapper.chmod(0o755)
+    two.do("return", "n1")
+    path = two.env["PATH"]
+    two.env["PATH"] = f"{bin_dir}:{path}"
+    assert two.start().wait(WAIT_S) == -signal.SIGKILL
+    two.env["PATH"] = path
+    assert two.loan()["state"] == "returning"
+
+
+def test_without_a_word_nothing_moves(two):
+    """A dry run plans and writes down; `allow: none` refuses; one runner a folder; a node in both pools is not lent."""
+    two.do("lend", "n1", "--to", "serve")
+    two.do("run", "--once")
+    assert two.loan()["state"] == "allowed"
+    assert two.mock.patches == 0
+    assert two.reason("n1").startswith("idle")
+    listed = two.do("list")
+    assert "n1  at home in train  serves train and serve  loan 1  <- in two pools at once" in listed
+    two.do("run", "--once", "--allow")
+    assert "serve takes work on n1 already; run coldplate pools settle" in two.loan()["problem"]
+    assert two.reason("n1").startswith("idle")
+    assert "n1 is in loan 1 to serve already" in two.do("lend", "n1", "--to", "serve", check=False)
+    two.config(allow="none")
+    assert "write allow: operator" in two.do("run", "--once", "--allow", check=False)
+    two.config(allow="operator")
+    with LoanBook(two.folder / "book").held("runner"):
+        assert "another process holds it" in two.do("run", "--once", check=False)
+    assert "no pool 'elsewhere'; pools are train, serve" in two.do("lend", "n2", "--to", "elsewhere", check=False)
+    assert "lies in the past" in two.do("lend", "n2", "--to", "serve", "--until", "2020-01-01", check=False)
+
+
+def test_a_cluster_away_hinders_and_is_told(two):
+    """Slurm down in mid-loan: the loan waits with the reason, and goes on when it is back."""
+    two.do("settle", "--write")
+    two.lab.stop_controller()
+    two.do("lend", "n2", "--to", "serve")
+    two.do("run", "--once", "--allow")
+    assert re.search("Unable to contact slurm controller|no answer of the controller", two.loan()["problem"])
+    two.lab.start_controller()
+    running = two.start()
+    two.until("lent")
+    # Slurm calls it an invalid state for a node that has not registered since the restart, and resumes it
+    two.lab.run("scontrol", "update", "nodename=n2", "state=resume", check=False)
+    two.lab.until(
+        lambda: "train takes work on n2 though it is lent" in two.loan()["problem"], WAIT_S, "the problem told"
+    )
+    running.terminate()
+    running.wait(30)
+
+
+def test_what_waits_is_read_from_both(two):
+    """Slurm's queue and pods that found no node; without headroom nothing is proposed."""
+    two.do("settle", "--write")
+    first = two.lab.submit("sleep 60", "-N2", "--exclusive")
+    two.lab.until(lambda: two.lab.job(first)["JobState"] == "RUNNING", WAIT_S, "a start")
+    two.lab.submit("sleep 60", "-N2", "--exclusive")
+    gpus = {"resources": {"requests": {"nvidia.com/gpu": "8"}}}
+    two.mock.pods = [
+        {
+            "metadata": {"name": f"p{i}"},
+            "spec": {"containers": [gpus]},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
+        }
+        for i in range(3)
+    ]
+    two.lab.until(lambda: "work for 2 waits" in two.do("plan"), WAIT_S, "the second job's reason")
+    said = json.loads(two.do("plan", "--json"))
+    assert said["demands"] == {"train": {"idle": [], "waiting": 2}, "serve": {"idle": [], "waiting": 3}}
+    assert not said["proposals"]
