@@ -12,7 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from api import commands, jobs, problems, reading
+from api import budget, commands, hints, jobs, problems, reading, schedulers
 from api.gate import Gate
 from api.metrics import page_of, registry_of
 from api.mirror import Mirror
@@ -71,7 +71,8 @@ def create_app(
     problems.install(app)
     app.include_router(reading.router)
     app.include_router(commands.router)
-    app.include_router(jobs.router)
+    for room in (jobs, hints, budget, schedulers):
+        app.include_router(room.router)
     _add_metrics(app, service, requests)
     _add_page(app, page)
     return app

@@ -39,11 +39,13 @@ _ANSWERS: Responses = {
 _NOT_YET: Responses = {503: {"model": Problem, "description": "No headroom is known yet"}}
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A body that refuses fields which nobody reads."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class IntentBody(_Body):
+class IntentBody(Body):
     """What an operator wants. Values in SI; expires_in_s in site seconds."""
 
     kind: IntentKind
@@ -90,14 +92,14 @@ class IntentBody(_Body):
         )
 
 
-class AllToDefaultBody(_Body):
+class AllToDefaultBody(Body):
     """Give everything back to the devices."""
 
     reason: Reason = "all to default asked for"
     actor: Actor = "operator"
 
 
-class HintBody(_Body):
+class HintBody(Body):
     """How large the job is: exactly one of power_w [W], power_kw [kW], gpus."""
 
     power_w: Positive | None = None

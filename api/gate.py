@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answers import Problem, reply
 
 MAX_BODY_BYTES = 65_536
-MAX_JOBS_BYTES = 4_194_304
-"""Of a list of thousands of jobs."""
+_LONG_LISTS = {"/v1/jobs": 4_194_304, "/v1/schedulers": 4_194_304}
+"""Bodies that list thousands of jobs or nodes [bytes], by the path's first two parts."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; "
@@ -37,6 +37,10 @@ def host_name(host: str) -> str:
     return name.rpartition(":")[0] if name.count(":") == 1 else name
 
 
+def _most_bytes(path: str) -> int:
+    return _LONG_LISTS.get("/".join(path.split("/")[:3]), MAX_BODY_BYTES)
+
+
 class Gate:
     """Refuses foreign host names and large bodies, adds headers, counts; plain ASGI so that streams pass unhindered."""
 
@@ -50,7 +54,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         dressed = self._dressed(scope, send)
-        problem = self._problem(Headers(scope=scope), MAX_JOBS_BYTES if scope["path"] == "/v1/jobs" else MAX_BODY_BYTES)
+        problem = self._problem(Headers(scope=scope), _most_bytes(scope["path"]))
         if problem is None:
             await self._app(scope, receive, dressed)
         else:

@@ -56,6 +56,7 @@ class ServerFigures(Collector):
         yield self._powers()
         yield from self._cooling_failure()
         yield from self._jobs()
+        yield from self._placement()
 
     def _conditions(self) -> Metric:
         found = Counter(c.severity for c in self._service.conditions())
@@ -96,6 +97,32 @@ class ServerFigures(Collector):
             age.add_metric([told.source], max(0.0, mirror.now_s - told.at_s))
             valid.add_metric([told.source], float(told.valid_until_s > mirror.now_s))
         yield from (known, age, valid)
+
+    def _placement(self) -> Iterator[Metric]:
+        """Budgets in force [W], and what schedulers' adapters report."""
+        labels = ["scope", "source"]
+        limit = GaugeMetricFamily("coldplate_budget_watts", "IT power allowed by a budget", labels=labels)
+        over = GaugeMetricFamily("coldplate_budget_exceeded_watts", "IT power beyond a budget", labels=labels)
+        for found in self._service.hints.budgets():
+            limit.add_metric([found.budget.scope, str(found.budget.source)], found.budget.power_w)
+            over.add_metric([found.budget.scope, str(found.budget.source)], found.over_w)
+        yield from (limit, over)
+        yield from self._schedulers()
+
+    def _schedulers(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("coldplate_scheduler_up", "1 while it reports and its cycles succeed", labels=["name"])
+        age = GaugeMetricFamily("coldplate_scheduler_report_age_seconds", "Since it last reported", labels=["name"])
+        repaired = CounterMetricFamily("coldplate_scheduler_repaired", "Nodes set right again", labels=["name"])
+        unknown = GaugeMetricFamily(
+            "coldplate_scheduler_unknown_nodes", "Nodes that one side does not know", labels=["name", "side"]
+        )
+        for found in self._service.schedulers.states():
+            up.add_metric([found.name], float(found.state in {"ok", "dry-run"}))
+            age.add_metric([found.name], found.age_s)
+            repaired.add_metric([found.name], found.report.repaired)
+            unknown.add_metric([found.name, "scheduler"], len(found.report.only_here))
+            unknown.add_metric([found.name, "coldplate"], len(found.report.only_there))
+        yield from (up, age, repaired, unknown)
 
     def _counters(self) -> Iterator[Metric]:
         mirror = self._service.mirror

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from plant.budgets import Budget
 from plant.clock import ScaledClock
 from plant.errors import ColdplateError
 from plant.points import PointId
@@ -41,6 +42,7 @@ _TYPES: dict[str, Any] = {
     "shed": list[ShedRequest],
     "links": list[LinkState],
     "jobs": list[JobList],
+    "budgets": list[Budget],
     "actuator": ActuatorState,
     "counters": dict[str, float],
     "clock": str,
@@ -82,6 +84,7 @@ class Mirror:
     shed: list[ShedRequest] = field(default_factory=list)
     links: list[LinkState] = field(default_factory=list)
     jobs: list[JobList] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
     actuator: ActuatorState | None = None
     counters: dict[str, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)

@@ -27,10 +27,13 @@ from api.answers import (
     SiteInfo,
     Status,
 )
+from api.hint_book import HintBook
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
 from api.mirror import Mirror
 from api.power import Powers, powers
+from api.scheduler_desk import SchedulerDesk
 from api.site_view import site_info
+from placement.scheduler_reports import conditions
 from plant.errors import ColdplateError
 from plant.points import PointId
 from plant.ports import Store
@@ -56,6 +59,12 @@ class Service:
     mirror: Mirror = field(default_factory=Mirror)
     closing: bool = False
     streams: int = 0
+    schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
+
+    @cached_property
+    def hints(self) -> HintBook:
+        """The hints of this moment."""
+        return HintBook(self.site, self.mirror)
 
     @cached_property
     def site_info(self) -> SiteInfo:
@@ -93,7 +102,7 @@ class Service:
             found.append(_edge_lost(self.mirror))
         if not self.mirror.store_ok and self.mirror.store_since_s:
             found.append(_store_lost(self.mirror))
-        return found
+        return [*found, *conditions(self.schedulers.states(), self.mirror.now_s)]
 
     def status(self) -> Status:
         """How it goes."""

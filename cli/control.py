@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
@@ -25,7 +25,7 @@ from plant.errors import ColdplateError
 from plant.live import LiveTable
 from plant.points import PointId
 from plant.ports import Store
-from plant.records import Answer, Intent, IntentKind, JobOutlook, Mode, ModeState, Plan
+from plant.records import Answer, Intent, IntentKind, JobOutlook, Mode, ModeState, Plan, ShedRequest
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer
@@ -57,11 +57,12 @@ class Control:
         highest: Mapping[str, Mode],
         epoch: int,
         outlook: Callable[[], tuple[JobOutlook, ...]],
+        on_shed: Callable[[tuple[ShedRequest, ...]], Awaitable[None]],
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
         self._epoch, self._seq = epoch, 1
-        self._highest, self._outlook = highest, outlook
+        self._highest, self._outlook, self._on_shed = highest, outlook, on_shed
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id))
         self._modes = self._remembered()
         self._plans: dict[str, Plan] = {}
@@ -237,6 +238,7 @@ class Control:
         await self._publish("ride_through", list(result.ride_throughs))
         await self._publish("model", list(result.parameters))
         await self._publish("shed", list(result.shed))
+        await self._on_shed(result.shed)
         assert self._store is not None
         with contextlib.suppress(ColdplateError):
             for plan in result.plans:

@@ -12,6 +12,7 @@ from pathlib import Path
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.baselines import keep_baselines
+from cli.budgets import BudgetDesk
 from cli.commissioned import highest_modes
 from cli.control import Control
 from cli.endpoints import read_endpoints
@@ -106,10 +107,22 @@ class Edge:
         worker = StepWorker(self.site)
         recall_model(worker, state)
         desk = JobDesk(site, clock, state, audit, self.board, self.options.jobs)
+        budgets = BudgetDesk(site, clock, state, audit, self.board, self.live)
         control = Control(
-            site, clock, state, self.live, actuator, worker, audit, self.board, highest, self.epoch, desk.outlook
+            site,
+            clock,
+            state,
+            self.live,
+            actuator,
+            worker,
+            audit,
+            self.board,
+            highest,
+            self.epoch,
+            desk.outlook,
+            budgets.follow,
         )
-        bus = BusServer(state.path / "bus.sock", control.intent, desk.take)
+        bus = BusServer(state.path / "bus.sock", control.intent, desk.take, budgets.take)
         control.publish_to(bus, store)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
@@ -126,6 +139,7 @@ class Edge:
                 control.run_holds,
                 publish.run,
                 lambda: desk.run(bus),
+                lambda: budgets.run(bus),
                 lambda: maintain(store, clock),
                 lambda: keep_baselines(collector.balances, state, clock),
                 lambda: keep_model(worker, state, clock),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plant.records import Headroom, Message
+from placement.budgets import Cap
+from plant.records import Headroom, Message, Params
 
 Array = npt.NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class NodeTable:
 
     room_w: watts that its rack (and what feeds it) can still take; full_w: the rack's own power, to compare with;
     marginal: cooling W per IT W; calm_s: ride-through [s], inf where the rest of its loop carries the heat for good;
+    cap_w: watts that power budgets let its rack add, inf without one; capped_by: whose budget that is;
     why: reason where not known.
     """
 
@@ -42,6 +44,8 @@ class NodeTable:
     full_w: Array
     marginal: Array
     calm_s: Array
+    cap_w: Array
+    capped_by: tuple[str, ...]
     known: npt.NDArray[np.bool_]
     why: tuple[str, ...]
     made_s: float
@@ -69,8 +73,13 @@ def node_table(
     calm_s: Mapping[str, float],
     now_s: float,
     max_age_s: float,
+    caps: Mapping[str, Cap] | None = None,
 ) -> NodeTable:
-    """Everything by node. nodes: node -> rack; full_w: rack -> its power [W]; calm_s: rack -> ride-through [s]."""
+    """Everything by node. nodes: node -> rack; full_w: rack -> its power [W]; calm_s: rack -> ride-through [s].
+
+    caps: rack -> what power budgets leave it.
+    """
+    caps = caps or {}
     found = {h.rack: h for h in headrooms}
     why = {rack: _why(found.get(rack), now_s, max_age_s) for rack in set(nodes.values())}
     racks = tuple(nodes.values())
@@ -90,6 +99,8 @@ def node_table(
         full_w=columns[:, 1],
         marginal=columns[:, 2],
         calm_s=columns[:, 3],
+        cap_w=np.array([caps[r].room_w if r in caps else math.inf for r in racks], dtype=np.float64),
+        capped_by=tuple(caps[r].scope if r in caps else "" for r in racks),
         known=known,
         why=tuple(why[r] for r in racks),
         made_s=now_s,
@@ -111,16 +122,18 @@ def _why(headroom: Headroom | None, now_s: float, max_age_s: float) -> str:
     return "" if all(map(math.isfinite, values)) else "its rack's headroom is no number"
 
 
-def scores(table: NodeTable, power_w: float) -> npt.NDArray[np.int64]:
-    """Score of each node for power_w [W] more on it, (n,)."""
-    left = np.clip((table.room_w - power_w) / table.full_w, 0.0, 1.0)
+def scores(table: NodeTable, power_w: float | Array) -> npt.NDArray[np.int64]:
+    """Score of each node for power_w [W] more on it, one figure or (n,); shape (n,)."""
+    room_w = np.minimum(table.room_w, table.cap_w)
+    left = np.clip((room_w - power_w) / table.full_w, 0.0, 1.0)
     cheap = 1.0 - np.clip(table.marginal / DEAREST_W_PER_W, 0.0, 1.0)
     calm = np.clip(table.calm_s / CALM_S, 0.0, 1.0)
     points = 1.0 + 99.0 * (COST_SHARE * cheap + ROOM_SHARE * left + CALM_SHARE * calm)
-    fits = table.known & (table.room_w >= power_w)
+    allowed = table.cap_w >= power_w
+    fits = table.known & allowed & (table.room_w >= power_w)
     made = np.where(fits, np.rint(points), 0.0)
     neutral = min(NEUTRAL, int(made[fits].min())) if fits.any() else NEUTRAL
-    return np.where(table.known, made, neutral).astype(np.int64)
+    return np.where(table.known | ~allowed, made, neutral).astype(np.int64)
 
 
 def best(table: NodeTable, power_w: float, k: int) -> list[NodeHint]:
@@ -155,7 +168,7 @@ def block_scores(names: Sequence[str], made: npt.NDArray[np.int64], blocks: Sequ
 
 
 def _hint(table: NodeTable, i: int, score: int, power_w: float) -> NodeHint:
-    room_w, cooling_w = float(table.room_w[i]), float(table.marginal[i]) * power_w
+    room_w, cooling_w = min(float(table.room_w[i]), float(table.cap_w[i])), float(table.marginal[i]) * power_w
     known = bool(table.known[i])
     return NodeHint(
         node=table.names[i],
@@ -165,25 +178,30 @@ def _hint(table: NodeTable, i: int, score: int, power_w: float) -> NodeHint:
         known=known,
         room_w=room_w,
         marginal_cooling_w=cooling_w if known else math.nan,
-        reasons=tuple(_reasons(table, i, power_w)),
+        reasons=reasons(table, i, power_w),
     )
 
 
-def _reasons(table: NodeTable, i: int, power_w: float) -> list[Message]:
-    rack = table.racks[i]
+def reasons(table: NodeTable, i: int, power_w: float) -> tuple[Message, ...]:
+    """Why node number i has its score for power_w [W]."""
+    rack, cap_w = table.racks[i], float(table.cap_w[i])
+    if cap_w < power_w:
+        text = f"the budget of {table.capped_by[i]} leaves {cap_w / 1e3:.1f} kW"
+        params: Params = {"scope": table.capped_by[i], "room_w": cap_w}
+        return (Message(code="hint.budget_short", text=text, params=params),)
     if not table.known[i]:
         text = f"{rack}: {table.why[i]}; neutral"
-        return [Message(code="hint.unknown", text=text, params={"rack": rack, "reason": table.why[i]})]
+        return (Message(code="hint.unknown", text=text, params={"rack": rack, "reason": table.why[i]}),)
     spare_w = float(table.room_w[i]) - power_w
     if spare_w < 0:
         text = f"{rack} is {-spare_w / 1e3:.1f} kW short of room"
-        return [Message(code="hint.room_short", text=text, params={"rack": rack, "short_w": -spare_w})]
+        return (Message(code="hint.room_short", text=text, params={"rack": rack, "short_w": -spare_w}),)
     cooling_w, calm_s = float(table.marginal[i]) * power_w, float(table.calm_s[i])
     text = f"{rack} keeps {spare_w / 1e3:.1f} kW of room"
-    reasons = [Message(code="hint.room", text=text, params={"rack": rack, "spare_w": spare_w})]
+    found = [Message(code="hint.room", text=text, params={"rack": rack, "spare_w": spare_w})]
     text = f"costs about {cooling_w / 1e3:.2f} kW more cooling power"
-    reasons.append(Message(code="hint.marginal", text=text, params={"cooling_w": cooling_w}))
+    found.append(Message(code="hint.marginal", text=text, params={"cooling_w": cooling_w}))
     if math.isfinite(calm_s):
         text = f"{calm_s:.0f} s of ride-through if a pump stops"
-        reasons.append(Message(code="hint.calm", text=text, params={"calm_s": calm_s}))
-    return reasons
+        found.append(Message(code="hint.calm", text=text, params={"calm_s": calm_s}))
+    return tuple(found)

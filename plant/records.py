@@ -333,16 +333,6 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """Power allowed to a scope [W] until `expires_s`."""
-
-    scope: str
-    power_w: float
-    expires_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """Who or what did what. `hash` covers everything else and the hash before it."""
 

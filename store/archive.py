@@ -16,7 +16,16 @@ from plant.errors import ConfigError, StoreError
 from store.files import sync_file, sync_folder
 
 HISTORY = "history.sqlite"
-FILES = ("version", "epoch", "token", "modes.json", "commissioning.json", "commissioning.key", "jobs.json")
+FILES = (
+    "version",
+    "epoch",
+    "token",
+    "modes.json",
+    "commissioning.json",
+    "commissioning.key",
+    "jobs.json",
+    "budgets.json",
+)
 FOLDERS = ("spool", "audit")
 _PRIVATE = 0o600
 

@@ -1,7 +1,7 @@
 """Records between the processes of one host, over a Unix socket: one JSON object a line.
 
-To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}} or {"jobs": {..}}, which are
-answered by {"answer": {..}}.
+To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}}, {"jobs": {..}},
+{"budget": {..}} or {"budget_end": {..}}, which are answered by {"answer": {..}}.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plant.budgets import Budget, BudgetEnd
 from plant.errors import ColdplateError, ConfigError, RefusedError, SilentError
 from plant.records import Answer, Intent, JobList
 from store import codec
@@ -33,10 +34,15 @@ SILENCE_S = 8.0
 
 Handler = Callable[[Intent], Awaitable[Answer]]
 JobsHandler = Callable[[JobList], Awaitable[Answer]]
+BudgetHandler = Callable[[Budget | BudgetEnd], Awaitable[Answer]]
 
 
 async def _no_jobs(_: JobList) -> Answer:
     return Answer(accepted=False, text="this edge takes no job lists")
+
+
+async def _no_budgets(_: Budget | BudgetEnd) -> Answer:
+    return Answer(accepted=False, text="this edge takes no budgets")
 
 
 @contextmanager
@@ -106,10 +112,16 @@ class _Subscriber:
 
 
 class BusServer:
-    """The edge process's end: publishes records, answers intents and job lists."""
+    """The edge process's end: publishes records, answers intents, job lists and budgets."""
 
-    def __init__(self, path: Path, on_intent: Handler, on_jobs: JobsHandler = _no_jobs) -> None:
-        self._path, self._on_intent, self._on_jobs = path, on_intent, on_jobs
+    def __init__(
+        self,
+        path: Path,
+        on_intent: Handler,
+        on_jobs: JobsHandler = _no_jobs,
+        on_budget: BudgetHandler = _no_budgets,
+    ) -> None:
+        self._path, self._on_intent, self._on_jobs, self._on_budget = path, on_intent, on_jobs, on_budget
         self._latest: dict[str, bytes] = {}
         self._live: dict[str, list[Any]] = {}
         self._subscribers: set[_Subscriber] = set()
@@ -220,6 +232,10 @@ class BusServer:
     def _asked(self, request: Any) -> Awaitable[Answer]:
         if "jobs" in request:
             return self._on_jobs(codec.from_plain(JobList, request["jobs"]))
+        if "budget" in request:
+            return self._on_budget(codec.from_plain(Budget, request["budget"]))
+        if "budget_end" in request:
+            return self._on_budget(codec.from_plain(BudgetEnd, request["budget_end"]))
         return self._on_intent(codec.from_plain(Intent, request["intent"]))
 
     async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -257,6 +273,14 @@ class BusClient:
             SilentError: nobody answered in time.
         """
         return await self._answer({"jobs": told})
+
+    async def budget(self, told: Budget | BudgetEnd) -> Answer:
+        """Set a power budget, or end one.
+
+        Raises:
+            SilentError: nobody answered in time.
+        """
+        return await self._answer({"budget" if isinstance(told, Budget) else "budget_end": told})
 
     async def _answer(self, request: object) -> Answer:
         try:

@@ -1,6 +1,7 @@
 """The state directory: everything that outlives a process, with a version, a lock, a backup and a restore.
 
-version  edge.lock  epoch  token  modes.json  jobs.json  commissioning.json  bus.sock  history.sqlite  spool/  audit/
+version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  commissioning.json  bus.sock
+history.sqlite  spool/  audit/
 """
 
 from __future__ import annotations

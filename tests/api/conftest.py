@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
+from plant.budgets import Budget, BudgetEnd
 from plant.clock import ScaledClock
 from plant.records import (
     ActuatorState,
@@ -61,6 +62,7 @@ class Edge:
     answer: Answer = field(default_factory=lambda: Answer(accepted=True, text="done"))
     heard: list[Intent] = field(default_factory=list)
     told: list[JobList] = field(default_factory=list)
+    budgets: list[Budget | BudgetEnd] = field(default_factory=list)
     server: BusServer | None = None
 
     async def _on_intent(self, intent: Intent) -> Answer:
@@ -71,9 +73,13 @@ class Edge:
         self.told.append(told)
         return self.answer
 
+    async def _on_budget(self, told: Budget | BudgetEnd) -> Answer:
+        self.budgets.append(told)
+        return self.answer
+
     async def start(self) -> None:
         """Listen and tell the clock."""
-        self.server = BusServer(self.path, self._on_intent, self._on_jobs)
+        self.server = BusServer(self.path, self._on_intent, self._on_jobs, self._on_budget)
         await self.server.start()
         await self.say("clock", self.clock.spec())
 

@@ -14,7 +14,9 @@ from cli.main import app
 from collector.conditions import TEXTS
 from controller.reasons import TEMPLATES
 from devices.profiles import load_profile, profile_names
+from placement.budgets import TEXTS as BUDGETS
 from placement.job_lists import TEXTS as JOBS
+from placement.scheduler_reports import TEXTS as SCHEDULERS
 
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
@@ -22,7 +24,9 @@ README = (ROOT / "README.md").read_text("utf-8")
 CONTROLLER = {code.removesuffix("_remedy") for code in TEMPLATES if code.endswith("_remedy")}
 
 
-@pytest.mark.parametrize("code", sorted({*TEXTS, *JOBS, *FAULT_CODES, *CONTROLLER, "edge_lost", "history_incident"}))
+@pytest.mark.parametrize(
+    "code", sorted({*TEXTS, *JOBS, *BUDGETS, *SCHEDULERS, *FAULT_CODES, *CONTROLLER, "edge_lost", "history_incident"})
+)
 def test_each_condition_is_in_the_operating_guide(code):
     """Every condition code stands in docs/operating.md, with what coldplate does meanwhile."""
     assert f"`{code}`" in OPERATING

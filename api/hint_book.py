@@ -1,0 +1,112 @@
+"""The hints of this moment: a table of all nodes, made anew only when what it rests on has changed or run out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from api.answers import encode
+from api.live import good_value
+from api.mirror import Mirror
+from placement.budgets import BudgetState, caps, states
+from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_power_w, nodes_of
+from placement.hints import HEADROOM_MAX_AGE_S
+from placement.nodes import Array, NodeTable, node_table
+from plant.topology import Site
+
+WATCHED_S = 2.0
+"""Under a budget, how often what runs is looked at again [s, real]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """What one state of the inputs gives: the table, the list, its JSON and its ETag."""
+
+    table: NodeTable
+    hints: NodeHints
+    body: bytes
+    etag: str
+
+
+class HintBook:
+    """The newest edition."""
+
+    def __init__(self, site: Site, mirror: Mirror) -> None:
+        self._site, self._mirror = site, mirror
+        self._key: tuple[float, ...] = ()
+        self._edition: Edition | None = None
+
+    @cached_property
+    def full_w(self) -> dict[str, float]:
+        """Rack -> its design power [W]; a rack without one is never known to have room."""
+        return {r.id: r.design.get("power_w", math.nan) for r in self._site.of_kind("rack")}
+
+    @cached_property
+    def _nodes(self) -> dict[str, str]:
+        return nodes_of(self._site)
+
+    @cached_property
+    def _blocks(self) -> dict[str, str]:
+        return blocks_of(self._site)
+
+    @cached_property
+    def node_w(self) -> Array:
+        """What one more busy node draws [W], (n,)."""
+        return node_power_w(self._nodes, {r: 0.0 if math.isnan(w) else w for r, w in self.full_w.items()})
+
+    def budgets(self) -> list[BudgetState]:
+        """Budgets in force and what runs under them."""
+        mirror, site = self._mirror, self._site
+        if not mirror.budgets:
+            return []
+        power_w = {r.id: good_value(mirror, site, f"{r.id}/power") for r in site.of_kind("rack")}
+        return states(site, mirror.budgets, power_w, mirror.now_s)
+
+    def now(self) -> Edition:
+        """The edition of this moment."""
+        mirror = self._mirror
+        watched = mirror.real_s() // WATCHED_S if mirror.budgets else 0.0
+        key = (*(float(mirror.versions.get(k, 0)) for k in ("headroom", "ride_through", "budgets", "clock")), watched)
+        if self._edition is None or key != self._key or mirror.now_s >= self._edition.table.expires_s:
+            self._key, self._edition = key, self._made()
+        return self._edition
+
+    def _made(self) -> Edition:
+        mirror = self._mirror
+        table = node_table(
+            self._nodes,
+            mirror.headroom,
+            self.full_w,
+            self._calm_s(),
+            mirror.now_s,
+            HEADROOM_MAX_AGE_S,
+            caps(self._site, self.budgets()),
+        )
+        hints = hint_list(table, self.node_w, self._blocks, self._inputs())
+        return Edition(table=table, hints=hints, body=encode(hints), etag=f'"{hints.id}"')
+
+    def _calm_s(self) -> dict[str, float]:
+        """Rack -> ride-through [s] if the worst pump of its loop stops; 0 where not known."""
+        worst: dict[str, float] = {}
+        for found in self._mirror.ride_through:
+            left_s = (math.inf if found.seconds is None else found.seconds) if found.known else 0.0
+            worst[found.loop] = min(worst.get(found.loop, math.inf), left_s)
+        groups = self._site.groups
+        return {rack: left_s for loop, left_s in worst.items() if loop in groups for rack in groups[loop].racks}
+
+    def _inputs(self) -> tuple[InputAge, ...]:
+        mirror = self._mirror
+        ages = {
+            "headroom": _age_s((h.at_s for h in mirror.headroom), mirror.now_s),
+            "ride_through": _age_s((r.at_s for r in mirror.ride_through), mirror.now_s),
+            "forecast": _age_s([mirror.forecast.made_s] if mirror.forecast else [], mirror.now_s),
+        }
+        return tuple(InputAge(name=name, age_s=age_s) for name, age_s in ages.items())
+
+
+def _age_s(times_s: Iterable[float], now_s: float) -> float | None:
+    """The oldest one's age [s]."""
+    oldest = min(times_s, default=None)
+    return None if oldest is None else round(max(now_s - oldest, 0.0), 3)

@@ -1,0 +1,200 @@
+"""A client of coldplate's own HTTP API, for processes beside schedulers: one connection, kept open, answers as records.
+
+    coldplate = Client("http://127.0.0.1:8080", token)
+    heard = coldplate.hints()          # asks with the last ETag; the same list again costs no body
+    for node in heard.hints.nodes: ...
+
+Blocking; one thread at a time. Times are the site's clock [s since 1970].
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from placement.budgets import Budgets, BudgetShown
+from placement.hint_list import NodeHints
+from placement.scheduler_reports import Report, SchedulerState
+from plant.errors import ConfigError, RefusedError, SilentError
+from plant.records import Answer
+
+T = TypeVar("T")
+_OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The list of all nodes, and the site's clock when the server gave it [s since 1970]."""
+
+    hints: NodeHints
+    site_time_s: float
+
+    @property
+    def valid(self) -> bool:
+        """Whether it was still good when it was given; an older one says nothing."""
+        return self.site_time_s < self.hints.valid_until
+
+
+class _Problem(msgspec.Struct):
+    error: str
+    remedy: str = ""
+
+
+class _Schedulers(msgspec.Struct):
+    schedulers: list[SchedulerState]
+
+
+class Client:
+    """url: of `coldplate serve`; token: for what changes something (file `token` of the state directory)."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8080", token: str = "", *, timeout_s: float = 5.0) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            ConfigError: not an http or https address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{url!r} is no address", where="url", remedy="give e.g. http://127.0.0.1:8080")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._url, self._path = url, parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+        self._token = token
+        self._etag = ""
+        self._hints: NodeHints | None = None
+
+    def hints(self) -> Heard:
+        """Scores of all nodes.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        headers = {"If-None-Match": self._etag} if self._etag else {}
+        status, body, found = self._send("GET", "/v1/hints/nodes", None, headers)
+        if status != _NOT_MODIFIED or self._hints is None:
+            self._hints, self._etag = _decoded(body, NodeHints), found.get("etag", "")
+        return Heard(hints=self._hints, site_time_s=float(found.get("x-site-time", "nan")))
+
+    def budgets(self) -> list[BudgetShown]:
+        """Power budgets in force.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/budget", Budgets).budgets
+
+    def put_budget(
+        self, kw: float, reason: str, until: float, *, scope: str = "site", source: str = "operator", actor: str
+    ) -> Answer:
+        """Set a power budget of kw [kW] until a moment [s since 1970, site clock].
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no, e.g. to the token or the scope.
+        """
+        body = {"scope": scope, "kw": kw, "reason": reason, "until": until, "source": source, "actor": actor}
+        return self._ask("PUT", "/v1/budget", Answer, body)
+
+    def end_budget(self, reason: str, *, scope: str = "site", source: str = "operator", actor: str) -> Answer:
+        """End a budget before its time.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no, e.g. as there is none.
+        """
+        query = urlencode({"scope": scope, "source": source, "reason": reason, "actor": actor})
+        return self._ask("DELETE", f"/v1/budget?{query}", Answer)
+
+    def report(self, name: str, report: Report) -> SchedulerState:
+        """Tell how the last cycle went; how the server sees it now.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("PUT", f"/v1/schedulers/{quote(name, safe='')}", SchedulerState, report)
+
+    def schedulers(self) -> list[SchedulerState]:
+        """All that have reported.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/schedulers", _Schedulers).schedulers
+
+    def put_jobs(self, jobs: Mapping[str, object], *, actor: str) -> Answer:
+        """Tell all running and queued jobs; the form is that of `PUT /v1/jobs` (docs/api.md).
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no, naming job and field.
+        """
+        return self._ask("PUT", f"/v1/jobs?{urlencode({'actor': actor})}", Answer, jobs)
+
+    def close(self) -> None:
+        """End the connection; the next question opens another."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, kind: type[T], body: object = None) -> T:
+        return _decoded(self._send(method, path, body, {})[1], kind)
+
+    def _send(
+        self, method: str, path: str, body: object, headers: Mapping[str, str]
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        data = None if body is None else msgspec.json.encode(body)
+        sent = {**headers, "Content-Type": "application/json"}
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        try:
+            response = self._exchange(method, self._path + path, data, sent)
+            status, content, found = response.status, response.read(), response.msg
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            why = str(error) or type(error).__name__
+            raise SilentError(f"{self._url}: no answer ({why}); check that coldplate serve runs there") from error
+        if status in {_OK, _NOT_MODIFIED}:
+            return status, content, found
+        raise _refusal(self._url, status, content)
+
+    def _exchange(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """A server ends a kept connection when it likes; then it has not read the question, which is asked anew."""
+        kept = self._connection.sock is not None
+        with suppress(*((http.client.RemoteDisconnected, ConnectionError) if kept else ())):
+            self._connection.request(method, path, data, dict(headers))
+            return self._connection.getresponse()
+        self._connection.close()
+        self._connection.request(method, path, data, dict(headers))
+        return self._connection.getresponse()
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"not an answer of coldplate: {error}") from error
+
+
+def _refusal(url: str, status: int, content: bytes) -> RefusedError | SilentError:
+    try:
+        problem = msgspec.json.decode(content, type=_Problem)
+        text = f"{problem.error}; {problem.remedy}"
+    except msgspec.DecodeError:
+        text = f"HTTP {status}"
+    return SilentError(f"{url}: {text}") if status == _UNAVAILABLE else RefusedError(f"{url}: {text}")

@@ -1,0 +1,81 @@
+"""Scores of all nodes over HTTP, and the list of them with its ETag."""
+
+from __future__ import annotations
+
+from plant.budgets import Budget, BudgetSource
+
+
+async def test_every_node_has_a_score_with_its_reasons(informed):
+    """The demo names no nodes, so its racks are; headroom grows with the rack's number, and so does the score."""
+    got = await informed.get("/v1/hints/nodes")
+    hints = got.json()
+    assert hints["id"] in got.headers["etag"]
+    assert float(got.headers["x-site-time"]) >= hints["generated_at"]
+    assert hints["valid_until"] > hints["generated_at"]
+    assert (hints["model_version"], hints["confidence"]) == ("headroom-1", 1.0)
+    assert {row["name"] for row in hints["inputs"]} == {"headroom", "ride_through", "forecast"}
+    assert all(row["age_s"] is not None for row in hints["inputs"])
+    by_node = {row["node"]: row for row in hints["nodes"]}
+    assert (by_node["rack-01"]["score"], by_node["rack-01"]["cdu"]) == (0, "tcs-1")
+    assert "short of room" in by_node["rack-01"]["reasons"][0]
+    assert all(0 <= row["score"] <= 100 and isinstance(row["score"], int) for row in hints["nodes"])
+
+
+async def test_the_same_list_again_costs_no_body(informed, edge, app, until):
+    """304 while nothing has changed; another list and ETag as soon as new headroom is heard."""
+    etag = (await informed.get("/v1/hints/nodes")).headers["etag"]
+    for sent in (etag, f'"other", W/{etag}', "*"):
+        again = await informed.get("/v1/hints/nodes", headers={"if-none-match": sent})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    before = app.state.service.mirror.versions["headroom"]
+    await edge.say("headroom", [])
+    await until(lambda: app.state.service.mirror.versions["headroom"] > before)
+    fresh = await informed.get("/v1/hints/nodes", headers={"if-none-match": etag})
+    assert fresh.status_code == 200
+    assert fresh.headers["etag"] != etag
+
+
+async def test_what_is_stale_is_neutral_and_never_attractive(client, informed, app, edge, until):
+    """Without headroom every node is neutral, with the reason, and confidence is none."""
+    await edge.say("headroom", [])
+    await until(lambda: not app.state.service.mirror.headroom)
+    hints = (await client.get("/v1/hints/nodes")).json()
+    assert {row["score"] for row in hints["nodes"]} == {50}
+    assert "no headroom has been computed" in hints["nodes"][0]["reasons"][0]
+    assert hints["confidence"] == 0.0
+    assert next(row for row in hints["inputs"] if row["name"] == "headroom")["age_s"] is None
+
+
+async def test_headroom_that_has_grown_old_counts_for_nothing(informed, app):
+    """Once valid_until has passed, the same inputs give another list, in which nothing is known any more."""
+    mirror = app.state.service.mirror
+    fresh = (await informed.get("/v1/hints/nodes")).json()
+    mirror.clock = type(mirror.clock)(speed=1.0001, origin_epoch_s=fresh["valid_until"] + 1)
+    old = (await informed.get("/v1/hints/nodes")).json()
+    assert old["id"] != fresh["id"]
+    assert {row["score"] for row in old["nodes"]} == {50}
+    assert "s old" in old["nodes"][0]["reasons"][0]
+
+
+async def test_a_budget_without_room_gives_no_points(informed, app, edge, until):
+    """Also where headroom is large, and also where it is not known."""
+    now_s = edge.clock.now()
+    budget = Budget(
+        scope="tcs-1",
+        power_w=1e3,
+        source=BudgetSource.GRID,
+        actor="dso",
+        reason="peak",
+        at_s=now_s,
+        until_s=now_s + 9e3,
+    )
+    for rooms in (None, []):
+        if rooms is not None:
+            await edge.say("headroom", rooms)
+        await edge.say("budgets", [budget])
+        before = app.state.service.mirror.versions.get("budgets", 0)
+        await until(lambda before=before: app.state.service.mirror.versions.get("budgets", 0) >= max(before, 1))
+        hints = (await informed.get("/v1/hints/nodes")).json()
+        loop = [row for row in hints["nodes"] if row["cdu"] == "tcs-1"]
+        assert {row["score"] for row in loop} == {0}
+        assert loop[0]["reasons"] == ["the budget of tcs-1 leaves 0.0 kW"]
