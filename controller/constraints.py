@@ -56,6 +56,8 @@ class Problem:
     design_point: tuple[float, ...]
     target: tuple[float, ...]
     prices: Prices = ENERGY
+    spread: tuple[tuple[float, model.Load], ...] = ()
+    """Loads beside the median that may come, each with its weight; the median has the rest of 1."""
 
 
 def worst_margin(problem: Problem, points: Array) -> Array:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from controller.curves import UNTAUGHT, Curve
 from controller.exchange import Array
 from controller.fluids import Fluid, fluid
 from controller.outdoor import Rejection
@@ -26,15 +27,32 @@ STATIC_SHARE = 0.5
 """Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Factors:
-    """What each predicted power is multiplied by; air: how much more air fans have to move. See `learning` [1]."""
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What meters add to a predicted power: its curve, over shares of full_w [W]. See `learning`."""
 
-    tcs_pump: float = 1.0
-    facility_pump: float = 1.0
-    tower_pump: float = 1.0
-    chiller: float = 1.0
-    air: float = 1.0
+    curve: Curve = UNTAUGHT
+    full_w: float = 1.0
+
+    def __call__(self, predicted_w: Array) -> Array:
+        """The power as it will be [W]."""
+        return self.curve.corrected(predicted_w, self.full_w)
+
+
+UNCORRECTED = Correction()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """One for each component that draws power; fans have theirs in `Rejection`."""
+
+    tcs_pump: Correction = UNCORRECTED
+    facility_pump: Correction = UNCORRECTED
+    tower_pump: Correction = UNCORRECTED
+    chiller: Correction = UNCORRECTED
+
+
+NO_CORRECTIONS = Corrections()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +116,7 @@ class LoopDesign:
     lags: Lags
     pumps_share: float = 1.0
     pumps_staged: bool = False
-    factors: Factors = Factors()
+    corrections: Corrections = NO_CORRECTIONS
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
 

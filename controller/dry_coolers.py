@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from controller.chillers import ChillerDesign, chiller_w
+from controller.curves import UNTAUGHT, Curve
 from controller.exchange import Array, effectiveness, solved
 from controller.fluids import Fluid
 from controller.outdoor import Outdoor, Rejected
@@ -27,6 +28,7 @@ class DryCoolers:
     fan_power_w: float
     free_share: float
     chiller: ChillerDesign | None
+    fans: Curve = UNTAUGHT
 
     @property
     def tower_pump_power_w(self) -> float:
@@ -42,6 +44,15 @@ class DryCoolers:
         """The same with fans that must move `factor` times as much air for the same heat."""
         return replace(self, ua_w_k=self.ua_w_k / factor, air_w_k=self.air_w_k / factor)
 
+    def with_fans(self, fans: Curve) -> DryCoolers:
+        """The same with fans whose true speed departs from the model's by a curve."""
+        return replace(self, fans=fans)
+
+    def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
+        """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as coolers show them."""
+        heat, flow = np.array([heat_w]), np.array([flow_m3_s])
+        return float(self._speed(heat, flow, np.array([leaving_c]), air)[0][0])
+
     def coil_w(self, speed: Array, stream_w_k: Array, difference_k: Array) -> Array:
         """Heat [W] at a fan speed [1] when water [W/K] enters difference_k [K] above outdoor air."""
         air = np.maximum(speed, self.free_share)
@@ -51,17 +62,22 @@ class DryCoolers:
 
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - no tower here
         """What it costs to hold setpoint_c [°C] while heat_w [W] comes with flow_m3_s [m³/s]."""
-        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
-        difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
-        speed, full_w = solved(lambda s: self.coil_w(s, stream_w_k, difference_k), heat_w, self.free_share, 1.0)
-        speed = np.where(speed <= self.free_share * 1.001, 0.0, speed)
+        speed, full_w = self._speed(heat_w, flow_m3_s, setpoint_c, air)
         left_w = np.maximum(heat_w - full_w, 0.0)
         return Rejected(
-            fan_w=self.fan_power_w * speed**3,
+            fan_w=self.fan_power_w * np.minimum(self.fans.corrected(speed, 1.0), 1.0) ** 3,
             tower_pump_w=np.zeros_like(heat_w),
             chiller_w=self._chiller_w(left_w, setpoint_c, air),
             water_m3_s=np.zeros_like(heat_w),
         )
+
+    def _speed(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, air: Outdoor) -> tuple[Array, Array]:
+        """Fan speed [1] by the model, and the heat [W] that the coolers take at full speed."""
+        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+        difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
+        most = self.fans.full_at()
+        speed, full_w = solved(lambda s: self.coil_w(s, stream_w_k, difference_k), heat_w, self.free_share, most)
+        return np.where(speed <= self.free_share * 1.001, 0.0, speed), full_w
 
     def _chiller_w(self, left_w: Array, setpoint_c: Array, air: Outdoor) -> Array:
         if self.chiller is None:
@@ -73,7 +89,7 @@ class DryCoolers:
         """Heat [W] that coolers at full speed and chillers together can't take; negative is reserve."""
         stream_w_k = flow_m3_s * self.water.heat_j_m3_k
         difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
-        full_w = self.coil_w(np.ones_like(heat_w), stream_w_k, difference_k)
+        full_w = self.coil_w(np.full_like(heat_w, self.fans.full_at()), stream_w_k, difference_k)
         return heat_w - full_w - (self.chiller.heat_w if self.chiller else 0.0)
 
 

@@ -1,8 +1,6 @@
-"""How far the model's powers are off the plant's, learned slowly from meters: one factor for each component.
+"""How far the model's powers are off the plant's, learned slowly from meters: one curve for each component.
 
-A factor is the exponent of a random walk, followed by a scalar Kalman filter (recursive least squares with forgetting)
-on the logarithm of measured over predicted. It begins at 1 and stays within bounds, so that no meter can mislead the
-optimiser further than a badly chosen design figure would.
+See `curves`: pumps and chillers depart from the model by their power, fans by their speed.
 """
 
 from __future__ import annotations
@@ -13,69 +11,88 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from controller.design import CduDesign, Factors, LoopDesign, upstream
+from controller.curves import KNOTS, UNTAUGHT, Curve
+from controller.design import CduDesign, Correction, Corrections, LoopDesign, upstream
 from controller.device_state import switched_off
 from controller.inputs import electric_power
 from controller.model import Load, Outcome, Setpoints, evaluate
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
 
-BOUNDS = (0.5, 2.0)
-START_VARIANCE, NOISE_VARIANCE = 0.3**2, 0.25**2
-WALK_PER_S = 0.05**2 / 3600.0
-"""Variance that an hour adds: after it new readings weigh as much as some twenty old ones."""
-LEAST_SHARE = 0.02
-"""Of design; below it a reading tells of losses and standby, not of the machine."""
+FANS = "fans"
+NOISE_SD, SHOWN_SD = 0.2, 0.06
+"""What one reading is off by: against the model from setpoints on, and against fans judged by the water at them."""
 LEAST_SPEED, METER_SHARE, MOST_SHARE = 0.3, 0.95, 1.3
 """A pump tells what it can do from this speed, less what flow meters err; nobody believes more of design flow."""
-WILDEST = 0.7
-"""A reading further off than this (a factor of two) counts as this far."""
+LEAST_SHARE = KNOTS[0]
+"""Of full load; below it a reading tells of losses and standby, not of the machine."""
+LEAST_FAN = 0.1
+"""Likewise of full speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """Logarithms of factors with their variances, by component, and when last learned [s since 1970]."""
+    """What meters told: a curve for each component that told anything, and when last [s since 1970]."""
 
-    log: Mapping[str, float] = field(default_factory=dict)
-    variance: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     at_s: float = -math.inf
 
-    @property
-    def factors(self) -> Factors:
-        """Factors for the model; 1 where nothing was learned."""
-        return Factors(**{name: math.exp(value) for name, value in self.log.items()})
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model says, without what was learned, and what a meter does; both as shares of full load [1]."""
+
+    predicted: float
+    measured: float
+    noise_sd: float = NOISE_SD
 
 
-def learned(before: Learnt, expected: Mapping[str, float], found: Mapping[str, float], now_s: float) -> Learnt:
-    """One reading more. expected, found: component -> anything proportional to what its factor stands for.
-
-    expected comes from a model that already has the factors of `before`.
-    """
-    log, variance = dict(before.log), dict(before.variance)
-    aged = WALK_PER_S * max(now_s - before.at_s, 0.0) if math.isfinite(before.at_s) else 0.0
-    for name in expected.keys() & found.keys():
-        prior = min(variance.get(name, START_VARIANCE) + aged, START_VARIANCE)
-        gain = prior / (prior + NOISE_VARIANCE)
-        off = min(max(math.log(found[name] / expected[name]), -WILDEST), WILDEST)
-        log[name] = min(max(log.get(name, 0.0) + gain * off, math.log(BOUNDS[0])), math.log(BOUNDS[1]))
-        variance[name] = (1.0 - gain) * prior
-    return Learnt(log, variance, now_s)
+def learned(before: Learnt, readings: Mapping[str, Reading], now_s: float) -> Learnt:
+    """One reading more of each component that tells."""
+    curves, since_s = dict(before.curves), max(now_s - before.at_s, 0.0) if math.isfinite(before.at_s) else 0.0
+    for name, reading in readings.items():
+        least = LEAST_FAN if name == FANS else LEAST_SHARE
+        if min(reading.predicted, reading.measured) > least:
+            log_ratio = math.log(reading.measured / reading.predicted)
+            known = curves.get(name, UNTAUGHT)
+            curves[name] = known.seen(reading.predicted, log_ratio, reading.noise_sd, since_s)
+    return Learnt(curves, now_s)
 
 
 def observe(
     before: Learnt, site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign, load: Load, at: Setpoints
 ) -> Learnt:
-    """What the meters of a loop say now; design: with the factors of `before`; at: the one point of its setpoints."""
-    expected, rated = _expected(design, evaluate(design, load, at)), _rated(design)
-    found = _found(site, snapshot, group, design)
-    telling = [n for n in expected.keys() & found.keys() if min(expected[n], found[n]) > LEAST_SHARE * rated[n]]
-    return learned(before, {n: expected[n] for n in telling}, {n: found[n] for n in telling}, snapshot.at_s)
+    """What the meters of a loop say now; design: without what was learned; at: the one point of its setpoints."""
+    full, outcome = full_w(design), evaluate(design, load, at)
+    expected, found = _expected(outcome), _powers(site, snapshot, group)
+    if (expected["chiller"] > 0) != (found.get("chiller", 0.0) > LEAST_SHARE * full["chiller"]):
+        found.pop("tower_pump", None)  # its flow has a part for chillers, which the model has wrong at this moment
+    readings = {
+        name: Reading(expected[name] / full[name], found[name] / full[name])
+        for name in expected.keys() & found.keys()
+        if full[name] > 0
+    }
+    fans = _fans(site, snapshot, group, design, load, outcome)
+    return learned(before, readings | ({FANS: fans} if fans else {}), snapshot.at_s)
 
 
 def corrected(design: LoopDesign, learnt: Learnt) -> LoopDesign:
-    """The design with what was learned: powers times their factors, and fans that must move so much more air."""
-    factors = learnt.factors
-    return replace(design, factors=factors, rejection=design.rejection.with_air(factors.air))
+    """The design with what was learned of its powers and fans."""
+    full = full_w(design)
+    found = {n: Correction(learnt.curves[n], w) for n, w in full.items() if n in learnt.curves}
+    fans = learnt.curves.get(FANS, UNTAUGHT).rising
+    return replace(design, corrections=Corrections(**found), rejection=design.rejection.with_fans(fans))
+
+
+def full_w(design: LoopDesign) -> dict[str, float]:
+    """Power of each component at full load [W]."""
+    flow_m3_s, design_flow = design.facility_flow_m3_s, design.cdu_flow_m3_s
+    return {
+        "tcs_pump": design_flow * (design.cdu_internal_dp_pa + design.index_rack.dp_pa) / design.cdu_pump_efficiency,
+        "facility_pump": float(design.facility_pump_w(np.array([flow_m3_s]))[0]),
+        "tower_pump": design.rejection.tower_pump_power_w,
+        "chiller": design.rejection.chiller_power_w,
+    }
 
 
 def with_shown_flow(design: LoopDesign, snapshot: Snapshot, group: CoolingGroup) -> LoopDesign:
@@ -95,53 +112,69 @@ def _shown(cdu: CduDesign, snapshot: Snapshot, member: str) -> CduDesign:
     return replace(cdu, most_flow_m3_s=max(cdu.most_flow_m3_s, most_m3_s))
 
 
-def _expected(design: LoopDesign, outcome: Outcome) -> dict[str, float]:
-    powers = {
-        "tcs_pump": outcome.tcs_pump_w,
-        "facility_pump": outcome.facility_pump_w,
-        "tower_pump": outcome.tower_pump_w,
-        "chiller": outcome.chiller_w,
-    }
-    speed = np.cbrt(outcome.fan_w / design.rejection.fan_power_w)
-    return {name: float(values[0]) for name, values in powers.items()} | {"air": float(speed[0])}
-
-
-def _rated(design: LoopDesign) -> dict[str, float]:
-    """What a share of counts as too little to tell."""
-    full = design.facility_pump_w(np.array([design.facility_flow_m3_s]))
+def _expected(outcome: Outcome) -> dict[str, float]:
     return {
-        "tcs_pump": design.cdu_flow_m3_s * design.cdu_internal_dp_pa / design.cdu_pump_efficiency,
-        "facility_pump": float(full[0]),
-        "tower_pump": design.rejection.tower_pump_power_w,
-        "chiller": design.rejection.chiller_power_w,
-        "air": 5.0,  # a tenth of full speed
+        "tcs_pump": float(outcome.tcs_pump_w[0]),
+        "facility_pump": float(outcome.facility_pump_w[0]),
+        "tower_pump": float(outcome.tower_pump_w[0]),
+        "chiller": float(outcome.chiller_w[0]),
     }
 
 
-def _found(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> dict[str, float]:
-    """Measured powers [W] and fan speed [1]; only those that are known."""
-    by_kind = {
-        k: [e.id for e in upstream(site, group.members, k)] for k in ("pump", "chiller", "dry-cooler", "cooling-tower")
-    }
+def _powers(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, float]:
+    """Measured powers [W]; only those that are known."""
+    pumps, chillers = (_units(site, group, kind) for kind in ("pump", "chiller"))
+    towers = _units(site, group, "cooling-tower")
     found = {
         "tcs_pump": _power_w(site, snapshot, group.members),
-        "facility_pump": _power_w(site, snapshot, by_kind["pump"]),
-        "chiller": _power_w(site, snapshot, by_kind["chiller"]),
+        "facility_pump": _power_w(site, snapshot, pumps),
+        "chiller": _power_w(site, snapshot, chillers),
+        "tower_pump": _power_w(site, snapshot, towers) - _tower_fans_w(site, snapshot, towers),
     }
-    towers, coolers = by_kind["cooling-tower"], by_kind["dry-cooler"]
-    if coolers:
-        found["air"] = math.pow(max(_power_w(site, snapshot, coolers), 0.0) / design.rejection.fan_power_w, 1 / 3)
-    elif towers:
-        speeds = [s for t in towers if math.isfinite(s := _fan_speed(snapshot, t))]
-        found["air"] = sum(speeds) / len(speeds) if speeds else math.nan
-        fans_w = design.rejection.fan_power_w * found["air"] ** 3
-        found["tower_pump"] = _power_w(site, snapshot, towers) - fans_w
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def _fan_speed(snapshot: Snapshot, tower: str) -> float:
-    """Fan speed [1] of a tower that runs, NaN of one that was stopped."""
-    return math.nan if switched_off(snapshot, tower) else snapshot.get(f"{tower}/fan_speed")
+def _fans(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign, load: Load, outcome: Outcome
+) -> Reading | None:
+    """Speed of the fans: the model's for the water that the units show or, where they don't, for the setpoints."""
+    coolers, towers = _units(site, group, "dry-cooler"), _units(site, group, "cooling-tower")
+    units = [u for u in (coolers or towers) if not switched_off(snapshot, u)]
+    rated_w = design.rejection.fan_power_w
+    if coolers:
+        measured = math.pow(max(_power_w(site, snapshot, coolers), 0.0) / rated_w, 1 / 3)
+    else:
+        speeds = [s for u in units if math.isfinite(s := snapshot.get(f"{u}/fan_speed"))]
+        measured = sum(speeds) / len(speeds) if speeds else math.nan
+    if not math.isfinite(measured):
+        return None
+    shown = _shown_share(snapshot, units, design, load)
+    if math.isfinite(shown):
+        return Reading(shown, measured, SHOWN_SD)
+    return Reading(float(np.cbrt(outcome.fan_w[0] / rated_w)), measured)
+
+
+def _shown_share(snapshot: Snapshot, units: list[str], design: LoopDesign, load: Load) -> float:
+    """Fan speed by the model for the units' entering and leaving water and flow; NaN where one does not tell."""
+    rows = [[snapshot.get(f"{u}/{n}") for n in ("flow", "entering_temperature", "leaving_temperature")] for u in units]
+    flows, entering_c, leaving_c = np.array(rows).reshape(-1, 3).T
+    flow = float(flows.sum())
+    if not (flow > 0 and np.isfinite(rows).all()):
+        return math.nan
+    into_c, out_c = float(flows @ entering_c) / flow, float(flows @ leaving_c) / flow
+    heat_w = flow * design.water.heat_j_m3_k * (into_c - out_c)
+    return design.rejection.shown_share(heat_w, flow, out_c, load.air) if heat_w > 0 else math.nan
+
+
+def _tower_fans_w(site: Site, snapshot: Snapshot, towers: list[str]) -> float:
+    """Fans' part of the towers' power [W], by rated power and speed cubed; NaN where a speed is not known."""
+    running = [t for t in towers if not switched_off(snapshot, t)]
+    rated_w = (site.equipment[t].design.get("fan_power_w", math.nan) for t in running)
+    return sum(w * snapshot.get(f"{t}/fan_speed") ** 3 for w, t in zip(rated_w, running, strict=True))
+
+
+def _units(site: Site, group: CoolingGroup, kind: str) -> list[str]:
+    return [e.id for e in upstream(site, group.members, kind)]
 
 
 def _power_w(site: Site, snapshot: Snapshot, equipment: list[str] | tuple[str, ...]) -> float:

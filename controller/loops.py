@@ -187,7 +187,7 @@ def _learnt(
         return memory.learnt
     if group.id != facility_owner(site, group).id or not is_plant(plant, plant.on):
         return memory.learnt  # the plant's meters tell of all loops; the one that commands it learns
-    design = corrected(_design(site, group, memory, missing(plant, plant.on)), memory.learnt)
+    design = _design(site, group, memory, missing(plant, plant.on))
     now = inputs.current_setpoints(site, snapshot, group)
     at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     it_w = heat_w * design.rack_power_w / design.liquid_heat_w

@@ -6,7 +6,8 @@ Arrays go through every function: a whole grid of candidate setpoints is judged 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ class Setpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What each candidate costs; every array has the candidates' shape.
+    """What each candidate costs; every array has the candidates' shape, or one row of it for each load.
 
     rejected_w: heat that facility water brings out [W], at facility_return_c [°C]; water_m3_s: make-up of towers.
     """
@@ -73,6 +74,10 @@ class Outcome:
     rejected_w: Array
     facility_return_c: Array
     water_m3_s: Array
+
+    def under(self, load: int) -> Outcome:
+        """One load's row."""
+        return Outcome(**{f.name: getattr(self, f.name)[load] for f in fields(self)})
 
     @property
     def cooling_w(self) -> Array:
@@ -150,7 +155,7 @@ class Strain:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Water:
-    """Both loops under one load.
+    """Both loops, a row for each load.
 
     needed_m3_s [m³/s] (inf: none is enough), the same but finite, that and other loops' flow, pump powers [W], and the
     heat that facility water brings out [W]: pumps warm what they move.
@@ -164,47 +169,54 @@ class _Water:
     rejected_w: Array
 
 
-def _waters(design: LoopDesign, loads: tuple[Load, ...], at: Setpoints) -> list[_Water]:
-    """One for each load, solved together."""
-    flow_m3_s, count = loop_flow(design, at.dp_pa), len(loads)
-    pump_w = tcs_pump_w(design, at.dp_pa, flow_m3_s)
-    heat_w = np.repeat([[load.heat_w] for load in loads], len(flow_m3_s), axis=1)
-    flow, supply_c, facility_c = (np.tile(a, (count, 1)) for a in (flow_m3_s, at.supply_c, at.facility_c))
-    needed = facility_flow(design, heat_w, flow, supply_c, facility_c)
+def _waters(design: LoopDesign, loads: Sequence[Load], at: Setpoints) -> _Water:
+    """Under all loads, solved together."""
+    flow_m3_s = loop_flow(design, at.dp_pa)
+    shape = len(loads), len(flow_m3_s)
+    pump_w = np.broadcast_to(tcs_pump_w(design, at.dp_pa, flow_m3_s), shape)
+    heat_w = np.broadcast_to([[load.heat_w] for load in loads], shape)
+    needed = facility_flow(design, heat_w, np.broadcast_to(flow_m3_s, shape), at.supply_c, at.facility_c)
     own = np.where(np.isfinite(needed), needed, design.cdu_facility_flow_m3_s)
     other_m3_s, other_w = (
         np.array([[getattr(load, n)] for load in loads]) for n in ("other_flow_m3_s", "other_heat_w")
     )
     total = own + other_m3_s
     water_w = design.facility_pump_w(total)
-    rejected_w = heat_w + other_w + pump_w + water_w
-    return [
-        _Water(needed_m3_s=n, own_m3_s=o, facility_m3_s=f, tcs_pump_w=pump_w, facility_pump_w=w, rejected_w=r)
-        for n, o, f, w, r in zip(needed, own, total, water_w, rejected_w, strict=True)
-    ]
+    return _Water(
+        needed_m3_s=needed,
+        own_m3_s=own,
+        facility_m3_s=total,
+        tcs_pump_w=pump_w,
+        facility_pump_w=water_w,
+        rejected_w=heat_w + other_w + pump_w + water_w,
+    )
 
 
 def evaluate(design: LoopDesign, load: Load, at: Setpoints) -> Outcome:
     """What candidates cost."""
-    return _outcome(design, load, at, _waters(design, (load,), at)[0])
+    return _outcome(design, (load,), at, _waters(design, (load,), at)).under(0)
 
 
-def assess(design: LoopDesign, median: Load, upper: Load, at: Setpoints) -> tuple[Outcome, Strain]:
-    """What candidates cost at the median load, and how near the upper one brings them to their limits."""
-    likely, high = _waters(design, (median, upper), at)
-    return _outcome(design, median, at, likely), _strain(design, upper, at, high)
+def assess(design: LoopDesign, likely: Sequence[Load], upper: Load, at: Setpoints) -> tuple[Outcome, Strain]:
+    """What candidates cost under likely loads, all with the same air, and how near the upper one brings them to limits.
+
+    Outcome: arrays of shape (loads, candidates).
+    """
+    water = _waters(design, (*likely, upper), at)
+    cost, high = (_Water(**{f.name: getattr(water, f.name)[rows] for f in fields(_Water)}) for rows in (slice(-1), -1))
+    return _outcome(design, likely, at, cost), _strain(design, upper, at, high)
 
 
-def _outcome(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Outcome:
-    factors = design.factors
-    away = design.rejection.powers(water.rejected_w, water.facility_m3_s, at.facility_c, at.tower_c, load.air)
+def _outcome(design: LoopDesign, loads: Sequence[Load], at: Setpoints, water: _Water) -> Outcome:
+    corrections = design.corrections
+    away = design.rejection.powers(water.rejected_w, water.facility_m3_s, at.facility_c, at.tower_c, loads[0].air)
     return Outcome(
-        tcs_pump_w=factors.tcs_pump * water.tcs_pump_w,
-        facility_pump_w=factors.facility_pump * water.facility_pump_w,
-        tower_pump_w=factors.tower_pump * away.tower_pump_w,
+        tcs_pump_w=corrections.tcs_pump(water.tcs_pump_w),
+        facility_pump_w=corrections.facility_pump(water.facility_pump_w),
+        tower_pump_w=corrections.tower_pump(away.tower_pump_w),
         fan_w=away.fan_w,
-        chiller_w=factors.chiller * away.chiller_w,
-        mean_case_c=mean_case_c(design, load, at.supply_c, at.dp_pa),
+        chiller_w=corrections.chiller(away.chiller_w),
+        mean_case_c=np.stack([mean_case_c(design, load, at.supply_c, at.dp_pa) for load in loads]),
         rejected_w=water.rejected_w,
         facility_return_c=at.facility_c + water.rejected_w / (water.facility_m3_s * design.water.heat_j_m3_k),
         water_m3_s=away.water_m3_s,

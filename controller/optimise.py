@@ -43,7 +43,8 @@ _NEAR = (0.5, 5000.0, 0.5, 0.5)
 class Judged:
     """Candidates with their site power [W] (cooling + leakage against design) and the margin of each constraint.
 
-    cost_w: the electric power that costs as much, see `objective`; margins: constraint -> array, negative where
+    Both are means over the loads that may come, outcome is the median load's. cost_w: the electric power that costs as
+    much, see `objective`; margins: constraint -> array, negative where
     violated, in units of its own reserve-free scale (K, or share x 100).
     """
 
@@ -81,13 +82,16 @@ class Choice:
 def judge(problem: Problem, points: Array) -> Judged:
     """Judge candidate points of shape (n, k)."""
     at, design = Setpoints.of(points), problem.design
-    cost, high = model.assess(design, problem.median, problem.upper, at)
+    weights = np.array([1.0 - sum(weight for weight, _ in problem.spread), *(weight for weight, _ in problem.spread)])
+    likely = (problem.median, *(load for _, load in problem.spread))
+    costs, high = model.assess(design, likely, problem.upper, at)
+    cost = costs.under(0)
     fixed_supply_c, fixed_dp_pa = np.asarray(problem.design_point[:2]).reshape(2, 1)
     reference_c = model.mean_case_c(design, problem.median, fixed_supply_c, fixed_dp_pa)
     extra_w = model.it_extra_w(design, problem.median, cost.mean_case_c, reference_c)
-    site_w = cost.cooling_w + extra_w
-    paid_w = cost_w(problem.prices, site_w, cost.water_m3_s, cost.facility_return_c, cost.rejected_w)
-    return Judged(points, cost, site_w, paid_w, extra_w, margins(problem, points, high))
+    site_w = costs.cooling_w + extra_w
+    paid_w = cost_w(problem.prices, site_w, costs.water_m3_s, costs.facility_return_c, costs.rejected_w)
+    return Judged(points, cost, weights @ site_w, weights @ paid_w, extra_w, margins(problem, points, high))
 
 
 def _coarse(problem: Problem) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from controller.curves import Curve
 from controller.exchange import Array
 
 
@@ -43,6 +44,12 @@ class Rejection(Protocol):
 
     def with_air(self, factor: float) -> Rejection:
         """The same with fans that must move `factor` times as much air for the same heat."""
+
+    def with_fans(self, fans: Curve) -> Rejection:
+        """The same with fans whose true speed departs from the model's by a curve."""
+
+    def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
+        """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as units show them."""
 
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:
         """What it costs to hold setpoint_c [°C] with condenser water at tower_c [°C] (NaN: by its own rule)."""

@@ -15,6 +15,9 @@ from plant.live import Snapshot
 from plant.records import HeatForecast
 from plant.topology import CoolingGroup, Site
 
+LOW, HIGH, TAIL_WEIGHT = 0.05, 0.95, 0.185
+"""Quantiles of the forecast that stand for its tails where cost is judged: three points with a normal's spread."""
+
 
 def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds:
     """The site's limits as they apply to one loop."""
@@ -79,21 +82,23 @@ def build_problem(
         raise StaleError(f"{group.id}: the forecast of its heat is no number")
     worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
     others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
-    median, upper = (
-        Load(
-            heat_w=max(w, 0.02 * design.liquid_heat_w),
-            it_w=w / fraction,
+
+    def load(heat_w: float, other_w: float) -> Load:
+        return Load(
+            heat_w=max(heat_w, 0.02 * design.liquid_heat_w),
+            it_w=heat_w / fraction,
             gpu_w=gpu_w,
             air=air,
             other_heat_w=other_w,
             other_flow_m3_s=beside.flow_m3_s,
         )
-        for w, other_w in zip((likely_w, worst_w), others_w, strict=True)
-    )
+
+    tails_w = [min(float(np.mean(heat.at(q)[:cost_minutes])), worst_w) for q in (LOW, HIGH)]
     return Problem(
         design=design,
-        median=median,
-        upper=upper,
+        median=load(likely_w, others_w[0]),
+        upper=load(worst_w, others_w[1]),
+        spread=tuple((TAIL_WEIGHT, load(tail_w, others_w[0])) for tail_w in tails_w),
         bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group)), beside),
         envelopes=envelopes_of(site, group, now),
         current=current,

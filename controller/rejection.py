@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from controller.chillers import ChillerDesign, chiller_design, chiller_w, running
+from controller.curves import UNTAUGHT, Curve
 from controller.dry_coolers import dry_coolers
 from controller.exchange import Array
 from controller.fluids import Fluid
@@ -18,7 +19,9 @@ from plant.topology import Equipment
 
 LOCAL_BELOW_K, LOCAL_WET_BULB_K = 2.0, 4.0
 """A tower that nobody commands: it follows the facility water by this, and stays this far from the wet bulb."""
-
+CLOSEST_K = 0.05
+"""Nearer than this the water of an economiser does not come to the condenser water: two sensors tell no better, and a
+valve that must close the last of the gap stands open for nothing."""
 HEAT_STEP = 0.1
 """The tower's coldest water is found for heat in steps of these kelvin of range, so that it need not be found anew."""
 
@@ -31,6 +34,7 @@ class WetSide:
     tower: TowerDesign
     economiser: Plate | None
     chiller: ChillerDesign | None
+    fans: Curve = UNTAUGHT
 
     @property
     def fan_power_w(self) -> float:
@@ -51,6 +55,15 @@ class WetSide:
         """The same with fans that must move `factor` times as much air for the same heat."""
         return replace(self, tower=replace(self.tower, air_kg_s=self.tower.air_kg_s / factor))
 
+    def with_fans(self, fans: Curve) -> WetSide:
+        """The same with fans whose true speed departs from the model's by a curve."""
+        return replace(self, fans=fans)
+
+    def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
+        """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as towers show them."""
+        heat, flow, leaving = (np.array([value]) for value in (heat_w, flow_m3_s, leaving_c))
+        return float(fan_share(self.tower, self.water, heat, flow, leaving, air.wet_bulb_c)[0])
+
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:
         """What it costs to hold setpoint_c [°C] with condenser water asked at tower_c [°C]."""
         tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
@@ -63,7 +76,7 @@ class WetSide:
         into_w = eco_w + chilled_w + chilling_w + pumping_w
         share = fan_share(self.tower, self.water, into_w, condenser_m3_s, tower_c, air.wet_bulb_c)
         return Rejected(
-            fan_w=self.tower.fan_power_w * share**3,
+            fan_w=self.tower.fan_power_w * np.minimum(self.fans.corrected(share, 1.0), 1.0) ** 3,
             tower_pump_w=pumping_w,
             chiller_w=chilling_w,
             water_m3_s=make_up_m3_s(self.tower, self.water, into_w),
@@ -75,7 +88,7 @@ class WetSide:
         most_w = np.zeros_like(heat_w)
         if self.economiser is not None:
             stream_w_k = flow_m3_s * self.water.heat_j_m3_k
-            difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c, 0.0)
+            difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 0.0)
             most_w = self.economiser.cold_for(stream_w_k, stream_w_k)[1] * difference_k
         return heat_w - most_w - (self.chiller.heat_w if self.chiller else 0.0)
 
@@ -83,15 +96,18 @@ class WetSide:
         """Condenser water [°C] as the tower gives it: its own rule where nothing is asked, never below what it can."""
         own_c = np.maximum(setpoint_c - LOCAL_BELOW_K, air.wet_bulb_c + LOCAL_WET_BULB_K)
         step_w = HEAT_STEP * self.tower.flow_m3_s * self.water.heat_j_m3_k
-        coldest = coldest_c(self.tower, self.water, step_w * np.ceil(1.05 * heat_w.max() / step_w), air.wet_bulb_c)
-        return np.maximum(np.where(np.isnan(tower_c), own_c, tower_c), coldest)
+        most = replace(self.tower, air_kg_s=self.tower.air_kg_s * self.fans.full_at())
+        highest_w = step_w * np.ceil(1.05 * heat_w.max(axis=-1, keepdims=True) / step_w)
+        coldest = np.array([coldest_c(most, self.water, w, air.wet_bulb_c) for w in highest_w.ravel()])
+        coldest = coldest.reshape(highest_w.shape)
+        return np.asarray(np.maximum(np.where(np.isnan(tower_c), own_c, tower_c), coldest), dtype=np.float64)
 
     def _economised(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array) -> tuple[Array, Array]:
         """Heat through the economiser [W], and the condenser water [m³/s] that its valve takes for it."""
         if self.economiser is None:
             return np.zeros_like(heat_w), np.zeros_like(heat_w)
         stream_w_k = flow_m3_s * self.water.heat_j_m3_k
-        difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c, 1e-3)
+        difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 1e-3)
         valve_w_k, most_w_k = self.economiser.cold_for(stream_w_k, heat_w / difference_k)
         return np.minimum(heat_w, most_w_k * difference_k), valve_w_k / self.water.heat_j_m3_k
 
