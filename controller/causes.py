@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller import inputs
-from controller.design import plant_stages, upstream
 from controller.device_state import faulty, flagged, stands, switched_off
+from controller.facility_plant import plant_stages, upstream
 from controller.stage_state import is_warm
 from plant.errors import StaleError
 from plant.live import Snapshot

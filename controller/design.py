@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from controller.curves import UNTAUGHT, Curve
 from controller.exchange import Array
+from controller.facility_plant import FacilityPumps, facility_side, figure
 from controller.fluids import Fluid, fluid
 from controller.outdoor import Rejection
 from controller.plates import Plate
-from controller.pumps import efficiency_share
-from controller.rejection import rejection_of
-from plant.errors import ConfigError
-from plant.topology import CoolingGroup, Equipment, Site, Stage
+from plant.topology import CoolingGroup, Equipment, Site
 
-FACILITY = "facility_supply_temperature"
-"""Role of the facility water's setpoint."""
 _FACILITY_MEAN_C = 30.0
 PUMP_RAMP_S, VALVE_STROKE_S, PLATE_TAU_S = 30.0, 120.0, 10.0
 """Where the site file tells none: a CDU's pump from stop to full speed, its facility valve, a cold plate's lag."""
-REJECTION_KINDS = ("dry-cooler", "cooling-tower", "economiser", "chiller")
-"""From outside to inside."""
-STATIC_SHARE = 0.5
-"""Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +90,15 @@ class Lags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDesign:
-    """A loop of CDUs on one manifold with its facility water and heat rejection. racks: kinds and how many of each.
-
-    facility_flow_m3_s: of all facility pumps together; pumps_share: share of it that those which run can give;
-    pumps_staged: whether it is known how many pumps there are, so that their curve tells.
-    """
+    """A loop of CDUs on one manifold with its facility water and heat rejection. racks: kinds and how many of each."""
 
     racks: tuple[tuple[RackDesign, int], ...]
     cdus: tuple[CduDesign, ...]
     coolant: Fluid
     water: Fluid
-    facility_head_pa: float
-    facility_flow_m3_s: float
-    facility_static_share: float
-    facility_efficiency: float
+    pumps: FacilityPumps
     rejection: Rejection
     lags: Lags
-    pumps_share: float = 1.0
-    pumps_staged: bool = False
     corrections: Corrections = NO_CORRECTIONS
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
@@ -181,12 +164,19 @@ class LoopDesign:
         """Mean pump and drive efficiency [1]."""
         return sum(c.pump_efficiency for c in self.cdus) / len(self.cdus)
 
+    @property
+    def facility_flow_m3_s(self) -> float:
+        """Of all facility pumps together, also those that stand [m³/s]."""
+        return self.pumps.flow_m3_s
+
+    @property
+    def pumps_share(self) -> float:
+        """Share of it that the pumps which run can give [1]."""
+        return self.pumps.running_share
+
     def facility_pump_w(self, flow_m3_s: Array) -> Array:
-        """Electric power of the facility pumps [W]: what the system asks for, at their efficiency."""
-        share = flow_m3_s / self.facility_flow_m3_s
-        head_share = self.facility_static_share + (1 - self.facility_static_share) * share**2
-        power_w = flow_m3_s * self.facility_head_pa * head_share / self.facility_efficiency
-        return power_w / efficiency_share(share / self.pumps_share, head_share) if self.pumps_staged else power_w
+        """Electric power of the facility pumps [W]."""
+        return self.pumps.power_w(flow_m3_s)
 
     def without_largest(self) -> LoopDesign:
         """The loop after the loss of its largest CDU; itself if it has but one."""
@@ -215,43 +205,6 @@ class SidecarDesign:
         return sum(n * r.power_w for r, n in self.racks)
 
 
-def _figure(equipment: Equipment, key: str) -> float:
-    try:
-        return float(equipment.design[key])
-    except KeyError:
-        raise ConfigError(f"design.{key} of {equipment.id}", remedy="add it to the site file") from None
-
-
-def upstream(site: Site, start: Iterable[str], kind: str) -> list[Equipment]:
-    """Equipment of a kind that feeds `start`, directly or through others."""
-    seen: list[str] = []
-    queue = list(start)
-    while queue:
-        for source in site.fed_by.get(queue.pop(0), ()):
-            if source not in seen:
-                seen.append(source)
-                queue.append(source)
-    return [site.equipment[e] for e in seen if site.equipment[e].kind == kind]
-
-
-def facility_owner(site: Site, group: CoolingGroup) -> CoolingGroup:
-    """The group that sets a group's facility water: itself, or the one that commands it on a plant they share."""
-    if FACILITY in group.commands:
-        return group
-    behind = _plant(site, group)
-    owners = (g for g in site.groups.values() if FACILITY in g.commands)
-    return next((g for g in owners if behind & _plant(site, g)), group)
-
-
-def plant_stages(site: Site, group: CoolingGroup) -> tuple[Stage, ...]:
-    """What of a group's plant may be switched, by whichever group."""
-    return facility_owner(site, group).stages
-
-
-def _plant(site: Site, group: CoolingGroup) -> set[str]:
-    return {e.id for kind in (*REJECTION_KINDS, "pump") for e in upstream(site, group.members, kind)}
-
-
 def _racks(site: Site, group: CoolingGroup) -> tuple[tuple[RackDesign, int], ...]:
     kinds = Counter(rack_design(site, rack) for rack in group.racks)
     return tuple(kinds.items())
@@ -266,14 +219,14 @@ def rack_design(site: Site, rack: str) -> RackDesign:
     equipment = site.equipment[rack]
     keys = ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w", "case_resistance_k_w")
     leakage = float(equipment.design.get("leakage_per_k", 0.0))
-    figures = {k: _figure(equipment, k) for k in keys}
+    figures = {k: figure(equipment, k) for k in keys}
     fans = float(equipment.design.get("server_fan_w_per_k", 0.0))
     return RackDesign(**figures, leakage_per_k=leakage, server_fan_w_per_k=fans, gpus=site.gpus_per_rack)
 
 
 def _cdu(equipment: Equipment) -> CduDesign:
     keys = ("flow_m3_s", "facility_flow_m3_s", "ua_w_k", "heat_w", "internal_dp_pa", "pump_efficiency")
-    figures = {k: _figure(equipment, k) for k in keys}
+    figures = {k: figure(equipment, k) for k in keys}
     most_m3_s = float(equipment.design.get("most_flow_m3_s", 0.0))
     return CduDesign(**figures, most_flow_m3_s=max(most_m3_s, figures["flow_m3_s"]))
 
@@ -297,32 +250,26 @@ def loop_design(site: Site, group: CoolingGroup, off: Collection[str] = ()) -> L
         ConfigError: a figure is missing; the message names it.
     """
     water = fluid("water", 0.0, _FACILITY_MEAN_C)
-    found = {k: [e for e in upstream(site, group.members, k) if e.id not in off] for k in REJECTION_KINDS}
-    pumps, staged = upstream(site, group.members, "pump"), {s.kind for s in plant_stages(site, group)}
-    if not pumps:
-        raise ConfigError("a facility pump that feeds its CDUs")
-    pump, flow_m3_s = pumps[0], sum(_figure(p, "flow_m3_s") for p in pumps)
+    pumps, rejection = facility_side(site, group, water, off)
     return LoopDesign(
         racks=_racks(site, group),
         cdus=tuple(_cdu(site.equipment[m]) for m in group.members),
         coolant=fluid(site.coolant, site.glycol_percent),
         water=water,
-        facility_head_pa=_figure(pump, "head_pa"),
-        facility_flow_m3_s=flow_m3_s,
-        pumps_share=sum(_figure(p, "flow_m3_s") for p in pumps if p.id not in off) / flow_m3_s,
-        pumps_staged="pump" in staged,
-        facility_static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
-        facility_efficiency=_figure(pump, "efficiency"),
+        pumps=pumps,
         lags=_lags(site, group),
-        rejection=rejection_of(
-            found["dry-cooler"],
-            found["cooling-tower"],
-            found["economiser"],
-            found["chiller"],
-            water,
-            staged="chiller" in staged,
-        ),
+        rejection=rejection,
     )
+
+
+def without(design: LoopDesign, site: Site, group: CoolingGroup, off: Collection[str]) -> LoopDesign:
+    """The same loop while some units of its plant stand.
+
+    Raises:
+        ConfigError: nothing is left of heat rejection.
+    """
+    pumps, rejection = facility_side(site, group, design.water, off)
+    return replace(design, pumps=pumps, rejection=rejection)
 
 
 def sidecar_design(site: Site, group: CoolingGroup) -> SidecarDesign:
@@ -333,5 +280,5 @@ def sidecar_design(site: Site, group: CoolingGroup) -> SidecarDesign:
     """
     sidecar = site.equipment[group.master]
     keys = ("heat_w", "flow_m3_s", "ua_w_k", "fan_power_w", "pump_power_w")
-    figures = {k: _figure(sidecar, k) for k in keys}
+    figures = {k: figure(sidecar, k) for k in keys}
     return SidecarDesign(racks=_racks(site, group), coolant=fluid(site.coolant, site.glycol_percent), **figures)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from controller import design
-from controller.design import facility_owner, rack_design, upstream
+from controller import facility_plant
+from controller.design import rack_design
+from controller.facility_plant import facility_owner, upstream
 from controller.fluids import fluid, wet_bulb
 from controller.outdoor import Outdoor
 from plant.errors import ConfigError, StaleError
@@ -17,7 +18,7 @@ from plant.points import PointId
 from plant.samples import Quality
 from plant.topology import CoolingGroup, Site
 
-FACILITY = design.FACILITY
+FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",

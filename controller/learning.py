@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller.curves import KNOTS, UNTAUGHT, Curve
-from controller.design import CduDesign, Correction, Corrections, LoopDesign, upstream
+from controller.design import CduDesign, Correction, Corrections, LoopDesign
 from controller.device_state import switched_off
+from controller.facility_plant import upstream
 from controller.inputs import electric_power
 from controller.model import Load, Outcome, Setpoints, evaluate
 from plant.live import Snapshot

@@ -10,8 +10,9 @@ import numpy as np
 from controller import inputs
 from controller.billing import Billing, prices_now, site_power_w
 from controller.constraints import CASE_RESERVE_K, Problem
-from controller.design import LoopDesign, facility_owner, loop_design
+from controller.design import LoopDesign, loop_design, without
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
+from controller.facility_plant import facility_owner
 from controller.identification.applied import applied
 from controller.identification.known import Known
 from controller.learning import Learnt, corrected, observe, with_shown_flow
@@ -27,7 +28,6 @@ from controller.staging import (
     Staged,
     decide,
     failures,
-    horizons_min,
     is_plant,
     missing,
     switch_moves,
@@ -100,8 +100,10 @@ def plan_loop(
     moves = memory.moves
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
 
+    running = _design(site, group, memory, missing(plant, plant.on))
+
     def designed(off: frozenset[str]) -> LoopDesign:
-        return with_shown_flow(corrected(_design(site, group, memory, off), learnt), snapshot, group)
+        return with_shown_flow(corrected(without(running, site, group, off), learnt), snapshot, group)
 
     def asked(off: frozenset[str], cost_minutes: int, worst_minutes: int) -> Problem:
         problem = build_problem(
@@ -120,7 +122,8 @@ def plan_loop(
         return replace(problem, prices=_prices(site, snapshot, problem, memory.billing, now_s))
 
     staged = _staged(site, group, plant, asked, designed, heat)
-    problem = asked(staged.off if staged else missing(plant, plant.on), COST_MINUTES, WORST_MINUTES)
+    off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
+    problem = asked(off, COST_MINUTES, worst)
     choice = search(problem)
     too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
@@ -168,8 +171,7 @@ def _staged(
     """What is to run, where this loop's site lets it be switched."""
     if not group.stages:
         return None
-    problem = asked(missing(plant, plant.on), *horizons_min(group.stages))
-    return decide(site, plant, problem, designed, max(heat.at(0.95)[:WORST_MINUTES]))
+    return decide(site, plant, asked, designed, max(heat.at(0.95)[:WORST_MINUTES]))
 
 
 def _learnt(

@@ -14,10 +14,11 @@ import numpy as np
 
 from controller import inputs
 from controller.cold_plates import Plates
-from controller.design import PUMP_RAMP_S, VALVE_STROKE_S, rack_design, upstream
+from controller.design import PUMP_RAMP_S, VALVE_STROKE_S, rack_design
 from controller.device_state import stands
 from controller.exchange import Array
 from controller.exchangers import ua_share
+from controller.facility_plant import upstream
 from controller.fluids import fluid
 from controller.model import rack_flow
 from controller.problems import limit_values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from controller.design import upstream
+from controller.facility_plant import upstream
 from controller.losses import WATER
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site

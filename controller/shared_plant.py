@@ -9,7 +9,8 @@ import numpy as np
 
 from controller import inputs
 from controller.constraints import Bounds
-from controller.design import facility_owner, loop_design
+from controller.design import loop_design
+from controller.facility_plant import facility_owner
 from controller.model import loop_flow
 from plant.leases import Envelope
 from plant.live import Snapshot

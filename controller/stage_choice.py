@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
-from controller.design import upstream
+from controller.facility_plant import upstream
 from controller.stage_state import Unit, settled
 from plant.topology import CoolingGroup, Site
 
@@ -59,14 +59,29 @@ def plant_of(site: Site, group: CoolingGroup, units: tuple[Unit, ...], now_s: fl
 
 
 def choices(plant: Plant) -> Iterator[frozenset[str]]:
-    """Sets of units that may run next: as now first, then one more or one less of a kind."""
-    kinds = [k for k in (*OUTSIDE, CHILLER, PUMP) if plant.of(k)]
-    now = {k: max(plant.running(k), plant.least.get(k, 0)) for k in kinds}
-    heat_side = [k for k in kinds if k != PUMP]
-    wanted = [dict(zip(heat_side, counts, strict=True)) for counts in product(*(_near(plant, k) for k in heat_side))]
-    wanted += [{PUMP: n} for n in _near(plant, PUMP)] if PUMP in kinds else []
-    found = [chosen(plant, {**now, **some}) for some in ({}, *wanted)]
+    """Sets of units that may run next: as now first, then one more or one less of each kind.
+
+    Towers and pumps are weighed together, since both trade against the facility water; chillers beside towers alone.
+    """
+    kinds = [k for k in (*OUTSIDE, PUMP) if plant.of(k)]
+    near = [_near(plant, k) for k in kinds]
+    wanted = [dict(zip(kinds, counts, strict=True)) for counts in product(*near)]
+    now = {**wanted[0], CHILLER: plant.running(CHILLER)} if wanted else {CHILLER: plant.running(CHILLER)}
+    outside = [k for k in kinds if k != PUMP]
+    for count in _near(plant, CHILLER)[1:]:
+        wanted += [{k: w[k] for k in outside} | {CHILLER: count} for w in wanted if w.get(PUMP) == now.get(PUMP)]
+    found = [chosen(plant, {**now, **some}) for some in wanted]
     yield from dict.fromkeys(f for f in found if f is not None) or (plant.on,)
+
+
+def reinforced(plant: Plant) -> Iterator[frozenset[str]]:
+    """All towers and pumps that may start, with as many chillers as now, one more, and so on up to everything."""
+    most = {k: sum(u.on or u.may_start for u in plant.of(k)) for k in (*OUTSIDE, CHILLER, PUMP)}
+    for chillers in range(plant.running(CHILLER), most[CHILLER] + 1):
+        found = chosen(plant, {**most, CHILLER: chillers})
+        if found is not None:
+            yield found
+    yield everything(plant)
 
 
 def everything(plant: Plant) -> frozenset[str]:

@@ -103,9 +103,14 @@ def is_warm(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
     return not all(c <= asked_c + MISSED_K for c in shown)
 
 
+def stays_s(units: tuple[Unit, ...], kind: str, now_s: float) -> float:
+    """How long ago a unit of a kind was switched last [s]."""
+    return min((now_s - u.since_s for u in units if u.stage.kind == kind), default=math.inf)
+
+
 def settled(units: tuple[Unit, ...], kind: str, now_s: float) -> bool:
     """Whether the last switching of a kind is long enough ago for another stop."""
-    return all(now_s - u.since_s >= SETTLE_S for u in units if u.stage.kind == kind)
+    return stays_s(units, kind, now_s) >= SETTLE_S
 
 
 def all_may_run(site: Site, snapshot: Snapshot, group: CoolingGroup, *, hold: bool) -> tuple[Setpoint, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from controller.chillers import chiller_design
-from controller.design import LoopDesign, rack_design, upstream
+from controller.design import LoopDesign, rack_design
 from controller.dry_coolers import DryCoolers
+from controller.facility_plant import upstream
 from controller.fluids import fluid, wet_bulb
 from controller.identification import parameters as known
 from controller.identification.cold_plates import case_log, rack_rise

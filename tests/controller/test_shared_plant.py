@@ -10,7 +10,8 @@ import pytest
 
 import sites
 from controller import inputs
-from controller.design import facility_owner, loop_design
+from controller.design import loop_design
+from controller.facility_plant import facility_owner
 from controller.model import Load, Setpoints, evaluate
 from controller.outdoor import Outdoor
 from controller.shared_plant import ALONE, beside

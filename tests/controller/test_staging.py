@@ -128,11 +128,13 @@ def test_where_nothing_suffices_everything_runs(three):
 
 
 def test_a_rise_that_is_forecast_is_met_ahead(three):
-    """With full load expected in three quarters of an hour nothing stops, and what is missing starts now."""
+    """With full load expected in ten minutes what is missing starts now; what can start in time still rests."""
     alone = stopped(trains.Hall(three, wet_bulb_c=25.0), *(u for u in trains.Hall(three).units if not u.endswith("-1")))
     quiet = alone.decide([LOW_W] * 120)
     assert {s.point for s in quiet.plan.setpoints if s.value > s.current and "enable" in s.point} == set()
-    decision = alone.decide([LOW_W] * 45 + [HIGH_W] * 75)
+    early = alone.decide([LOW_W] * 45 + [HIGH_W] * 75)
+    assert early.plan.staging.code != "stage_needed"
+    decision = alone.decide([LOW_W] * 10 + [HIGH_W] * 110)
     started = {
         s.point.partition("/")[0] for s in decision.plan.setpoints if "enable" in s.point and s.value > s.current
     }

@@ -1,0 +1,147 @@
+"""The facility plant behind a loop, from the site file: what feeds it, whose it is, its pumps, what some units give.
+
+Nothing is invented: a missing figure is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.exchange import Array
+from controller.fluids import Fluid
+from controller.outdoor import Rejection
+from controller.pumps import efficiency_share
+from controller.rejection import rejection_of
+from plant.errors import ConfigError
+from plant.topology import CoolingGroup, Equipment, Site, Stage
+
+FACILITY = "facility_supply_temperature"
+"""Role of the facility water's setpoint."""
+REJECTION_KINDS = ("dry-cooler", "cooling-tower", "economiser", "chiller")
+"""From outside to inside."""
+STATIC_SHARE = 0.5
+"""Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityPumps:
+    """All facility pumps of a plant as one, at design.
+
+    flow_m3_s: of all together; running_share: share of it that those which run can give; staged: whether it is known
+    how many there are, so that their curve tells; users_m3_s: flow at which the system asks for head_pa [Pa];
+    plates_share: of head_pa what falls in the economisers at their design flow; plates_m3_s: design flow of those that
+    run, inf where nobody knows their pressure drop.
+    """
+
+    flow_m3_s: float
+    head_pa: float
+    static_share: float
+    efficiency: float
+    running_share: float = 1.0
+    staged: bool = False
+    users_m3_s: float
+    plates_share: float = 0.0
+    plates_m3_s: float = np.inf
+
+    def power_w(self, flow_m3_s: Array) -> Array:
+        """Electric power [W]: what the system asks for, at their efficiency."""
+        pipes = 1 - self.static_share - self.plates_share
+        head_share = self.static_share + pipes * (flow_m3_s / self.users_m3_s) ** 2
+        head_share = head_share + self.plates_share * (flow_m3_s / self.plates_m3_s) ** 2
+        power_w = flow_m3_s * self.head_pa * head_share / self.efficiency
+        share = flow_m3_s / (self.running_share * self.flow_m3_s)
+        return power_w / efficiency_share(share, head_share) if self.staged else power_w
+
+
+def upstream(site: Site, start: Iterable[str], kind: str) -> list[Equipment]:
+    """Equipment of a kind that feeds `start`, directly or through others."""
+    seen: list[str] = []
+    queue = list(start)
+    while queue:
+        for source in site.fed_by.get(queue.pop(0), ()):
+            if source not in seen:
+                seen.append(source)
+                queue.append(source)
+    return [site.equipment[e] for e in seen if site.equipment[e].kind == kind]
+
+
+def facility_owner(site: Site, group: CoolingGroup) -> CoolingGroup:
+    """The group that sets a group's facility water: itself, or the one that commands it on a plant they share."""
+    if FACILITY in group.commands:
+        return group
+    behind = _plant(site, group)
+    owners = (g for g in site.groups.values() if FACILITY in g.commands)
+    return next((g for g in owners if behind & _plant(site, g)), group)
+
+
+def plant_stages(site: Site, group: CoolingGroup) -> tuple[Stage, ...]:
+    """What of a group's plant may be switched, by whichever group."""
+    return facility_owner(site, group).stages
+
+
+def _plant(site: Site, group: CoolingGroup) -> set[str]:
+    return {e.id for kind in (*REJECTION_KINDS, "pump") for e in upstream(site, group.members, kind)}
+
+
+def figure(equipment: Equipment, key: str) -> float:
+    """A design figure.
+
+    Raises:
+        ConfigError: the site file has none.
+    """
+    try:
+        return float(equipment.design[key])
+    except KeyError:
+        raise ConfigError(f"design.{key} of {equipment.id}", remedy="add it to the site file") from None
+
+
+def facility_side(
+    site: Site, group: CoolingGroup, water: Fluid, off: Collection[str] = ()
+) -> tuple[FacilityPumps, Rejection]:
+    """Pumps and heat rejection of a group's plant. off: units that stand.
+
+    Raises:
+        ConfigError: a figure is missing; the message names it.
+    """
+    stages = plant_stages(site, group)
+    found = {k: [e for e in upstream(site, group.members, k) if e.id not in off] for k in REJECTION_KINDS}
+    rejection = rejection_of(
+        found["dry-cooler"],
+        found["cooling-tower"],
+        found["economiser"],
+        found["chiller"],
+        water,
+        staged=any(s.kind == "chiller" for s in stages),
+    )
+    staged = any(s.kind == "pump" for s in stages)
+    return _pumps(site, group, found["economiser"], off, staged=staged), rejection
+
+
+def _pumps(
+    site: Site, group: CoolingGroup, plates: list[Equipment], off: Collection[str], *, staged: bool
+) -> FacilityPumps:
+    pumps = upstream(site, group.members, "pump")
+    if not pumps:
+        raise ConfigError("a facility pump that feeds its CDUs")
+    pump, flow_m3_s = pumps[0], sum(figure(p, "flow_m3_s") for p in pumps)
+    head_pa, plates_pa = figure(pump, "head_pa"), min((p.design.get("dp_pa", 0.0) for p in plates), default=0.0)
+    return FacilityPumps(
+        flow_m3_s=flow_m3_s,
+        head_pa=head_pa,
+        static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
+        efficiency=figure(pump, "efficiency"),
+        running_share=sum(figure(p, "flow_m3_s") for p in pumps if p.id not in off) / flow_m3_s,
+        staged=staged,
+        users_m3_s=min(flow_m3_s, _users_m3_s(site, pump)) if staged else flow_m3_s,
+        plates_share=plates_pa / head_pa,
+        plates_m3_s=sum(figure(p, "flow_m3_s") for p in plates) if plates_pa > 0 else np.inf,
+    )
+
+
+def _users_m3_s(site: Site, pump: Equipment) -> float:
+    """Facility flow at design of all CDUs that a pump feeds; where some of several pumps are spare, it is less."""
+    users = [site.equipment[e].design.get("facility_flow_m3_s", 0.0) for e in pump.feeds if e in site.equipment]
+    return sum(users) if users and min(users) > 0 else np.inf
