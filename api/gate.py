@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answers import Problem, reply
 
 MAX_BODY_BYTES = 65_536
-_LONG_LISTS = {"/v1/jobs": 4_194_304, "/v1/schedulers": 4_194_304}
-"""Bodies that list thousands of jobs or nodes [bytes], by the path's first two parts."""
+_LONG_BODIES = {"/v1/jobs": 4_194_304, "/v1/schedulers": 4_194_304, "/k8s/extender": 67_108_864}
+"""Bodies that list thousands of jobs or nodes, or whole node objects [bytes], by the path's first two parts."""
+_REMEDIES = {"/k8s/extender": "set nodeCacheCapable: true in the scheduler's configuration: names instead of nodes"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; "
@@ -37,8 +38,8 @@ def host_name(host: str) -> str:
     return name.rpartition(":")[0] if name.count(":") == 1 else name
 
 
-def _most_bytes(path: str) -> int:
-    return _LONG_LISTS.get("/".join(path.split("/")[:3]), MAX_BODY_BYTES)
+def _family(path: str) -> str:
+    return "/".join(path.split("/")[:3])
 
 
 class Gate:
@@ -54,14 +55,14 @@ class Gate:
             await self._app(scope, receive, send)
             return
         dressed = self._dressed(scope, send)
-        problem = self._problem(Headers(scope=scope), _most_bytes(scope["path"]))
+        problem = self._problem(Headers(scope=scope), _family(scope["path"]))
         if problem is None:
             await self._app(scope, receive, dressed)
         else:
             status, body = problem
             await reply(body, status)(scope, receive, dressed)
 
-    def _problem(self, headers: Headers, most_bytes: int) -> tuple[int, Problem] | None:
+    def _problem(self, headers: Headers, family: str) -> tuple[int, Problem] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or host_name(hosts[0]) not in self._allowed:
             shown = ascii(", ".join(hosts))[:100] if hosts else "none"
@@ -70,8 +71,11 @@ class Gate:
                 error=f"host {shown} is not served here", remedy=f"use one of {names}, or start with --host"
             )
         length = headers.get("content-length", "0")
+        most_bytes = _LONG_BODIES.get(family, MAX_BODY_BYTES)
         if not (length.isascii() and length.isdigit() and int(length[:20]) <= most_bytes):
-            return 413, Problem(error="the body is too large", remedy=f"send at most {most_bytes} bytes")
+            return 413, Problem(
+                error="the body is too large", remedy=_REMEDIES.get(family, f"send at most {most_bytes} bytes")
+            )
         if "transfer-encoding" in headers:
             return 411, Problem(error="a body needs a length", remedy="send content-length instead of chunks")
         return None

@@ -13,6 +13,7 @@ from api.mirror import Mirror
 from placement.budgets import BudgetState, caps, states
 from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_power_w, nodes_of
 from placement.hints import HEADROOM_MAX_AGE_S
+from placement.kubernetes.extender import Extender, PodPower
 from placement.nodes import Array, NodeTable, node_table
 from plant.topology import Site
 
@@ -37,6 +38,7 @@ class HintBook:
         self._site, self._mirror = site, mirror
         self._key: tuple[float, ...] = ()
         self._edition: Edition | None = None
+        self._extender: tuple[NodeTable, Extender] | None = None
 
     @cached_property
     def full_w(self) -> dict[str, float]:
@@ -72,6 +74,21 @@ class HintBook:
         if self._edition is None or key != self._key or mirror.now_s >= self._edition.table.expires_s:
             self._key, self._edition = key, self._made()
         return self._edition
+
+    @property
+    def extender(self) -> Extender:
+        """The scheduler extender over the table of this moment."""
+        table = self.now().table
+        if self._extender is None or self._extender[0] is not table:
+            self._extender = table, Extender(table, self.pod_power)
+        return self._extender[1]
+
+    @cached_property
+    def pod_power(self) -> PodPower:
+        """What a pod's GPU draws [W]: the racks' design power by their GPUs, as Kubernetes names no type."""
+        known = [w for w in self.full_w.values() if not math.isnan(w)]
+        gpus = self._site.gpus_per_rack
+        return PodPower(gpu_w=sum(known) / len(known) / gpus if known and gpus else 0.0)
 
     def _made(self) -> Edition:
         mirror = self._mirror

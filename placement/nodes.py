@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,8 +133,17 @@ def scores(table: NodeTable, power_w: float | Array) -> npt.NDArray[np.int64]:
     allowed = table.cap_w >= power_w
     fits = table.known & allowed & (table.room_w >= power_w)
     made = np.where(fits, np.rint(points), 0.0)
-    neutral = min(NEUTRAL, int(made[fits].min())) if fits.any() else NEUTRAL
+    neutral = _neutral(made, fits)
     return np.where(table.known | ~allowed, made, neutral).astype(np.int64)
+
+
+def neutral_score(table: NodeTable, made: npt.NDArray[np.int64], power_w: float) -> int:
+    """What a node gets that the table does not have, beside the scores made of it for power_w [W]."""
+    return _neutral(made, table.known & (table.cap_w >= power_w) & (table.room_w >= power_w))
+
+
+def _neutral(made: npt.NDArray[Any], fits: npt.NDArray[np.bool_]) -> int:
+    return min(NEUTRAL, int(made[fits].min())) if fits.any() else NEUTRAL
 
 
 def best(table: NodeTable, power_w: float, k: int) -> list[NodeHint]:

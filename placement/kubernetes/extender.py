@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
-from placement.nodes import NEUTRAL, NodeTable, scores
+from placement.nodes import NodeTable, neutral_score, scores
 from plant.errors import ConfigError
 
 MOST = 10
 """kube-scheduler's MaxExtenderPriority."""
 POWER_KEY = "coldplate.io/power-w"
 """A pod's annotation: the electric power that it will draw on its node [W]."""
+_MOST_POWERS = 64
 GPU_KEYS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915")
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(k|M|G|m)?$")
 _SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "m": 1e-3}
@@ -84,37 +85,76 @@ class PodPower:
     other_w: float = 0.0
 
 
-def filter_nodes(body: bytes, table: NodeTable, power: PodPower) -> bytes:
-    """The `filter` verb: nodes whose rack can not take the pod's power fail, with the reason; unknown ones pass.
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Every node of a table for one power: why it can not take it; its row of the answer; that of one not known."""
 
-    Raises:
-        ConfigError: the body is not an ExtenderArgs.
-    """
-    args = _decode(body)
-    names = _names(args)
-    wanted_w = pod_power_w(args.pod, power)
-    short = _short(table, wanted_w)
-    failed = {name: short[name] for name in names if name in short}
-    if args.node_names is not None:
-        answer = {"Nodes": None, "NodeNames": [n for n in names if n not in failed], "FailedNodes": failed, "Error": ""}
-        return _ENCODER.encode(answer)
-    raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
-    kept = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
-    nodes = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": kept}
-    return _ENCODER.encode({"Nodes": nodes, "NodeNames": None, "FailedNodes": failed, "Error": ""})
+    short: Mapping[str, str]
+    rows: Mapping[str, bytes]
+    neutral: int
 
 
-def prioritize(body: bytes, table: NodeTable, power: PodPower) -> bytes:
-    """The `prioritize` verb: 0..10 for each node, neutral for one that coldplate does not know.
+class Extender:
+    """Both verbs over one table of nodes; what a power gives is kept, as a job's pods ask for the same again."""
 
-    Raises:
-        ConfigError: the body is not an ExtenderArgs.
-    """
-    args = _decode(body)
-    made = scores(table, pod_power_w(args.pod, power))
-    known = dict(zip(table.names, ((made * MOST + 50) // 100).tolist(), strict=True))
-    neutral = min(NEUTRAL * MOST // 100, int(made.min()) * MOST // 100 if len(made) else MOST)
-    return _ENCODER.encode([{"Host": name, "Score": known.get(name, neutral)} for name in _names(args)])
+    def __init__(self, table: NodeTable, power: PodPower) -> None:
+        self._table, self._power = table, power
+        self._judged: dict[float, _Judged] = {}
+
+    def filter(self, body: bytes) -> bytes:
+        """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.
+
+        Raises:
+            ConfigError: the body is not an ExtenderArgs, or the pod's annotation no power.
+        """
+        args = _decode(body)
+        names, short = _names(args), self._for(args.pod).short
+        failed = {name: short[name] for name in names if name in short}
+        if args.node_names is not None:
+            kept = [n for n in names if n not in failed] if failed else names
+            return _ENCODER.encode({"Nodes": None, "NodeNames": kept, "FailedNodes": failed, "Error": ""})
+        raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
+        items = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
+        nodes = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}
+        return _ENCODER.encode({"Nodes": nodes, "NodeNames": None, "FailedNodes": failed, "Error": ""})
+
+    def prioritize(self, body: bytes) -> bytes:
+        """The `prioritize` verb: 0..10 for each node, neutral for one that coldplate does not know.
+
+        Raises:
+            ConfigError: the body is not an ExtenderArgs, or the pod's annotation no power.
+        """
+        args = _decode(body)
+        judged = self._for(args.pod)
+        rows, neutral = judged.rows, judged.neutral
+        return b"[%b]" % b",".join([rows.get(name) or _row(name, neutral) for name in _names(args)])
+
+    def _for(self, pod: _Pod) -> _Judged:
+        wanted_w = pod_power_w(pod, self._power)
+        if wanted_w not in self._judged:
+            if len(self._judged) >= _MOST_POWERS:
+                self._judged.clear()
+            self._judged[wanted_w] = _judged(self._table, wanted_w)
+        return self._judged[wanted_w]
+
+
+def refusal(error: str) -> bytes:
+    """An ExtenderFilterResult that lets nothing pass and says why: kube-scheduler puts it into the pod's events."""
+    return _ENCODER.encode({"Nodes": None, "NodeNames": None, "FailedNodes": None, "Error": error})
+
+
+def _judged(table: NodeTable, wanted_w: float) -> _Judged:
+    made = scores(table, wanted_w)
+    marks = ((made * MOST + 50) // 100).tolist()
+    return _Judged(
+        short=_short(table, wanted_w),
+        rows={name: _row(name, score) for name, score in zip(table.names, marks, strict=True)},
+        neutral=neutral_score(table, made, wanted_w) * MOST // 100,
+    )
+
+
+def _row(name: str, score: int) -> bytes:
+    return _ENCODER.encode({"Host": name, "Score": score})
 
 
 def pod_power_w(pod: _Pod, power: PodPower) -> float:
@@ -163,9 +203,13 @@ def _names(args: _Args) -> list[str]:
 
 
 def _short(table: NodeTable, wanted_w: float) -> dict[str, str]:
-    """Node -> why it can not take the power."""
-    short = table.known & (table.room_w < wanted_w)
-    return {
-        table.names[i]: f"{table.racks[i]} has {table.room_w[i] / 1e3:.1f} kW left of {wanted_w / 1e3:.1f} kW wanted"
-        for i in short.nonzero()[0].tolist()
-    }
+    """Node -> why it can not take the power: a budget's word counts also where nothing else is known."""
+    capped = table.cap_w < wanted_w
+    short = capped | (table.known & (table.room_w < wanted_w))
+    return {table.names[i]: _why(table, i, wanted_w, capped=bool(capped[i])) for i in short.nonzero()[0].tolist()}
+
+
+def _why(table: NodeTable, i: int, wanted_w: float, *, capped: bool) -> str:
+    left_w = float(table.cap_w[i] if capped else table.room_w[i])
+    whose = f"the budget of {table.capped_by[i]}" if capped else table.racks[i]
+    return f"{whose} has {left_w / 1e3:.1f} kW left of {wanted_w / 1e3:.1f} kW wanted"

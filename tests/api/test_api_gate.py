@@ -143,7 +143,7 @@ def test_every_endpoint_is_documented(app):
 def test_the_documentation_names_no_endpoint_that_is_not_there(app):
     """No section of docs/api.md is about something that was taken away."""
     there = {(method, path) for method, path, _ in _operations(app)} | {("GET", "/")}
-    named = re.findall(r"^### (GET|POST|PUT) (\S+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"^### (GET|POST|PUT|DELETE) (\S+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) == there
 
 
@@ -182,7 +182,13 @@ def fuzzed(tmp_path_factory):
 
 
 READS = ["/v1/points", "/v1/gpus", "/v1/history", "/v1/audit", "/v1/status", "/v1/site", "/v1/forecast", "/metrics"]
-WRITES = ["/v1/intents", "/v1/all-to-default", "/v1/placement/hints"]
+WRITES = [
+    "/v1/intents",
+    "/v1/all-to-default",
+    "/v1/placement/hints",
+    "/k8s/extender/filter",
+    "/k8s/extender/prioritize",
+]
 NAMES = ["point", "start_s", "end_s", "step_s", "aggregate", "prefix", "equipment", "rack", "limit"]
 ODD = ["nan", "inf", "-1", "1e308", "0", "", "cdu-1/tcs_flow", "mean", "\x00", "٣", "1e-320", "999999999999999999999"]
 VALUES = st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.floats().map(str)

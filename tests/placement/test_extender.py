@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from placement.kubernetes.extender import PodPower, filter_nodes, prioritize
+from placement.kubernetes.extender import Extender, PodPower
 from placement.nodes import node_table
 from plant.errors import ConfigError
 from plant.records import Headroom
@@ -37,7 +37,7 @@ def table():
 
 def test_filter_answers_in_the_form_of_the_question():
     """Names for names; the reason of what failed; an unknown node passes."""
-    assert filter_nodes(CAPTURED, table(), POWER) == (
+    assert Extender(table(), POWER).filter(CAPTURED) == (
         b'{"Nodes":null,"NodeNames":["node-0001","node-0003"],'
         b'"FailedNodes":{"node-0002":"rack-2 has 5.0 kW left of 8.0 kW wanted"},"Error":""}'
     )
@@ -45,7 +45,7 @@ def test_filter_answers_in_the_form_of_the_question():
 
 def test_prioritize_scores_up_to_ten():
     """The good node first; what we do not know is never better."""
-    rows = json.loads(prioritize(CAPTURED, table(), POWER))
+    rows = json.loads(Extender(table(), POWER).prioritize(CAPTURED))
     assert [row["Host"] for row in rows] == ["node-0001", "node-0002", "node-0003"]
     good, short, unknown = (row["Score"] for row in rows)
     assert 5 < good <= 10
@@ -62,7 +62,7 @@ def test_whole_nodes_come_back_untouched():
     ]
     pod = json.loads(CAPTURED)["Pod"]
     body = json.dumps({"Pod": pod, "Nodes": {"metadata": {}, "items": nodes}, "NodeNames": None}).encode()
-    answer = json.loads(filter_nodes(body, table(), POWER))
+    answer = json.loads(Extender(table(), POWER).filter(body))
     assert answer["NodeNames"] is None
     assert answer["Nodes"]["items"] == [n for n in nodes if n["metadata"]["name"] != "node-0002"]
     assert list(answer["FailedNodes"]) == ["node-0002"]
@@ -76,7 +76,7 @@ def test_a_pod_says_its_power(annotation, fits):
     """The annotation outranks the GPUs."""
     request = json.loads(CAPTURED)
     request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": annotation}
-    answer = json.loads(filter_nodes(json.dumps(request).encode(), table(), POWER))
+    answer = json.loads(Extender(table(), POWER).filter(json.dumps(request).encode()))
     assert ("node-0002" in answer["NodeNames"]) is fits
 
 
@@ -86,16 +86,16 @@ def test_a_power_that_is_none(bad):
     request = json.loads(CAPTURED)
     request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": bad}
     with pytest.raises(ConfigError, match=r"pod default/train-7: coldplate.io/power-w.*give watts"):
-        filter_nodes(json.dumps(request).encode(), table(), POWER)
+        Extender(table(), POWER).filter(json.dumps(request).encode())
 
 
 @pytest.mark.parametrize("bad", [b"", b"[]", b'{"Pod": 3}', b'{"NodeNames": [1]}', b"\xff\xfe"])
 def test_garbage(bad):
     """Never a guess."""
     with pytest.raises(ConfigError, match="send an ExtenderArgs"):
-        prioritize(bad, table(), POWER)
+        Extender(table(), POWER).prioritize(bad)
 
 
 def test_no_nodes_at_all():
     """Both lists missing: nothing passes, nothing is scored."""
-    assert json.loads(prioritize(b'{"Pod":{}}', table(), POWER)) == []
+    assert json.loads(Extender(table(), POWER).prioritize(b'{"Pod":{}}')) == []

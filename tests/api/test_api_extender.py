@@ -1,0 +1,111 @@
+"""The scheduler extender as kube-scheduler meets it: bytes over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from cli.serve import PageServer
+from plant.budgets import Budget, BudgetSource
+from plant.records import Headroom
+
+# kube-scheduler 1.20.2, nodeCacheCapable: true; a pod of 8 GPUs, shortened
+CAPTURED = (
+    b'{"Pod":{"metadata":{"name":"train-7","namespace":"default","uid":"0bb7b7b0-66d0-4f0c-9f3e-1c4e2b8c6f11",'
+    b'"creationTimestamp":"2026-11-20T10:11:12Z"},"spec":{"containers":[{"name":"main","image":"train:1","resources":'
+    b'{"limits":{"nvidia.com/gpu":"8"},"requests":{"cpu":"64","nvidia.com/gpu":"8"}}}],"restartPolicy":"Always"},'
+    b'"status":{"phase":"Pending"}},"Nodes":null,"NodeNames":["rack-01","rack-02","stranger"]}'
+)
+
+
+@pytest.fixture
+async def roomy(edge, informed, app, until):
+    """rack-01 has 90 kW of room, rack-02 has 5 kW; eight GPUs draw 14.7 kW."""
+    given = {"at_s": edge.clock.now(), "marginal_w_per_w": 0.0, "known": True}
+    rooms = [Headroom(rack=r, power_w=w, cooling_w=w, **given) for r, w in (("rack-01", 90e3), ("rack-02", 5e3))]
+    await edge.say("headroom", rooms)
+    await until(lambda: len(app.state.service.mirror.headroom) == 2)
+    return informed
+
+
+async def test_filter_byte_for_byte(roomy):
+    """Capitalised keys, names for names, the reason of what failed; who is not known passes."""
+    got = await roomy.post("/k8s/extender/filter", content=CAPTURED)
+    assert got.status_code == 200
+    assert got.headers["content-type"] == "application/json"
+    assert got.content == (
+        b'{"Nodes":null,"NodeNames":["rack-01","stranger"],'
+        b'"FailedNodes":{"rack-02":"rack-02 has 5.0 kW left of 14.7 kW wanted"},"Error":""}'
+    )
+
+
+async def test_prioritize_byte_for_byte(roomy):
+    """A row for each node of the question, whole numbers up to ten, nothing better than what is known."""
+    got = await roomy.post("/k8s/extender/prioritize", content=CAPTURED)
+    assert got.content == b'[{"Host":"rack-01","Score":7},{"Host":"rack-02","Score":0},{"Host":"stranger","Score":5}]'
+
+
+async def test_a_budget_without_room_filters(roomy, edge, app, until):
+    """Of rack, CDU, loop and site alike, and also where headroom is ample."""
+    now_s = edge.clock.now()
+    given = {"source": BudgetSource.OPERATOR, "actor": "mei", "reason": "test", "at_s": now_s, "until_s": now_s + 9e4}
+    await edge.say_live({"rack-01/power": 40e3})
+    for scope, kw, failed in (("rack-01", 50, True), ("rack-01", 60, False), ("tcs-1", 5, True), ("site", 5, True)):
+        budget = Budget(scope=scope, power_w=kw * 1e3, **given)
+        await edge.say("budgets", [budget])
+        await until(lambda budget=budget: app.state.service.mirror.budgets == [budget])
+        answer = (await roomy.post("/k8s/extender/filter", content=CAPTURED)).json()
+        assert ("rack-01" in answer["FailedNodes"]) is failed, (scope, kw)
+        assert not failed or answer["FailedNodes"]["rack-01"].startswith(f"the budget of {scope} has ")
+
+
+async def test_a_pod_whose_power_is_none_says_so_in_its_events(roomy):
+    """`Error` in a filter's answer reaches the pod; prioritize answers 422; so does what is no ExtenderArgs."""
+    request = json.loads(CAPTURED)
+    request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": "5 kW"}
+    got = await roomy.post("/k8s/extender/filter", json=request)
+    assert got.status_code == 200
+    assert got.json()["NodeNames"] is None
+    assert "pod default/train-7: coldplate.io/power-w: '5 kW'; give watts" in got.json()["Error"]
+    assert (await roomy.post("/k8s/extender/prioritize", json=request)).status_code == 422
+    got = await roomy.post("/k8s/extender/filter", content=b"[]")
+    assert (got.status_code, "ExtenderArgs" in got.json()["remedy"]) == (422, True)
+
+
+async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy):
+    """Without nodeCacheCapable: 8 MB of nodes come back untouched; beyond 64 MiB the answer says what to set."""
+    filler = {f"label-{i}": "x" * 40 for i in range(30)}
+    nodes = [{"metadata": {"name": f"n-{i}", "labels": filler}} for i in range(4999)] + [
+        {"metadata": {"name": "rack-02"}}
+    ]
+    request = json.loads(CAPTURED) | {"Nodes": {"metadata": {}, "items": nodes}, "NodeNames": None}
+    got = await roomy.post("/k8s/extender/filter", json=request)
+    answer = got.json()
+    assert answer["NodeNames"] is None
+    assert answer["Nodes"]["items"] == nodes[:4999]
+    assert list(answer["FailedNodes"]) == ["rack-02"]
+    got = await roomy.post("/k8s/extender/filter", content=b"", headers={"content-length": "67108865"})
+    assert (got.status_code, "nodeCacheCapable: true" in got.json()["remedy"]) == (413, True)
+
+
+async def test_the_running_server_never_waits_for_acknowledgements(app, until):
+    """TCP_NODELAY on a connection that the real server has accepted (Nagle cost kube-scheduler 80 ms a pod)."""
+    server = PageServer(app, "127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started, within_s=60.0)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /k8s/extender/filter HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CAPTURED)}\r\n\r\n"
+        writer.write(head.encode() + CAPTURED)
+        assert b"200 OK" in await reader.readline()
+        (connection,) = server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        writer.close()
+    finally:
+        server.stop()
+        await serving
