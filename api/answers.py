@@ -22,6 +22,7 @@ from plant.records import (
     Plan,
     RideThrough,
     ShedRequest,
+    SwitchbackState,
 )
 
 encode = msgspec.json.Encoder().encode
@@ -319,6 +320,13 @@ class ShedRequests:
     """Load that loops ask to have taken off; empty while cooling has reserve."""
 
     shed: list[ShedRequest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switchbacks:
+    """Where the switchback is that this run was given; null without one."""
+
+    switchback: SwitchbackState | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from plant.records import (
     Plan,
     RideThrough,
     ShedRequest,
+    SwitchbackState,
 )
 from store.bus import BusClient
 from store.codec import from_plain
@@ -40,6 +41,7 @@ _TYPES: dict[str, Any] = {
     "ride_through": list[RideThrough],
     "model": list[ModelParameter],
     "shed": list[ShedRequest],
+    "switchback": SwitchbackState,
     "links": list[LinkState],
     "jobs": list[JobList],
     "budgets": list[Budget],
@@ -82,6 +84,7 @@ class Mirror:
     ride_through: list[RideThrough] = field(default_factory=list)
     model: list[ModelParameter] = field(default_factory=list)
     shed: list[ShedRequest] = field(default_factory=list)
+    switchback: SwitchbackState | None = None
     links: list[LinkState] = field(default_factory=list)
     jobs: list[JobList] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)

@@ -29,6 +29,7 @@ from api.answers import (
     ShedRequests,
     SiteInfo,
     Status,
+    Switchbacks,
     reply,
 )
 from api.history import DEFAULT_SPAN_S, MAX_POINTS, points_asked, range_query, shown
@@ -139,6 +140,12 @@ async def model(here: Here) -> Response:
 async def shed(here: Here) -> Response:
     """Watts that a loop's racks should draw less, and why; empty while cooling has reserve."""
     return reply(here.record("shed"))
+
+
+@router.get("/v1/switchback", response_model=Switchbacks, tags=["control"], summary="Which block runs, until when")
+async def switchback(here: Here) -> Response:
+    """The rule's or coldplate's turn, and how many blocks count so far; null where no plan was given to this run."""
+    return reply(here.record("switchback"))
 
 
 @router.get("/v1/links", response_model=Links, tags=["live"], summary="Connections to devices")

@@ -26,6 +26,7 @@ from api.answers import (
     ShedRequests,
     SiteInfo,
     Status,
+    Switchbacks,
 )
 from api.hint_book import HintBook
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
@@ -142,6 +143,7 @@ class Service:
             "ride_through": lambda: RideThroughs(ride_through=mirror.ride_through),
             "model": lambda: Model(model=mirror.model),
             "shed": lambda: ShedRequests(shed=mirror.shed),
+            "switchback": lambda: Switchbacks(switchback=mirror.switchback),
             "links": lambda: Links(links=mirror.links),
             "actuator": lambda: Leases(actuator=mirror.actuator),
         }
@@ -161,6 +163,7 @@ class Service:
             "headroom": mirror.headroom,
             "ride_through": mirror.ride_through,
             "shed": mirror.shed,
+            "switchback": mirror.switchback,
             "links": mirror.links,
             "actuator": mirror.actuator,
         }

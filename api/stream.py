@@ -19,7 +19,18 @@ LOOK_EVERY_S = 0.5
 STATUS_EVERY_S = 2.0
 HEARTBEAT_S = 10.0
 MAX_STREAMS = 64
-KINDS = ("forecast", "plans", "modes", "conditions", "actuator", "headroom", "ride_through", "shed", "links")
+KINDS = (
+    "forecast",
+    "plans",
+    "modes",
+    "conditions",
+    "actuator",
+    "headroom",
+    "ride_through",
+    "shed",
+    "switchback",
+    "links",
+)
 _Shown = tuple[float | None, float | None, str, tuple[str, ...]]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.commissioned import highest_of_loop, too_high
+from cli.switchback import Switchback
 from cli.warm import past_heat
 from controller import letting_go
 from controller.asking import leases_to_ask, setpoints_to_ask
@@ -58,6 +59,7 @@ class Control:
         epoch: int,
         outlook: Callable[[], tuple[JobOutlook, ...]],
         on_shed: Callable[[tuple[ShedRequest, ...]], Awaitable[None]],
+        switchback: Switchback | None = None,
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
@@ -68,6 +70,7 @@ class Control:
         self._plans: dict[str, Plan] = {}
         self._given_back: frozenset[str] = frozenset()
         self._watch = letting_go.Watch()
+        self._switchback = switchback
         self._bus: BusServer | None = None
         self._store: Store | None = None
 
@@ -152,9 +155,14 @@ class Control:
     async def cycle(self) -> None:
         """One cycle: what is known now, the plans made of it, and the leases that modes let them ask for."""
         await self._expire_modes()
-        result = await self._worker.run(self._live.snapshot(), self._outlook(), self._clock.now())
+        snapshot = self._live.snapshot()
+        result = await self._worker.run(snapshot, self._outlook(), self._clock.now())
         self._board.publish("worker", self._worker.conditions())
         await self._let_go(result)
+        if self._switchback is not None:
+            taking_part = {loop: mode for loop, mode in self._modes.items() if loop in self._groups}
+            result = self._switchback.drive(result, snapshot, taking_part)
+            await self._publish("switchback", self._switchback.state())
         if result is None:
             self._plans = {}  # an old plan must be neither renewed nor confirmed
             return

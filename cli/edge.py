@@ -20,6 +20,7 @@ from cli.hands import bms_integrations, hands
 from cli.jobs import JobDesk
 from cli.link_log import LinkLog
 from cli.model_memory import keep_model, recall_model
+from cli.switchback import Switchback, load_plan
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
@@ -50,7 +51,8 @@ SPOOL_MAX_BYTES = 2_000_000_000
 class EdgeOptions:
     """What a run needs to know.
 
-    endpoints: a JSON file {link: [host, port]}; store: as `store.open.store_url`; jobs: a job list's file.
+    endpoints: a JSON file {link: [host, port]}; store: as `store.open.store_url`; jobs: a job list's file;
+    switchback: a sealed plan's file.
     """
 
     site_path: Path
@@ -59,6 +61,7 @@ class EdgeOptions:
     endpoints: Path | None = None
     store: str | None = None
     jobs: Path | None = None
+    switchback: Path | None = None
 
 
 def modbus_endpoints(site: Site, site_path: Path) -> dict[str, ModbusEndpoint]:
@@ -87,6 +90,7 @@ class Edge:
         self.live = LiveTable(self.site.points.values(), self.clock)
         self.board = ConditionBoard()
         self._endpoints = modbus_endpoints(self.site, options.site_path)
+        self._plan = load_plan(options.switchback) if options.switchback is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then let go of every lease in an orderly way."""
@@ -121,6 +125,7 @@ class Edge:
             self.epoch,
             desk.outlook,
             budgets.follow,
+            None if self._plan is None else Switchback(self._plan, site, state, audit, clock, self.board),
         )
         bus = BusServer(state.path / "bus.sock", control.intent, desk.take, budgets.take)
         control.publish_to(bus, store)

@@ -27,6 +27,13 @@ JOBS = typer.Option(
     dir_okay=False,
     help="A job list (docs/api.md), read again when it changes; else the site's jobs.file.",
 )
+SWITCHBACK = typer.Option(
+    None,
+    "--switchback",
+    exists=True,
+    dir_okay=False,
+    help="A plan of `coldplate switchback plan`: blocks of the site's own rule and of coldplate in their turn.",
+)
 STORE = typer.Option(
     None, "--store", help="Where samples go: embedded (default), or a server's URL; by default $COLDPLATE_STORE."
 )
@@ -50,6 +57,7 @@ def run_site(
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
     jobs: Path | None = JOBS,
+    switchback: Path | None = SWITCHBACK,
     log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Run a site: edge and control in this process, page and API in a child."""
@@ -59,7 +67,13 @@ def run_site(
     logs.set_up(log_format)
     check_port_free(host, port)
     edge = EdgeOptions(
-        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store, jobs=jobs
+        site_path=site,
+        state=state,
+        clock=ScaledClock.parse(clock),
+        endpoints=endpoints,
+        store=store,
+        jobs=jobs,
+        switchback=switchback,
     )
     asyncio.run(run(RunOptions(edge=edge, host=host, port=port, log_format=log_format)))
 
@@ -71,6 +85,7 @@ def edge_only(
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
     jobs: Path | None = JOBS,
+    switchback: Path | None = SWITCHBACK,
     log_format: logs.LogFormat = logs.OPTION,
 ) -> None:
     """Run edge and control alone, without a page."""
@@ -78,7 +93,13 @@ def edge_only(
 
     logs.set_up(log_format)
     options = EdgeOptions(
-        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints, store=store, jobs=jobs
+        site_path=site,
+        state=state,
+        clock=ScaledClock.parse(clock),
+        endpoints=endpoints,
+        store=store,
+        jobs=jobs,
+        switchback=switchback,
     )
     edge = Edge(options)
 

@@ -69,7 +69,7 @@ def answer(
     enough = not jammed and carries(site, snapshot, group, found, ahead)
     shed = None if enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
     goal = current if enough else most
-    values, made = _stepped(site, group, current, goal, moves, now_s)
+    values, made = one_step(site, group, current, goal, moves, now_s)
     if shed is not None:
         news = (*news, condition("shed_load", group.id, now_s, Severity.CRITICAL, shed_kw=shed.power_w / 1e3))
     if effect is Effect.RESERVE and _design_is_safer(group, current):
@@ -122,7 +122,7 @@ def _reserve(site: Site, snapshot: Snapshot, group: CoolingGroup, current: Mappi
     return goal
 
 
-def _stepped(
+def one_step(
     site: Site,
     group: CoolingGroup,
     current: Mapping[str, float],

@@ -220,11 +220,16 @@ def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | No
 
 def hottest_gpu(site: Site, snapshot: Snapshot, group: CoolingGroup) -> tuple[float, float]:
     """Highest good GPU temperature [°C] and power [W] among a group's racks; NaN where none is good."""
-    temperatures, powers = _gpu_points(group.racks, site.gpus_per_rack)
+    return hottest_of(group.racks, snapshot, site.gpus_per_rack)
+
+
+def hottest_of(racks: tuple[str, ...], snapshot: Snapshot, gpus_per_rack: int) -> tuple[float, float]:
+    """The same of some racks."""
+    temperatures, powers = _gpu_points(racks, gpus_per_rack)
     return _highest(snapshot, temperatures), _highest(snapshot, powers)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _gpu_points(racks: tuple[str, ...], gpus: int) -> tuple[tuple[PointId, ...], ...]:
     """Temperature and power points of all GPUs of some racks: tens of thousands of names, made once."""
     names = [f"{rack}/gpu-{gpu:02d}" for rack in racks for gpu in range(gpus)]

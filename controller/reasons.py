@@ -67,6 +67,7 @@ TEMPLATES: dict[str, str] = {
         "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min; "
         "saves {saves_kw:.2f} kW against design; binding: {binding_words}"
     ),
+    "plan_rule": "switchback: the site's own rule has its turn in block {block:.0f}; {requests:.0f} requests",
     # staging
     "stage_saves": (
         "starts {starts}, stops {stops}: {running}; saves {saves_kw:.1f} kW against staying, "
@@ -158,6 +159,8 @@ TEMPLATES: dict[str, str] = {
     "reserve_gone_remedy": "lower the load or repair cooling; coldplate holds {subject} at design meanwhile",
     "optimiser_failed": "the plan for {subject} holds no numbers; it was thrown away",
     "optimiser_failed_remedy": "check the site file; the loop is back at its design setpoints meanwhile",
+    "switchback_paused": "the switchback's block is not driven as planned: {why}",
+    "switchback_paused_remedy": "nothing, if it is meant; a block is left out if a tenth of it was not as planned",
     "loop_let_go": "{subject} was let go and nothing is written to it: {why}",
     "loop_let_go_remedy": (
         "remove the cause, then acknowledge it with a reason: on the page, or coldplate acknowledge {subject}"

@@ -223,6 +223,25 @@ class ShedRequest:
     reason: Message
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchbackState:
+    """Where a switchback is. arm: `rule` or `coldplate`, empty outside of its blocks; block: its number from 1.
+
+    until_s: when this arm's block ends (before the first: begins) [s since 1970]; washing_out: in its begin, which does
+    not count; paused: why it is not driven as planned now; valid, invalid: blocks that are over.
+    """
+
+    digest: str
+    arm: str
+    block: int
+    blocks: int
+    until_s: float
+    washing_out: bool
+    paused: str
+    valid: int
+    invalid: int
+
+
 class Mode(StrEnum):
     """What a loop is in."""
 

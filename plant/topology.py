@@ -84,6 +84,31 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reset:
+    """Trim and respond of one setpoint [SI]: SP0, SPmin, SPmax, SPtrim, SPres, SPres-max, I of ASHRAE Guideline 36."""
+
+    start: float
+    minimum: float
+    maximum: float
+    trim: float
+    respond: float
+    respond_max: float
+    ignored: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A site's own reset rule: each role's trim and respond every every_s [s].
+
+    near_k: a rack asks while its hottest GPU is nearer than this to the case limit [K].
+    """
+
+    resets: Mapping[str, Reset]
+    every_s: float = 300.0
+    near_k: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class CoolingGroup:
     """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
 
@@ -95,6 +120,7 @@ class CoolingGroup:
     heartbeats: for each commanded device, its heartbeat point and timeout [s].
     reserve: `n+1` (the loss of its largest CDU leaves every limit whole) or `none`.
     swing: what its GPUs' power may rise to before any loop answers: `nameplate`, or `learned` from telemetry.
+    rule: the site's own reset rule, which a switchback alternates with coldplate; None: design setpoints.
     stages: units that may be switched; least_running: of each kind, never fewer than so many run.
     """
 
@@ -109,6 +135,7 @@ class CoolingGroup:
     excitation: str = "off"
     reserve: str = "n+1"
     swing: str = "nameplate"
+    rule: Rule | None = None
     stages: tuple[Stage, ...] = ()
     least_running: Mapping[str, int] = field(default_factory=dict)
 

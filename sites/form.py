@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from sites.form_base import Form, Id, Positive
+from sites.form_rule import RuleForm
 from sites.form_sensors import SensorForm
 from sites.form_stages import Count, StageForm, StageKind
 
@@ -177,6 +178,8 @@ class GroupForm(Form):
     """`n+1`: the loss of the largest CDU must leave every limit whole; `none`: the site takes that risk for energy."""
     swing: Literal["nameplate", "learned"] = "nameplate"
     """GPU power that must be carried before any loop answers: at once all of it, or as telemetry has shown so far."""
+    rule: RuleForm | None = None
+    """The site's own reset rule, which a switchback alternates with coldplate; without it, design setpoints."""
 
 
 class LimitForm(Form):

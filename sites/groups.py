@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from devices.profiles import load_profile
 from plant.leases import Envelope
 from plant.points import Point, PointId
-from plant.topology import CoolingGroup, Drive
+from plant.topology import CoolingGroup, Drive, Reset, Rule
 from sites.form import EquipmentForm, GroupDesignForm, GroupForm, Role, SiteForm, SourceForm, WritableForm
 from sites.network import feeds_of, reached
 from sites.stages import enable_envelopes, enables, least_running, stages_of
@@ -109,9 +109,30 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         excitation=group.excitation,
         reserve=group.reserve,
         swing=group.swing,
+        rule=_rule_of(group),
         stages=stages_of(form, group),
         least_running=least_running(group),
     )
+
+
+def _rule_of(group: GroupForm) -> Rule | None:
+    """The site's own rule; the form has its figures in SI."""
+    given = group.rule
+    if given is None:
+        return None
+    resets = {
+        role: Reset(
+            start=r.start,
+            minimum=r.min,
+            maximum=r.max,
+            trim=r.trim,
+            respond=r.respond,
+            respond_max=r.respond_max,
+            ignored=r.ignored,
+        )
+        for role, r in given.resets.items()
+    }
+    return Rule(every_s=given.every_s, near_k=given.near_k, resets=resets)
 
 
 def envelopes_of(group: GroupForm, points: Mapping[PointId, Point]) -> Iterator[Envelope]:

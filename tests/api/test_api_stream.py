@@ -95,7 +95,7 @@ async def test_a_page_sees_everything_first_and_then_what_changes(edge, address,
         assert name == "snapshot"
         assert set(snapshot) == {
             *("status", "points", "gpus", "forecast", "plans", "modes", "conditions", "headroom", "links", "actuator"),
-            *("ride_through", "shed"),
+            *("ride_through", "shed", "switchback"),
         }
         assert snapshot["status"]["site"] == "demo-pod"
         assert snapshot["plans"][0]["id"] == "plan-1"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from plant.records import Answer, IntentKind, Mode, ModeState
+from plant.records import Answer, IntentKind, Mode, ModeState, SwitchbackState
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
@@ -147,6 +147,31 @@ async def test_a_loop_that_was_let_go_is_acknowledged(visit, served):
     await page.locator("[data-outcome]").get_by_text("Accepted").wait_for()
     (intent,) = served.edge.heard
     assert (intent.kind, intent.loop, intent.reason) == (IntentKind.ACKNOWLEDGE, loop, "strainer cleaned")
+
+
+async def test_the_switchback_says_whose_turn_it_is(visit, served):
+    """Which block runs, until when, what is not as planned; in both languages, accessible; nothing without a plan."""
+    page = await visit("?lang=en")
+    assert await page.locator("[data-switchback]").count() == 0
+    turn = SwitchbackState(
+        digest="ab" * 32, arm="rule", block=3, blocks=56, until_s=served.edge.clock.now() + 3600, washing_out=True,
+        paused="tcs-1 in mode hold by mei", valid=2, invalid=1,
+    )  # fmt: skip
+    await served.edge.say("switchback", turn)
+    panel = page.locator("[data-switchback=rule]")
+    await panel.get_by_text("The rule of the site drives").wait_for()
+    said = await panel.inner_text()
+    assert "in block 3 of 56, until" in said
+    assert "Its begin does not count." in said
+    assert "Not as planned now: tcs-1 in mode hold by mei" in said
+    assert "2 blocks count so far, 1 do not" in said
+    await assert_accessible(page)
+    await page.get_by_role("button", name="中文").click()
+    await panel.get_by_text("站点自己的规则在控制").wait_for()
+    await assert_accessible(page)
+    over = replace(turn, arm="", block=0, until_s=served.edge.clock.now() - 60, paused="")
+    await served.edge.say("switchback", over)
+    await page.get_by_text("所有段均已结束").wait_for()
 
 
 async def test_refusal_is_said_in_words(visit, served):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli.budgets import BudgetDesk
 from cli.control import CYCLE_S, Control
+from cli.switchback import Switchback
 from controller.step import step
 from controller.worker import StepWorker
 from plant.live import LiveTable
 from plant.records import Answer, Intent, IntentKind, Mode
 from plant.samples import SampleBatch
 from plant.topology import Site
+from reports.switchback import SwitchbackPlan
 from simulator.memory import GOOD, MemoryPlant
 from store.audit import AuditLog
 from store.bus import BusServer
@@ -42,17 +45,28 @@ class Direct(StepWorker):
         return result
 
 
+class Heard(BusServer):
+    """The bus, with what was said last of each kind."""
+
+    async def publish(self, kind, body):
+        """Say it."""
+        self.said[kind] = body
+        await super().publish(kind, body)
+
+
 class Room:
     """One site's control in mode auto; `site` may differ from the plant's."""
 
-    def __init__(self, site: Site, folder: Path, plant: MemoryPlant | None = None, **more) -> None:
+    def __init__(
+        self, site: Site, folder: Path, plant: MemoryPlant | None = None, plan: SwitchbackPlan | None = None
+    ) -> None:
         self.site, self.plant = site, plant or MemoryPlant(site, NOON_S)
         self.clock, self.deaf = self.plant.clock, False
         self.state = StateDir(folder / "state")
         own = [f"{link.host}:{link.port}" for link in site.links.values()]
         self.state.write_json("commissioning.json", {"endpoints": own, "start_mode": "auto"})
         self.store = EmbeddedStore.open(self.state.path / "history.sqlite", site.retention)
-        self.more, self.epoch, self.audit = more, 0, None
+        self.plan, self.epoch, self.audit, self.switchback = plan, 0, None, None
         self.open()
 
     def open(self) -> None:
@@ -66,12 +80,17 @@ class Room:
             self.site, drives, self.live, self.clock, self.audit, self.epoch, frozenset(self.site.drives)
         )
         self.worker = Direct(self.site)
+        if self.plan is not None:
+            self.switchback = Switchback(self.plan, self.site, self.state, self.audit, self.clock, self.board)
+        budgets = BudgetDesk(self.site, self.clock, self.state, self.audit, self.board, self.live)
         highest = dict.fromkeys(self.site.drives, Mode.AUTO)
         self.control = Control(
             self.site, self.clock, self.state, self.live, self.actuator, self.worker, self.audit, self.board, highest,
-            self.epoch, tuple, **self.more,
+            self.epoch, tuple, budgets.follow, self.switchback,
         )  # fmt: skip
-        self.bus = BusServer(self.state.bus, self.control.intent)
+        self.said: dict[str, object] = {}
+        self.bus = Heard(self.state.bus, self.control.intent)
+        self.bus.said = self.said
         self.control.publish_to(self.bus, self.store)
 
     async def cycles(self, count: int) -> None:
@@ -115,6 +134,15 @@ class Room:
         """Why the loop is let go."""
         kept = self.state.read_json("modes.json")
         return kept[LOOP]["let_go"] if kept else ""
+
+    def planned(self) -> str:
+        """The code of the loop's newest plan, as the page hears it."""
+        rows = [row for row in self.said.get("plans", []) if row.loop == LOOP]
+        return rows[0].reason.code if rows else ""
+
+    def told(self, action: str) -> list[dict]:
+        """Details of the audit's entries of one kind."""
+        return [e["detail"] for e in self.entries() if e["action"] == action]
 
     def written(self) -> int:
         """Commands accepted so far."""

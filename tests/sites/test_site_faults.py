@@ -86,6 +86,11 @@ BROKEN: dict[str, tuple[str, str, int, str, str]] = {
     "no hours": ('"22-06"', '"22 to 6"', 46, "no range of hours", '"07-20"'),
     "hours without price": ('default: 0.2, "22-06"', '"22-06"', 46, "no price for hour 6", "add `default`"),
     "workload of unknown": ("{rack-02: idle}", "{rack-20: idle}", 48, "unknown rack 'rack-20'", "'rack-02'"),
+    "rule faster than dwell": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 60, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 29, trim: 0.2, respond: -0.3, respond_max: -1}}}", 32, "the rule moves every 60 s, but min_dwell_s is 300", "give at least 300"),
+    "rule of unknown role": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {flow: {start: 27, min: 20, max: 29, trim: 0.2, respond: -0.3, respond_max: -1}}}", 32, "the rule moves 'flow'", "facility_supply_temperature"),
+    "rule beyond the envelope": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 39, trim: 0.2, respond: -0.3, respond_max: -1}}}", 32, "do not ascend within what may be written", "14 to 38"),
+    "rule with one sign": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 29, trim: -0.2, respond: -0.3, respond_max: -1}}}", 32, "must have opposite signs", "trim save energy"),
+    "rule that answers little": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 29, trim: 0.2, respond: -0.3, respond_max: -0.1}}}", 32, "respond_max is smaller than respond", "at least -0.3"),
     "merged source": ("- {profile: gpu-node, link: bms}", "- {profile: gpu-nod, link: bms}", 24, "unknown profile 'gpu-nod'", "'gpu-node'"),
 }  # fmt: skip
 

@@ -3,10 +3,10 @@ import { SvelteMap } from 'svelte/reactivity';
 import { fetchSite } from './api';
 import type {
   ActuatorState, Condition, Forecast, LinkState, ModeState, Plan, PointInfo, PointValue, RackGpus, RideThrough, ShedRequest,
-  SiteInfo, Status,
+  SiteInfo, Status, SwitchbackState,
 } from './records';
 
-const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'ride_through', 'shed', 'links', 'actuator'] as const;
+const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'ride_through', 'shed', 'switchback', 'links', 'actuator'] as const;
 const SILENCE_MS = 12_000; // the server says something every 2 s
 const RETRY_MS = 2_000;
 
@@ -20,6 +20,7 @@ interface SnapshotEvent {
   conditions: unknown;
   ride_through: unknown;
   shed: unknown;
+  switchback: unknown;
   links: unknown;
   actuator: unknown;
 }
@@ -40,6 +41,7 @@ class Live {
   conditions: Condition[] = $state.raw([]);
   rideThrough: RideThrough[] = $state.raw([]);
   shed: ShedRequest[] = $state.raw([]);
+  switchback: SwitchbackState | null = $state.raw(null);
   links: LinkState[] = $state.raw([]);
   actuator: ActuatorState | null = $state.raw(null);
   gpus: Map<string, RackGpus> = $state.raw(new Map());
@@ -154,6 +156,7 @@ class Live {
     else if (kind === 'conditions') this.conditions = unwrap<Condition[] | null>(data, 'conditions') ?? [];
     else if (kind === 'ride_through') this.rideThrough = unwrap<RideThrough[] | null>(data, 'ride_through') ?? [];
     else if (kind === 'shed') this.shed = unwrap<ShedRequest[] | null>(data, 'shed') ?? [];
+    else if (kind === 'switchback') this.switchback = unwrap<SwitchbackState | null>(data, 'switchback');
     else if (kind === 'links') this.links = unwrap<LinkState[] | null>(data, 'links') ?? [];
     else this.actuator = unwrap<ActuatorState | null>(data, 'actuator');
   }

@@ -182,6 +182,18 @@ export interface ShedRequest {
   reason: Message;
 }
 
+export interface SwitchbackState {
+  digest: string;
+  arm: 'rule' | 'coldplate' | '';
+  block: number;
+  blocks: number;
+  until_s: number;
+  washing_out: boolean;
+  paused: string;
+  valid: number;
+  invalid: number;
+}
+
 export interface LinkState {
   link: string;
   endpoint: string;
