@@ -67,11 +67,13 @@ def point_value(mirror: Mirror, point: Point) -> PointValue:
     )
 
 
-def chosen(site: Site, prefix: str = "", equipment: str = "") -> Iterator[Point]:
+def chosen(site: Site, prefix: str = "", equipment: str = "", name: str = "") -> Iterator[Point]:
     """The points asked for; those per GPU only when the prefix reaches into them."""
     into_gpus = "/gpu-" in prefix
     for point in site.points.values():
         if not point.id.startswith(prefix) or (equipment and point.equipment != equipment):
+            continue
+        if name and point.id.rpartition("/")[2] != name:
             continue
         if into_gpus or not per_gpu(point.id):
             yield point

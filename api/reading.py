@@ -64,9 +64,10 @@ async def points(
     here: Here,
     prefix: Annotated[str, Text] = "",
     equipment: Annotated[str, Text] = "",
+    name: Annotated[str, Text] = "",
 ) -> Response:
     """Values in SI; points per GPU only when `prefix` reaches into them (`rack-01/gpu-`)."""
-    return reply(here.points(prefix, equipment))
+    return reply(here.points(prefix, equipment, name))
 
 
 @router.get("/v1/gpus", response_model=Gpus, tags=["live"], summary="GPUs summed up by rack")

@@ -76,9 +76,9 @@ class Service:
     def _gpu_points(self) -> dict[str, dict[str, dict[str, PointId]]]:
         return gpu_points(self.site)
 
-    def points(self, prefix: str = "", equipment: str = "") -> Points:
+    def points(self, prefix: str = "", equipment: str = "", name: str = "") -> Points:
         """Live values of the points asked for."""
-        values = [point_value(self.mirror, p) for p in chosen(self.site, prefix, equipment)]
+        values = [point_value(self.mirror, p) for p in chosen(self.site, prefix, equipment, name)]
         return Points(now_s=self.mirror.now_s, points=values)
 
     def gpus(self, rack: str = "") -> Gpus:

@@ -16,6 +16,7 @@ from cli import (
     pool_commands,
     run_commands,
     site_commands,
+    slurm_commands,
     study_commands,
 )
 from plant.errors import ColdplateError
@@ -31,6 +32,7 @@ for commands in (
     commission,
     audit_commands,
     pool_commands,
+    slurm_commands,
 ):
     commands.register(app)
 

@@ -46,6 +46,16 @@ class _Problem(msgspec.Struct):
     remedy: str = ""
 
 
+class _Point(msgspec.Struct):
+    id: str
+    value: float | None
+    quality: str
+
+
+class _Points(msgspec.Struct):
+    points: list[_Point]
+
+
 class _Schedulers(msgspec.Struct):
     schedulers: list[SchedulerState]
 
@@ -130,6 +140,17 @@ class Client:
             RefusedError: the server said no.
         """
         return self._ask("GET", "/v1/schedulers", _Schedulers).schedulers
+
+    def powers(self) -> dict[str, float]:
+        """What each piece of equipment draws now [W], where its meter is good.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        points = self._ask("GET", "/v1/points?name=power", _Points).points
+        good = ((p.id.partition("/")[0], p.value) for p in points if p.quality == "good" and p.value is not None)
+        return dict(good)
 
     def put_jobs(self, jobs: Mapping[str, object], *, actor: str) -> Answer:
         """Tell all running and queued jobs; the form is that of `PUT /v1/jobs` (docs/api.md).

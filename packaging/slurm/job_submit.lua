@@ -1,6 +1,6 @@
 -- coldplate's part of a Slurm controller: kilowatt licences and excluded nodes for new jobs.
 --
--- Put it beside slurm.conf, set JobSubmitPlugins=lua, and let `coldplate slurm hints --write FILE` keep the file below.
+-- Put it beside slurm.conf, set JobSubmitPlugins=lua, and let `coldplate slurm sync --write --hint-file FILE` keep it.
 -- It runs under the controller's lock: it reads one small file and computes nothing. Whatever is wrong with that file,
 -- or when it is over, jobs pass unchanged.
 --

@@ -45,10 +45,10 @@ async def read_licences(slurm: Slurm) -> Licences:
     return Licences(int(fields["Total"]), int(fields["Used"]), await _held_kw(slurm))
 
 
-async def set_budget(slurm: Slurm, budget_kw: float | None) -> Licences:
-    """Hold back all above budget_kw [kW]; None: hold nothing.
+async def set_budget(slurm: Slurm, budget_kw: float | None, *, dry: bool = False) -> tuple[Licences, Licences]:
+    """Hold back all above budget_kw [kW]; None: hold nothing. Licences before and after.
 
-    Below what already runs, jobs go on and nothing starts until they have ended (`over_kw` of the answer).
+    Below what already runs, jobs go on and nothing starts until they have ended (`over_kw` of what is after).
 
     Raises:
         ConfigError: the cluster has no such licence.
@@ -57,9 +57,9 @@ async def set_budget(slurm: Slurm, budget_kw: float | None) -> Licences:
     """
     before = await read_licences(slurm)
     hold_kw = 0 if budget_kw is None else max(before.total_kw - int(max(budget_kw, 0.0)), 0)
-    if hold_kw != before.held_kw:
+    if hold_kw != before.held_kw and not dry:
         await slurm.run("scontrol", *_command(hold_kw, exists=before.held_kw > 0))
-    return Licences(before.total_kw, before.used_kw, hold_kw)
+    return before, Licences(before.total_kw, before.used_kw, hold_kw)
 
 
 def _command(hold_kw: int, *, exists: bool) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from store.files import replace_file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitHints:
@@ -23,7 +25,7 @@ def write_hints(path: Path, hints: SubmitHints) -> None:
     """Replace the file in one step: the controller never reads half of it.
 
     Raises:
-        OSError: it can't be written.
+        StoreError: it can't be written.
     """
     values = {
         "valid_until": f"{hints.valid_until_s:.0f}",
@@ -33,10 +35,8 @@ def write_hints(path: Path, hints: SubmitHints) -> None:
         "refuse_above_kw": _number(hints.refuse_above_kw),
         "message": " ".join(hints.message.split()),
     }
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text("".join(f"{key}={value}\n" for key, value in values.items() if value), encoding="utf-8")
-    fresh.chmod(0o644)
-    fresh.replace(path)
+    text = "".join(f"{key}={value}\n" for key, value in values.items() if value)
+    replace_file(path, text.encode(), 0o644)
 
 
 def _number(value: float | None) -> str:

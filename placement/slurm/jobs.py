@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from placement.slurm.commands import Slurm
 
-_FIELDS = "%i|%T|%D|%S|%e|%l|%N|%u|%r|%j"
+_FIELDS = "%i|%T|%D|%S|%e|%l|%N|%Y|%u|%r|%j"
 """The name comes last: users may put anything in it."""
+_NOWHERE = ("(null)", "n/a", "N/A", "None")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job; times [s since 1970], NaN where Slurm has no plan for one that waits; limit_s [s]: inf if none.
 
-    nodes: its own, empty while it waits; count: how many it wants.
+    nodes: its own, empty while it waits; planned: where Slurm means to start it; count: how many it wants.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Job:
     end_s: float
     limit_s: float
     nodes: tuple[str, ...]
+    planned: tuple[str, ...] = ()
     user: str
     reason: str
     name: str
@@ -44,8 +46,8 @@ async def read_jobs(slurm: Slurm) -> list[Job]:
         RefusedError: Slurm refused.
     """
     text = await slurm.run("squeue", "-a", "-h", "-t", "running,pending,suspended,completing", "-o", _FIELDS)
-    rows = [line.split("|", 9) for line in text.splitlines() if line.count("|") >= 9]
-    nodes = await expand(slurm, {row[6] for row in rows if row[6]})
+    rows = [line.split("|", 10) for line in text.splitlines() if line.count("|") >= 10]
+    nodes = await expand(slurm, {names for row in rows for names in row[6:8] if names and names not in _NOWHERE})
     return [_job(row, nodes) for row in rows]
 
 
@@ -71,7 +73,7 @@ async def expand(slurm: Slurm, lists: Iterable[str]) -> dict[str, tuple[str, ...
 
 
 def _job(row: list[str], nodes: dict[str, tuple[str, ...]]) -> Job:
-    job, state, count, start, end, limit, names, user, reason, name = row
+    job, state, count, start, end, limit, names, planned, user, reason, name = row
     return Job(
         id=job,
         state=state,
@@ -80,6 +82,7 @@ def _job(row: list[str], nodes: dict[str, tuple[str, ...]]) -> Job:
         end_s=_time(end),
         limit_s=_span(limit),
         nodes=nodes.get(names, ()),
+        planned=nodes.get(planned, ()),
         user=user,
         reason=reason,
         name=name,

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from placement.slurm.commands import Slurm
 from placement.slurm.jobs import Job, read_jobs
@@ -34,12 +35,12 @@ async def checkpoint_and_move(
     slurm: Slurm,
     job: str,
     *,
-    avoid: Sequence[str],
+    avoid: Sequence[str] | None,
     checkpointed: Callable[[], bool] | None = None,
     checkpoint_s: float = 5.0,
     deadline_s: float = 300.0,
 ) -> Moved:
-    """Move one job off the nodes of avoid, which it is told to exclude from now on.
+    """Move one job off the nodes of avoid (None: its own), which it is told to exclude from now on.
 
     checkpointed: says when the checkpoint is there; without it checkpoint_s [s] are waited for.
 
@@ -48,6 +49,7 @@ async def checkpoint_and_move(
         SilentError: it does not run again within deadline_s [s]; it stays queued.
     """
     begin, before = time.monotonic(), await _running(slurm, job)
+    avoid = before.nodes if avoid is None else avoid
     await slurm.run("scancel", "--signal=USR1", "--batch", job)
     await _wait(checkpointed, checkpoint_s)
     await slurm.run("scontrol", "requeue", job)
@@ -65,6 +67,12 @@ async def checkpoint_and_move(
             )
         await asyncio.sleep(POLL_S)
     raise SilentError(f"job {job} waits since it was requeued {deadline_s:.0f} s ago: no other node is free for it")
+
+
+def newer(file: Path) -> Callable[[], bool]:
+    """Says whether a file has appeared or changed since now."""
+    before = file.stat().st_mtime_ns if file.exists() else None
+    return lambda: file.exists() and file.stat().st_mtime_ns != before
 
 
 async def _running(slurm: Slurm, job: str) -> Job:

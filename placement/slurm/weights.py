@@ -7,7 +7,7 @@ tear jobs across network leaves. So all nodes of a block get the block's mean sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from placement.slurm.commands import Slurm
@@ -20,9 +20,14 @@ NEUTRAL = 50
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """What one cycle found and did: nodes that had another weight than ours, nodes without a score, unknown nodes."""
+    """What one cycle found and did: nodes that had another weight than they should have, nodes without a score.
+
+    repaired: those of them that should have what we last wrote, which somebody or a restart had changed; unknown: nodes
+    that have a score and are not there.
+    """
 
     changed: tuple[str, ...]
+    repaired: tuple[str, ...]
     unscored: tuple[str, ...]
     unknown: tuple[str, ...]
     commands: int
@@ -30,18 +35,21 @@ class Sync:
 
 @dataclass(slots=True)
 class WeightWriter:
-    """base: the administrator's weight of each node, to which ours are added; wrote: what we last wrote.
+    """base: the administrator's weight of each node, to which ours are added.
 
-    blocks: nodes that jobs should find together (a network leaf, a CDU's racks); a node in none is its own.
+    wrote: what we last wrote and, while that may not have been done, what we wrote before. blocks: nodes that jobs
+    should find together (a network leaf, a CDU's racks); a node in none is its own. remember: writes base and wrote
+    down, called before a change: a process that forgets them takes our weights for the administrator's.
     """
 
     slurm: Slurm
     blocks: Sequence[Sequence[str]] = ()
     base: dict[str, int] = field(default_factory=dict)
-    wrote: dict[str, int] = field(default_factory=dict)
+    wrote: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    remember: Callable[[WeightWriter], None] | None = None
 
-    async def sync(self, scores: Mapping[str, int]) -> Sync:
-        """One cycle: read all weights, write those that differ. scores: node -> 0..100, higher is better.
+    async def sync(self, scores: Mapping[str, int], *, dry: bool = False) -> Sync:
+        """One cycle: read all weights, write those that differ (dry: tell them). scores: node -> 0..100, high is good.
 
         Raises:
             SilentError: the controller did not answer; nothing is lost, the next cycle repeats all.
@@ -51,18 +59,23 @@ class WeightWriter:
         self._learn(nodes)
         wanted = weights_for(nodes, scores, self.blocks, self.base)
         wrong = {name: weight for name, weight in wanted.items() if nodes[name].weight != weight}
+        repaired = tuple(sorted(n for n in wrong if self.wrote.get(n, ())[-1:] == (wanted[n],)))
         lines = commands(wrong)
-        self.wrote |= wrong
-        await self.slurm.update_all(lines)
+        if not dry and lines:
+            stands = {n: nodes[n].weight for n in wrong if nodes[n].weight in self.wrote.get(n, ())}
+            self.wrote |= {n: (*([stands[n]] if n in stands else []), weight) for n, weight in wrong.items()}
+            self._remember()
+            await self.slurm.update_all(lines)
         return Sync(
             changed=tuple(sorted(wrong)),
+            repaired=repaired,
             unscored=tuple(sorted(nodes.keys() - scores.keys())),
             unknown=tuple(sorted(scores.keys() - nodes.keys())),
             commands=len(lines),
         )
 
-    async def restore(self) -> None:
-        """Give every node its administrator's weight back.
+    async def restore(self, *, dry: bool = False) -> tuple[str, ...]:
+        """Give every node its administrator's weight back; which were (dry: would be) changed.
 
         Raises:
             SilentError: the controller did not answer.
@@ -71,13 +84,20 @@ class WeightWriter:
         nodes = await read_nodes(self.slurm)
         self._learn(nodes)
         back = {n: self.base[n] for n in self.wrote if n in nodes and nodes[n].weight != self.base[n]}
-        await self.slurm.update_all(commands(back))
-        self.wrote.clear()
+        if not dry:
+            await self.slurm.update_all(commands(back))
+            self.wrote.clear()
+            self._remember()
+        return tuple(sorted(back))
+
+    def _remember(self) -> None:
+        if self.remember is not None:
+            self.remember(self)
 
     def _learn(self, nodes: Mapping[str, Node]) -> None:
         """A weight that is not the one we wrote is the administrator's."""
         for name, node in nodes.items():
-            if node.weight != self.wrote.get(name):
+            if node.weight not in self.wrote.get(name, ()):
                 self.base[name] = node.weight
 
 

@@ -14,10 +14,10 @@ import pytest
 from benchmarks.slurm_lab import Lab
 
 
-def _api_server() -> Any:
-    name = "coldplate_test_api_server"
+def _beside(file: str) -> Any:
+    name = f"coldplate_test_{file}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("api_server.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{file}.py"))
         assert spec is not None
         assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -25,7 +25,8 @@ def _api_server() -> Any:
     return sys.modules[name]
 
 
-api_server = _api_server()
+api_server = _beside("api_server")
+coldplate_api = _beside("coldplate_api")
 
 
 @pytest.fixture
@@ -52,3 +53,17 @@ def server_apart(tmp_path: Path) -> Iterator[Any]:
     served = api_server.ServedApart(api_server.Server(), tmp_path)
     yield served
     served.close()
+
+
+@pytest.fixture
+def make_api() -> Iterator[Callable[..., Any]]:
+    """`make_api({"n1": 80}, life_s=60)`: coldplate's API as adapters see it."""
+    with ExitStack() as stack:
+        yield lambda scores, **more: stack.enter_context(coldplate_api.Api(scores, **more))
+
+
+@pytest.fixture
+def budget() -> Callable[..., Any]:
+    """`budget(60.0, scope="site", over_kw=0.0)`: one that counts, as the API shows it."""
+    made: Callable[..., Any] = coldplate_api.budget
+    return made

@@ -26,7 +26,7 @@ def test_a_kind_is_learned_from_its_runs():
     first = power.estimate("alice/train")
     assert (first.power_w, first.sd_w) == (5000.0, 1750.0)
     for name in ("train-17", "train-18", "train_19", "train"):
-        learn([job(name=name)], {"n1": 8000.0, "n2": 8200.0}, power)
+        learn([job(name=name)], {"n1": 8000.0, "n2": 8200.0}, power, set())
     learned = power.estimate("alice/train")
     assert learned.power_w == pytest.approx(8100.0)
     assert learned.sd_w == pytest.approx(810.0)
@@ -44,9 +44,9 @@ def test_a_kind_that_varies_says_so():
 def test_readings_that_are_no_power_teach_nothing():
     """Missing nodes, no number, nothing at all, and jobs that wait."""
     power = JobPower(default_w=5000.0)
-    learn([job()], {"n1": 8000.0}, power)
-    learn([job(), job(state="PENDING")], {"n1": math.nan, "n2": 1.0}, power)
-    learn([job()], {"n1": 0.0, "n2": 0.0}, power)
+    learn([job()], {"n1": 8000.0}, power, set())
+    learn([job(), job(state="PENDING")], {"n1": math.nan, "n2": 1.0}, power, set())
+    learn([job()], {"n1": 0.0, "n2": 0.0}, power, set())
     assert not power.runs
 
 
@@ -62,7 +62,7 @@ def test_the_queue_as_an_outlook():
     found = outlooks(jobs, {"n1": "rack-1", "n2": "rack-1", "n3": "rack-2"}, JobPower(default_w=5000.0), NOW_S, 7200.0)
     assert [o.job for o in found] == ["1", "2", "5"]
     running, planned, endless = found
-    assert (running.racks, running.power_w, running.start_sd_s) == (("rack-1",), 10_000.0, 0.0)
+    assert (running.racks, running.power_w, running.start_sd_s) == (("rack-1", "rack-1"), 10_000.0, 0.0)
     assert (planned.racks, planned.power_w) == (("rack-1", "rack-2"), 20_000.0)
     assert planned.start_sd_s == pytest.approx(270.0)
     assert endless.end_s == pytest.approx(NOW_S - 600 + 86400)

@@ -116,7 +116,7 @@ async def test_a_budget_holds(make_lab):
     slurm = Slurm(conf=lab.conf)
     first = [lab.submit("sleep 90", "-L", f"power_kw:{kw}") for kw in (50, 30)]
     lab.until(lambda: all(running(lab, job) for job in first), 10, "two starts")
-    licences = await set_budget(slurm, 60.0)
+    _, licences = await set_budget(slurm, 60.0)
     assert (licences.held_kw, licences.over_kw) == (40, 20)
     waiting = lab.submit("sleep 90", "-L", "power_kw:15")
     lab.until(lambda: lab.job(waiting)["Reason"] == "Licenses", 10, "its reason")
@@ -124,7 +124,7 @@ async def test_a_budget_holds(make_lab):
     await asyncio.sleep(3)
     assert not running(lab, waiting), "50 + 15 kW are above the budget"
     assert (await read_licences(slurm)).used_kw == 50
-    assert (await set_budget(slurm, 70.0)).held_kw == 30
+    assert (await set_budget(slurm, 70.0))[1].held_kw == 30
     assert lab.until(lambda: running(lab, waiting), 15, "a start within the budget") < 10
     await set_budget(slurm, None)
     assert (await read_licences(slurm)).held_kw == 0
@@ -142,13 +142,17 @@ async def test_drains_of_others_stay_theirs(make_lab):
     lab = make_lab(real=4)
     slurm = Slurm(conf=lab.conf)
     lab.run("scontrol", "update", "nodename=n1", "state=drain", "reason=bad DIMM | coldplate: no")
-    assert await reconcile_drains(slurm, {"n1": "too hot", "n2": 'CDU 2 "lost"\nits pump'}) == ("n1",)
+    lab.run("scontrol", "update", "nodename=n3", "state=drain", "reason=coldplate: loan 7 to b by ops")
+    done = await reconcile_drains(slurm, {"n1": "too hot", "n2": 'CDU 2 "lost"\nits pump'})
+    assert (done.foreign, done.drained, done.resumed) == (("n1",), ("n2",), ())
     nodes = await read_nodes(slurm)
     assert nodes["n1"].reason == "bad DIMM | coldplate: no"
     assert nodes["n2"].reason == "coldplate: CDU 2 'lost' its pump"
-    assert await reconcile_drains(slurm, {}) == ()
+    assert (await reconcile_drains(slurm, {}, dry=True)).resumed == ("n2",)
+    assert (await reconcile_drains(slurm, {})).resumed == ("n2",)
     nodes = await read_nodes(slurm)
     assert nodes["n1"].drains
+    assert nodes["n3"].drains, "a lent node stays lent"
     assert not nodes["n2"].drains
 
 

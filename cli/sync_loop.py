@@ -1,0 +1,65 @@
+"""The loop of an adapter: hears the API, acts at once when something changed and otherwise every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cli.processes import stop_on_signals
+from placement.scheduler_reports import Report
+from placement.sync_cycle import Cycle, Reporter
+from placement.wishes import Ear, Wishes
+from plant.errors import ColdplateError
+
+LISTEN_S = 0.5
+"""How often the API is asked whether something has changed [s]."""
+
+
+@dataclass(slots=True)
+class SyncLoop:
+    """What Slurm and Kubernetes have in common. act: one cycle; more: what follows it."""
+
+    ear: Ear
+    reporter: Reporter
+    act: Callable[[Wishes], Awaitable[Cycle]]
+    more: Callable[[Wishes, Cycle], Coroutine[Any, Any, None]]
+    report: Callable[[Report], object] | None
+    _said: tuple[str, ...] = ()
+
+    async def work(self, *, once: bool) -> bool:
+        """Until SIGTERM or SIGINT, or one cycle; whether the last one went well."""
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        begun_s, seen, good = -self.reporter.period_s, None, True
+        while not stop.is_set():
+            wishes = await asyncio.to_thread(self.ear.hear)
+            due = time.monotonic() - begun_s >= self.reporter.period_s
+            if once or due or wishes.essence != seen:
+                begun_s, seen = time.monotonic(), wishes.essence
+                good = await self._cycle(wishes)
+            if once:
+                return good
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LISTEN_S)
+        return good
+
+    async def _cycle(self, wishes: Wishes) -> bool:
+        cycle = await self.act(wishes)
+        if wishes.problem:
+            cycle.errors.append(wishes.problem)
+        await cycle.part(self.more(wishes, cycle))
+        report = self.reporter.report(cycle)
+        if self.report is not None:
+            with contextlib.suppress(ColdplateError):  # the API is away: told by its own silence
+                await asyncio.to_thread(self.report, report)
+        lines = (*cycle.lines, *(f"error: {error}" for error in cycle.errors))
+        for line in lines:
+            if line not in self._said:
+                print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}", flush=True)
+        self._said = lines
+        return not cycle.errors

@@ -1,0 +1,78 @@
+"""What a cycle of an adapter did, for people, for the API and for an exit status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from placement.scheduler_reports import Report
+from plant.errors import ColdplateError, SilentError
+
+
+@dataclass(slots=True)
+class Cycle:
+    """lines: what was done or (dry) would be; errors: what could not be; silent: the scheduler does not answer.
+
+    nodes: known to both sides; repaired: in this cycle; skew_s: the scheduler's clock less ours [s].
+    """
+
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    silent: bool = False
+    nodes: int = 0
+    only_here: tuple[str, ...] = ()
+    only_there: tuple[str, ...] = ()
+    repaired: int = 0
+    skew_s: float | None = None
+
+    async def part(self, work: Coroutine[Any, Any, None]) -> None:
+        """One part; what hinders it does not keep the others from theirs, unless the scheduler is away."""
+        if self.silent:
+            work.close()
+            return
+        try:
+            await work
+        except SilentError as error:
+            self.silent = True
+            self.errors.append(str(error))
+        except ColdplateError as error:
+            self.errors.append(str(error))
+
+    def say(self, what: str, names: tuple[str, ...] | list[str], shown: int = 8) -> None:
+        """A line where there is something to say."""
+        if names:
+            more = f" and {len(names) - shown} more" if len(names) > shown else ""
+            self.lines.append(f"{what}: {', '.join(names[:shown])}{more}")
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Turns cycles into reports; last_success: [s since 1970] by our own clock."""
+
+    kind: str
+    period_s: float
+    dry: bool
+    last_success: float | None = None
+    repaired: int = 0
+
+    def report(self, cycle: Cycle, wall_s: float | None = None) -> Report:
+        """Of the cycle that has just ended."""
+        now_s = time.time() if wall_s is None else wall_s
+        if not cycle.errors:
+            self.last_success = now_s
+        self.repaired += cycle.repaired
+        return Report(
+            kind=self.kind,
+            dry_run=self.dry,
+            period_s=self.period_s,
+            last_success=self.last_success,
+            sent_at=now_s,
+            nodes=cycle.nodes,
+            only_here=cycle.only_here,
+            only_there=cycle.only_there,
+            repaired=self.repaired,
+            last_error="; ".join(cycle.errors)[:2000],
+            scheduler_skew_s=cycle.skew_s,
+        )

@@ -1,0 +1,147 @@
+"""coldplate's API on loopback as schedulers' adapters see it, in a thread: its own records, whatever a test needs them to say.
+
+The real API answers in tests/api; here it has to fall silent, dawdle and lie about time at will.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import msgspec
+
+from placement.api_client import Client
+from placement.budgets import Budgets, BudgetShown
+from placement.hint_list import NodeHints, NodeScore
+from placement.scheduler_reports import Report, state_of
+from plant.records import Answer
+
+
+@dataclass
+class Api:
+    """scores: by node; racks, cdus: of nodes; ahead_s: the site's clock less this host's; silent: hangs up."""
+
+    scores: dict[str, int]
+    racks: dict[str, str] = field(default_factory=dict)
+    cdus: dict[str, str] = field(default_factory=dict)
+    life_s: float = 60.0
+    ahead_s: float = 0.0
+    budgets: list[BudgetShown] = field(default_factory=list)
+    powers: dict[str, float] = field(default_factory=dict)
+    silent: bool = False
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    version: int = 0
+    _clients: list[Client] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+            def do_GET(self) -> None:
+                """Hints, budgets, powers."""
+                path = self.path.partition("?")[0]
+                answers = {"/v1/hints/nodes": api.hints, "/v1/budget": api.in_force, "/v1/points": api.points}
+                self._say(answers[path]())
+
+            def do_PUT(self) -> None:
+                """Jobs and reports."""
+                assert self.headers["Authorization"] == "Bearer secret"
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.startswith("/v1/jobs"):
+                    api.jobs.append(json.loads(body))
+                    self._say(Answer(accepted=True, text="taken"))
+                else:
+                    report = msgspec.json.decode(body, type=Report)
+                    api.reports.append(report)
+                    self._say(state_of(self.path.rpartition("/")[2], report, 0.0, 0.0))
+
+            def _say(self, record: object) -> None:
+                if api.silent:
+                    self.close_connection = True
+                    return
+                body = msgspec.json.encode(record)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("x-site-time", f"{time.time() + api.ahead_s:.3f}")
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def client(self, token: str = "") -> Client:
+        """A client, closed with us."""
+        self._clients.append(Client(self.url, token, timeout_s=2.0))
+        return self._clients[-1]
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.close()
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def hints(self) -> NodeHints:
+        """A score for every node."""
+        now_s = time.time() + self.ahead_s
+        nodes = [
+            NodeScore(node=n, score=s, rack=self.racks.get(n, f"rack-{n}"), cdu=self.cdus.get(n, ""), reasons=())
+            for n, s in self.scores.items()
+        ]
+        return NodeHints(
+            id=f"hints-{hash(tuple(self.scores.items()))}-{self.version}",
+            generated_at=now_s,
+            valid_until=now_s + self.life_s,
+            model_version="m",
+            confidence=1.0,
+            inputs=(),
+            nodes=tuple(nodes),
+        )
+
+    def in_force(self) -> Budgets:
+        """Budgets."""
+        return Budgets(now_s=time.time() + self.ahead_s, budgets=self.budgets)
+
+    def points(self) -> dict[str, Any]:
+        """Powers of racks."""
+        return {"points": [{"id": f"{r}/power", "value": w, "quality": "good"} for r, w in self.powers.items()]}
+
+
+def budget(
+    kw: float, scope: str = "site", over_kw: float = 0.0, room_kw: float = 100.0, left_s: float = 60.0
+) -> BudgetShown:
+    """A budget that counts."""
+    now_s = time.time()
+    return BudgetShown(
+        scope=scope,
+        kw=kw,
+        source="operator",
+        actor="mei",
+        reason="feed B is out",
+        at=now_s,
+        until=now_s + left_s,
+        left_s=left_s,
+        counts=True,
+        running_kw=kw + over_kw,
+        over_kw=over_kw,
+        room_kw=room_kw,
+        unknown_racks=(),
+    )

@@ -1,0 +1,180 @@
+"""`coldplate slurm sync` on a real slurmctld: cycles, and the process itself, through everything that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from placement.slurm.commands import Slurm
+from placement.slurm.cycle import BudgetBy, SlurmCycle, SlurmOptions
+from placement.slurm.memory import Memory
+from placement.slurm.nodes import read_nodes
+from placement.slurm.notes import read_notes
+from placement.wishes import Ear
+
+pytestmark = pytest.mark.real
+ROOT = Path(__file__).parents[2]
+WAIT_S = 60.0
+
+
+def weights(lab) -> dict[str, int]:
+    """Of all nodes now."""
+    return {n.name: n.weight for n in asyncio.run(read_nodes(Slurm(conf=lab.conf))).values()}
+
+
+def sync(lab, api, folder: Path, *words: str) -> tuple[int, str]:
+    """`coldplate slurm sync --once` in this process; status and what it said."""
+    given = ["--api", api.url, "--conf", str(lab.conf), "--state", str(folder), "--once", "--timeout", "3", *words]
+    done = CliRunner().invoke(app, ["slurm", "sync", *given], env={"COLDPLATE_TOKEN": "secret"})
+    wrong = "" if isinstance(done.exception, SystemExit | None) else str(done.exception)
+    return done.exit_code, done.output + wrong
+
+
+def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
+    """A dry run changes nothing and says all; then weights, budget, drains, notes and the hint file are written."""
+    lab = make_lab(real=4, extra=["Licenses=power_kw:100"])
+    api = make_api({"n1": 100, "n2": 0, "n3": 60, "elsewhere": 90}, racks={"n3": "r3"}, powers={"r3": 5600.0})
+    api.budgets = [budget(40.0), budget(5.0, scope="r3", over_kw=1.0, room_kw=0.0)]
+    lab.run("scontrol", "update", "nodename=n4", "comment=do not touch")
+    hints = tmp_path / "hints"
+    words = ("--notes", "--hint-file", str(hints), "--node-kw", "5.6")
+    status, said = sync(lab, api, tmp_path / "state", *words)
+    assert status == 0
+    assert "dry run" in said
+    assert set(weights(lab).values()) == {10}
+    assert not hints.exists()
+    assert api.reports[-1].dry_run
+    job = lab.submit("sleep 60", "-w", "n1", "-L", "power_kw:20", "--time=10", "-J", "train-1")
+    lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
+    status, said = sync(lab, api, tmp_path / "state", "--write", *words)
+    assert status == 0, said
+    assert weights(lab) == {"n1": 10, "n2": 25, "n3": 16, "n4": 18}
+    assert "budget: 60 of 100 kW held back" in said
+    nodes = asyncio.run(read_nodes(Slurm(conf=lab.conf)))
+    assert nodes["n3"].reason == "coldplate: budget of r3 is 5 kW: feed B is out"
+    notes = asyncio.run(read_notes(Slurm(conf=lab.conf)))
+    assert (notes["n1"].comment, notes["n1"].extra) == ("coldplate:score>=94", '{"coldplate_score":94}')
+    assert notes["n4"].comment == "do not touch"
+    written = dict(line.split("=", 1) for line in hints.read_text().splitlines())
+    assert (written["exclude"], written["refuse_above_kw"], written["kw_per_node"]) == ("n3", "40", "5.6")
+    assert 0 < float(written["valid_until"]) - time.time() <= 61
+    report = api.reports[-1]
+    assert (report.kind, report.nodes, report.only_here, report.only_there) == ("slurm", 3, ("elsewhere",), ("n4",))
+    assert abs(report.scheduler_skew_s) < 5
+    known = api.jobs[-1]["jobs"][0]
+    assert (known["id"], known["racks"], known["power_kw"]) == (job, ["rack-n1"], 5.6)
+    back = CliRunner().invoke(
+        app, ["slurm", "take-back", "--conf", str(lab.conf), "--state", str(tmp_path / "state"), "--write"]
+    )
+    assert "3 weights, 1 drains, 3 notes, 60 kW held back" in back.output, back.output
+    assert set(weights(lab).values()) == {10}
+    assert not asyncio.run(read_nodes(Slurm(conf=lab.conf)))["n3"].drains
+
+
+def test_the_administrators_weights_survive_our_restarts(make_lab, make_api, tmp_path):
+    """A new process does not take our weights for his; hints that are over give him his own back."""
+    lab, api = make_lab(real=3), make_api({"n1": 0, "n2": 100, "n3": 50})
+    lab.run("scontrol", "update", "nodename=n2", "weight=500")
+    for _ in range(3):
+        assert sync(lab, api, tmp_path, "--write", "--budget", "none")[0] == 0
+    assert weights(lab) == {"n1": 25, "n2": 500, "n3": 18}
+    lab.run("scontrol", "update", "nodename=n1", "weight=10")
+    assert "weights: n1" in sync(lab, api, tmp_path, "--write", "--budget", "none")[1]
+    assert api.reports[-1].repaired == 1
+    api.life_s = -1.0
+    said = sync(lab, api, tmp_path, "--write", "--budget", "none")[1]
+    assert "no valid hints: weights given back: n1, n3" in said
+    assert weights(lab) == {"n1": 10, "n2": 500, "n3": 10}
+
+
+async def test_a_cycle_cut_off_in_mid_write(make_lab, make_api, tmp_path):
+    """The controller dies after half of the commands, and our process with it: the next one sets all right."""
+    lab, api = make_lab(real=3), make_api({"n1": 0, "n2": 100, "n3": 30})
+    slurm = Slurm(conf=lab.conf, timeout_s=3.0)
+    ear, options = Ear(api.client()), SlurmOptions(write=True, budget=BudgetBy.NONE)
+    await SlurmCycle(slurm, Memory(tmp_path / "m.json").writer(slurm), options).run(ear.hear())
+    api.scores = {"n1": 100, "n2": 0, "n3": 60}
+    api.version += 1
+    writer = Memory(tmp_path / "m.json").writer(slurm)
+    keep = writer.remember
+
+    def remember_and_die(known) -> None:
+        keep(known)
+        lab.run("scontrol", "update", "nodename=n1", "weight=10")
+        lab.stop_controller(kill=True)
+
+    writer.remember = remember_and_die
+    cycle = await SlurmCycle(slurm, writer, options).run(ear.hear())
+    assert cycle.silent
+    assert len(cycle.errors) == 1
+    lab.start_controller()
+    again = await SlurmCycle(slurm, Memory(tmp_path / "m.json").writer(slurm), options).run(ear.hear())
+    assert not again.errors
+    found = {n.name: n.weight for n in (await read_nodes(slurm)).values()}
+    assert found == {"n1": 10, "n2": 25, "n3": 16}
+
+
+async def test_drains_of_a_run_before_us_are_taken_up_or_given_back(make_lab, make_api, budget, tmp_path):
+    """Stale reasons of ours go with the first cycle that knows the budgets; before that nothing is let go."""
+    lab, api = make_lab(real=2, extra=["Licenses=power_kw:100"]), make_api({"n1": 50, "n2": 50})
+    slurm = Slurm(conf=lab.conf, timeout_s=5.0)
+    lab.run("scontrol", "update", "nodename=n1", "state=drain", "reason=coldplate: budget of r1 is 5 kW: gone")
+    lab.run("scontrol", "update", "nodename=n2", "state=drain", "reason=bad DIMM")
+    cycle = SlurmCycle(slurm, Memory(tmp_path / "m.json").writer(slurm), SlurmOptions(write=True))
+    ear = Ear(api.client())
+    api.silent = True
+    await cycle.run(ear.hear())
+    assert (await read_nodes(slurm))["n1"].drains
+    api.silent = False
+    api.budgets = [budget(5.0, scope="rack-n2", over_kw=1.0)]
+    done = await cycle.run(ear.hear())
+    assert done.lines[:2] == ["resumed: n1", "left to others, who drained them: n2"]
+    nodes = await read_nodes(slurm)
+    assert (nodes["n1"].drains, nodes["n2"].reason) == (False, "bad DIMM")
+
+
+def test_slurm_away_slow_or_without_its_licence(make_lab, make_api, budget, tmp_path):
+    """Told in the report, in bounded time; the hint file is written all the same."""
+    lab, api = make_lab(real=1), make_api({"n1": 50})
+    api.budgets = [budget(40.0)]
+    status, said = sync(lab, api, tmp_path, "--write")
+    assert status == 1
+    assert "no licence power_kw; add Licenses=power_kw:KW" in said
+    assert weights(lab) == {"n1": 18}, "what can be done is done"
+    hints = tmp_path / "hints"
+    lab.pause_controller(paused=True)
+    status, said = sync(lab, api, tmp_path, "--write", "--hint-file", str(hints))
+    lab.pause_controller(paused=False)
+    assert status == 1
+    assert "no answer of the controller within 3 s" in api.reports[-1].last_error
+    assert "refuse_above_kw=40" in hints.read_text()
+    assert api.reports[-1].last_success is None
+    assert "choose licence, qos, none" in sync(lab, api, tmp_path, "--budget", "magic")[1]
+
+
+def test_the_process_follows_at_once(make_lab, make_api, budget, tmp_path):
+    """A budget that is set reaches Slurm without waiting for the next cycle; ended, the waiting job starts."""
+    lab = make_lab(real=2, extra=["Licenses=power_kw:100"])
+    api = make_api({"n1": 50, "n2": 50})
+    argv = [sys.executable, "-m", "cli.main", "slurm", "sync", "--api", api.url, "--conf", str(lab.conf), "--write"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLDPLATE_TOKEN": "secret"}
+    process = subprocess.Popen([*argv, "--every", "3600", "--state", str(tmp_path / "s")], env=env)
+    try:
+        lab.until(lambda: api.reports, WAIT_S, "a first report")
+        api.budgets = [budget(30.0)]
+        lab.until(lambda: "power_kw:70" in lab.run("scontrol", "show", "reservation"), WAIT_S, "the hold")
+        job = lab.submit("sleep 60", "-L", "power_kw:50")
+        lab.until(lambda: lab.job(job)["Reason"] == "Licenses", WAIT_S, "its reason")
+        api.budgets = []
+        lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
