@@ -24,6 +24,7 @@ from benchmarks.tuned import read_tuned
 from benchmarks.work import LOADS
 from plant.errors import ConfigError
 
+QUICK_PLANTS = ("twin", "hall")
 QUICK = ("static", "reset", "ours")
 FULL = ("static", "reset", "ours-persistence", "ours", "ours-perfect", "bound")
 NO_RESERVE = ("static-no-reserve", "reset-no-reserve")
@@ -41,9 +42,10 @@ def run(
 ) -> dict[str, float | str | list[Row]]:
     """Rows by plant, climate and controller.
 
-    plant: one of `PLANTS` or MODULE:FACTORY, by default all; days: 1, 12 or 365, by default 1 when quick; energies are
-    the year's [kWh] when the twelve weighted days are taken, else the days'; a year is run in cycles of ten minutes;
-    controllers: names with commas between them; load: one of `LOADS` instead of each day's own; robust: `ROBUST`, too.
+    plant: one of `PLANTS` or MODULE:FACTORY, by default all, when quick `QUICK_PLANTS`; days: 1, 12 or 365, by default
+    1 when quick; energies are the year's [kWh] when the twelve weighted days are taken, else the days'; a year is run
+    in cycles of ten minutes; controllers: names with commas between them; load: one of `LOADS` instead of each day's
+    own; robust: `ROBUST`, too.
 
     Raises:
         ConfigError: data, plant or tuning is missing, or an option has no such value.
@@ -52,7 +54,7 @@ def run(
         raise ConfigError(f"{days} days", where="--days", remedy=f"use 1, 12 or {YEAR_DAYS}")
     quick = quick or days == YEAR_DAYS
     asked, load = (*_asked(controllers, quick=quick), *(ROBUST if robust else ())), _load(load)
-    names = [plant] if plant else list(PLANTS)
+    names = [plant] if plant else list(QUICK_PLANTS if quick else PLANTS)
     for name in names:
         load_plant(name)
     places = [(name, climate) for name in names for climate in CLIMATES]

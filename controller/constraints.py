@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,9 +61,15 @@ class Problem:
 
 
 def worst_margin(problem: Problem, points: Array) -> Array:
-    """Kelvin to the case limit if coldplate and the largest CDU die now, for points of shape (n, k)."""
+    """Kelvin to the case limit if coldplate and the largest CDU die now, for points of shape (n, k).
+
+    Every GPU goes to the power that must be carried, and so does the loop's heat, whatever the forecast says of it.
+    """
     facility_c = np.maximum(points[:, 2], problem.design_point[2])
-    case_c = lost_cdu_case_c(problem.design, problem.upper, points[:, 0], points[:, 1], facility_c)
+    design = problem.design
+    carried = problem.upper.gpu_w / (CASE_TOLERANCE * max(r.gpu_power_w for r, _ in design.racks))
+    full = replace(problem.upper, heat_w=max(min(carried, 1.0) * design.liquid_heat_w, problem.upper.heat_w))
+    case_c = lost_cdu_case_c(design, full, points[:, 0], points[:, 1], facility_c)
     return problem.bounds.case_c - case_c
 
 

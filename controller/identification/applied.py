@@ -5,6 +5,7 @@ Powers stay with `controller.learning`, which compares them with meters; here st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,9 +13,12 @@ import numpy as np
 
 from controller.design import LoopDesign, RackDesign, rack_design
 from controller.identification.known import Known
-from controller.identification.parameters import CASE, RACK_FLOW, UA
+from controller.identification.parameters import CASE, RACK_FLOW, UA, Parameter
 from controller.model import FLOW_EXPONENT
 from plant.topology import CoolingGroup, Site
+
+STEP = 0.005
+"""Estimates wander by less from cycle to cycle."""
 
 
 def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -> LoopDesign:
@@ -22,7 +26,7 @@ def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -
     if not known.estimates:
         return design
     cdus = tuple(
-        replace(cdu, ua_w_k=cdu.ua_w_k * known.estimate(member, UA.name).cautious(less_is_worse=UA.less_is_worse))
+        replace(cdu, ua_w_k=cdu.ua_w_k * _cautious(known, member, UA))
         for member, cdu in zip(group.members, design.cdus, strict=True)
     )
     by_kind: dict[RackDesign, list[str]] = {}
@@ -36,14 +40,21 @@ def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -
 def _rack(kind: RackDesign, racks: Sequence[str], known: Known) -> RackDesign:
     """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
     flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
-    worst = max(known.estimate(rack, CASE.name).cautious(less_is_worse=CASE.less_is_worse) for rack in racks)
+    worst = max(_cautious(known, rack, CASE) for rack in racks)
     return replace(
         kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
     )
 
 
 def _flow(rack: str, known: Known) -> float:
-    return known.estimate(rack, RACK_FLOW.name).cautious(less_is_worse=RACK_FLOW.less_is_worse)
+    return _cautious(known, rack, RACK_FLOW)
+
+
+def _cautious(known: Known, subject: str, parameter: Parameter) -> float:
+    """The cautious ratio, in steps towards the worse: the tables made from it serve many cycles."""
+    ratio = known.estimate(subject, parameter.name).cautious(less_is_worse=parameter.less_is_worse)
+    steps = ratio / STEP
+    return STEP * (math.floor(steps + 1e-9) if parameter.less_is_worse else math.ceil(steps - 1e-9))
 
 
 def _least_share(racks: Sequence[str], known: Known) -> float:
