@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import secrets
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from cli.operate_commands import moment
+from cli.operate_commands import STATE, moment
 from plant.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reports.switchback import SwitchbackPlan
+    from reports.switchback_estimate import SwitchbackResult
 
 switchback_app = typer.Typer(no_args_is_help=True, help="Plan and analyse randomised blocks of rule and coldplate.")
 TRENDS = typer.Argument(..., exists=True, dir_okay=False, help="CSV: a column of times, then trends.")
@@ -75,26 +82,72 @@ def plan(
 @switchback_app.command("report")
 def report(
     plan_file: Path = typer.Argument(..., exists=True, dir_okay=False, help="The plan as it was written."),
-    trends: Path = TRENDS,
+    trends: Path | None = typer.Argument(
+        None, exists=True, dir_okay=False, help="CSV of trends; without it, what coldplate itself recorded."
+    ),
     mapping: Path | None = MAP,
+    site: Path | None = typer.Option(None, "--site", exists=True, dir_okay=False, help="The site file."),
+    state: Path = STATE,
+    store: str | None = typer.Option(None, "--store", help="As for `run`; $COLDPLATE_STORE by default."),
     out: Path | None = OUT,
 ) -> None:
-    """Savings over a finished plan, with a 95 % interval; trends of cooling power, heat (or IT power) and wet bulb."""
-    from reports.switchback import analyse, plan_from, sentence
-    from reports.trend_table import read_trends, switchback_trends
+    """Savings over a finished plan, with a 95 % interval and a randomisation test.
 
-    try:
-        data = json.loads(plan_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}", where=str(plan_file), remedy="give the plan as written") from error
-    measured, active = switchback_trends(read_trends(trends, mapping))
-    result = analyse(plan_from(data, str(plan_file)), measured, ours_active=active)
+    With --site and --state: energies from the meters' registers in the store, turns and faults from the audit chain.
+    With a CSV: trends of cooling power, heat (or IT power) and wet bulb.
+    """
+    from cli.switchback import load_plan
+    from reports.switchback_estimate import analyse, sentence
+    from reports.trend_table import read_trends, switchback_trends
+    from store.codec import to_plain
+
+    sealed = load_plan(plan_file)
+    if trends is not None:
+        measured, active = switchback_trends(read_trends(trends, mapping))
+        result = analyse(sealed, measured, ours_active=active)
+    elif site is not None:
+        result = asyncio.run(_recorded(sealed, site, state, store))
+    else:
+        remedy = "give a CSV of trends, or --site and --state for what coldplate recorded"
+        raise ConfigError("nothing to report on", where="switchback report", remedy=remedy)
+    print(f"{'block':>5} {'turn':9} {'cooling kWh':>11} {'heat kWh':>9} {'outdoor °C':>10}")
+    for b in result.blocks:
+        figures = f"{b.cooling_kwh:11.1f} {b.heat_kwh:9.0f} {b.outdoor_c:10.1f}"
+        print(f"{b.number:5} {b.arm:9} {figures}{'  left out: ' + b.fault if b.fault else ''}")
     print(sentence(result))
     print(f"rule {result.rule_kw:.1f} kW, coldplate {result.ours_kw:.1f} kW, plain difference {result.plain:.1%}")
-    print(f"plan {result.digest}")
-    print("\n".join(f"left out: {text}" for text in result.left_out))
+    print(f"plan {result.digest}; method: IPMVP option B, randomised on/off blocks")
     if out is not None:
-        _write(out, asdict(result))
+        _write(out, to_plain(result))
+
+
+async def _recorded(plan: SwitchbackPlan, site_file: Path, state: Path, store: str | None) -> SwitchbackResult:
+    """The result from the state directory of the run.
+
+    Raises:
+        ReportError: the audit does not hold, or does not have the plan.
+    """
+    from reports.pue import ReportError
+    from reports.switchback_blocks import faults_of, outdoor_point, rows_of
+    from reports.switchback_estimate import check, conclude
+    from sites import load_site
+    from store.audit import read, verify
+    from store.open import open_store, store_url
+
+    site, chains = load_site(site_file), sorted((state / "audit").glob("*.jsonl"))
+    for chain in chains:
+        found = verify(chain)
+        if not found.ok:
+            raise ReportError(f"the audit does not hold, so nothing can be shown by it: {found.fault}")
+    faults = faults_of(plan, (entry for chain in chains for entry in read(chain)))
+    kept = open_store(store_url(store), state, site.retention, read_only=True)
+    try:
+        _, outdoor = outdoor_point(site)
+        newest_s = max((row[0] for row in (await kept.last(list(site.points))).values()), default=-math.inf)
+        check(plan, newest_s)
+        return conclude(plan, await rows_of(plan, site, kept, faults), (outdoor, "IT energy"))
+    finally:
+        await kept.close()
 
 
 def _write(path: Path, body: dict[str, object]) -> None:

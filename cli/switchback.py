@@ -25,13 +25,14 @@ from plant.live import Snapshot
 from plant.records import Mode, ModeState, Plan, Severity, SwitchbackState
 from plant.topology import Site
 from reports.switchback import LEAST_COVERAGE, RULE, Block, SwitchbackPlan, plan_from
+from reports.switchback_blocks import BEGAN, ENDED, REGISTERED
 from store.audit import AuditLog
 from store.codec import from_plain
 from store.state import StateDir
 
 log = logging.getLogger("coldplate.switchback")
 KEPT = "switchback.json"
-REGISTERED, BEGAN, ENDED = "switchback_registered", "switchback_block", "switchback_block_ended"
+
 FAULT_PLANS = frozenset({"plan_reserve", "plan_hold"})
 GAP_S = 180.0
 """Nobody drove where two looks lie further apart than a lease's life [s]."""

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from plant.errors import ConfigError
 from plant.quantities import to_si
-from reports.switchback import Trends
+from reports.switchback_estimate import Trends
 
 Floats = npt.NDArray[np.float64]
 LEAST_ROWS = 200
