@@ -27,7 +27,7 @@ DEW_RESERVE_K = 0.5
 SUPPLY_C = (30.0, 32.0, 34.0, 35.0, 36.0, 36.5, 37.0, 38.0, 39.0, 40.0, 42.0)
 FLOW_SHARE = (0.60, 0.65, 0.70, 0.80, 0.90, 1.00)
 LEAST_FLOW_SHARE = (0.60, 0.65, 0.70)
-APPROACH_K = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+APPROACH_K = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 LOCAL_TOWER_BELOW_K, LOCAL_WET_BULB_K = 2.0, 3.0
 """A tower is commanded like this while a tuning says nothing of it."""
 TOWER_BELOW_K = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)

@@ -20,7 +20,7 @@ from benchmarks.plants import PLANTS, load_plant
 from benchmarks.robust import ROBUST
 from benchmarks.rows import Done, Row, rows_of
 from benchmarks.tasks import CYCLE_S, QUICK_CYCLE_S, YEAR_DAYS, YEAR_H, Task, days_of, has_tower, run_tasks
-from benchmarks.tuned import read_tuned
+from benchmarks.tuned import FILE, TWELVE, read_tuned
 from benchmarks.work import LOADS
 from plant.errors import ConfigError
 
@@ -39,13 +39,14 @@ def run(
     controllers: str = "",
     load: str = "",
     robust: bool = False,
+    climate: str = "",
 ) -> dict[str, float | str | list[Row]]:
     """Rows by plant, climate and controller.
 
     plant: one of `PLANTS` or MODULE:FACTORY, by default all, when quick `QUICK_PLANTS`; days: 1, 12 or 365, by default
     1 when quick; energies are the year's [kWh] when the twelve weighted days are taken, else the days'; a year is run
     in cycles of ten minutes; controllers: names with commas between them; load: one of `LOADS` instead of each day's
-    own; robust: `ROBUST`, too.
+    own; robust: `ROBUST`, too; climate: one of `CLIMATES`, by default all.
 
     Raises:
         ConfigError: data, plant or tuning is missing, or an option has no such value.
@@ -57,7 +58,9 @@ def run(
     names = [plant] if plant else list(QUICK_PLANTS if quick else PLANTS)
     for name in names:
         load_plant(name)
-    places = [(name, climate) for name in names for climate in CLIMATES]
+    if climate and climate not in CLIMATES:
+        raise ConfigError(f"no climate {climate!r}", where="--climate", remedy=f"use one of {', '.join(CLIMATES)}")
+    places = [(name, where) for name in names for where in ([climate] if climate else CLIMATES)]
     tasks = [
         replace(task, load=load or task.load)
         for place in places
@@ -90,7 +93,7 @@ def _load(load: str) -> str:
 def _tasks(
     plant: str, climate: str, data: Path | None, count: int, controllers: Sequence[str], *, quick: bool
 ) -> Iterator[Task]:
-    tunings = _tunings(plant, climate, data, controllers, quick=quick)
+    tunings = _tunings(plant, climate, data, controllers, count)
     for day, load in days_of(climate, data, count):
         for controller in controllers:
             yield Task(
@@ -106,16 +109,16 @@ def _tasks(
             )
 
 
-def _tunings(
-    plant: str, climate: str, data: Path | None, controllers: Sequence[str], *, quick: bool
-) -> dict[str, Tuning]:
-    """Kept ones for a quick run; a full run tunes afresh, and so does a plant that has none."""
+def _tunings(plant: str, climate: str, data: Path | None, controllers: Sequence[str], count: int) -> dict[str, Tuning]:
+    """Kept ones: for one day those tuned to that very day, for more those tuned to the climate; else tuned afresh."""
     from benchmarks.tuning import KINDS, tune  # noqa: PLC0415 - it needs this module's names
 
     wanted = [name for name in controllers if name.removesuffix("-no-reserve") in KINDS]
-    kept = read_tuned().get(plant, {}).get(climate, {}) if quick else {}
+    kept = read_tuned(FILE if count == 1 else TWELVE).get(plant, {}).get(climate, {})
     missing = [name for name in wanted if name not in kept]
-    return {name: kept[name] for name in wanted if name in kept} | tune(plant, climate, data, missing)
+    return {name: kept[name] for name in wanted if name in kept} | tune(
+        plant, climate, data, missing, quick=count == 1, days=0 if count == 1 else 12
+    )
 
 
 def _done(tasks: Sequence[Task]) -> Iterator[Done]:

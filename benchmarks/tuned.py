@@ -13,7 +13,8 @@ HEAD = """\
 # Baselines for `coldplate bench control --quick`, so that it need not tune.
 # Written by `coldplate bench tuning --write FILE`: do not edit.
 """
-FILE = Path(__file__).with_name("tuned.yaml")
+FILE, TWELVE = Path(__file__).with_name("tuned.yaml"), Path(__file__).with_name("tuned_twelve.yaml")
+"""Tuned to the warmest day, which a quick run judges; and to the twelve weighted days of a climate."""
 
 
 def read_tuned(path: Path = FILE) -> Mapping[str, Mapping[str, dict[str, Tuning]]]:

@@ -2,8 +2,9 @@
 
 Coordinate search over the printed grids (supply temperature, flow, approach, least flow), twice round, from the best
 supply at two flows; judged on the warmest, the coldest and a middle one of the twelve days. A quick one goes downhill
-from neighbour to neighbour along each grid, on the warmest day. A day ends with the first hour outside a limit. The N+1
-reserve is one of the limits; the `-no-reserve` ones need not hold it.
+from neighbour to neighbour along each grid, on the warmest day, or on all of the twelve weighted days of a climate. A
+day ends with the first hour outside a limit. The N+1 reserve is one of the limits; the `-no-reserve` ones need not hold
+it.
 """
 
 from __future__ import annotations
@@ -33,16 +34,27 @@ _HOUR_NOT_HELD_J = 1e15
 
 
 def run(
-    quick: bool, data: Path | None, plant: str = "", controllers: str = "", write: str = ""
+    quick: bool,
+    data: Path | None,
+    plant: str = "",
+    controllers: str = "",
+    write: str = "",
+    days: int = 0,
+    climate: str = "",
 ) -> dict[str, float | str | list[Row]]:
     """The grids and the best of them for every plant and climate; a quick run searches less.
 
     controllers: some of `KINDS` and `NO_RESERVE`, with commas between, by default the former; write: a file that takes
-    the tunings as they are found, for `bench control --quick` to read.
+    the tunings as found, for `bench control --quick` to read (days 12: `TWELVE`, which twelve days read); days:
+    0 as above, or 12 to judge by all of the twelve weighted days, downhill; climate: one of `CLIMATES`, by default all.
 
     Raises:
-        ConfigError: there is no such controller to tune.
+        ConfigError: there is no such controller to tune, no such climate, or another number of days.
     """
+    if days not in {0, 12}:
+        raise ConfigError(f"{days} days", where="--days", remedy="use 12, or leave it out")
+    if climate and climate not in CLIMATES:
+        raise ConfigError(f"no climate {climate!r}", where="--climate", remedy=f"use one of {', '.join(CLIMATES)}")
     names = [name.strip() for name in controllers.split(",")] if controllers else list(KINDS)
     for name in names:
         if name not in {*KINDS, *NO_RESERVE}:
@@ -50,11 +62,11 @@ def run(
             raise ConfigError(f"{name!r} is not tuned", where="--controllers", remedy=remedy)
     rows: list[Row] = []
     for place in [plant] if plant else PLANTS:
-        for climate in CLIMATES:
-            found = tune(place, climate, data, names, quick=quick)
-            rows += [{"plant": place, "climate": climate, "controller": n, **t.values} for n, t in found.items()]
+        for where in [climate] if climate else CLIMATES:
+            found = tune(place, where, data, names, quick=quick, days=days)
+            rows += [{"plant": place, "climate": where, "controller": n, **t.values} for n, t in found.items()]
             if write:
-                write_tuned(Path(write), place, climate, found)
+                write_tuned(Path(write), place, where, found)
     grids: dict[str, float | str | list[Row]] = {
         f"grid_{axis}": " ".join(f"{value:g}" for value in values) for axis, values in axes().items()
     }
@@ -62,20 +74,21 @@ def run(
 
 
 def tune(
-    plant: str, climate: str, data: Path | None, names: Sequence[str] = KINDS, *, quick: bool = False
+    plant: str, climate: str, data: Path | None, names: Sequence[str] = KINDS, *, quick: bool = False, days: int = 0
 ) -> dict[str, Tuning]:
-    """The best tuning of each of `KINDS` and `NO_RESERVE` that is named."""
-    return {name: _Search(plant, climate, data, name, quick=quick).best() for name in names}
+    """The best tuning of each of `KINDS` and `NO_RESERVE` that is named; quick, days: see `run`."""
+    return {name: _Search(plant, climate, data, name, quick=quick, days=days).best() for name in names}
 
 
 class _Search:
     """One coordinate search: what is known so far, and what a tuning costs."""
 
-    def __init__(self, plant: str, climate: str, data: Path | None, name: str, *, quick: bool) -> None:
+    def __init__(self, plant: str, climate: str, data: Path | None, name: str, *, quick: bool, days: int = 0) -> None:
         self._kind = name.removesuffix("-no-reserve")
         self._reserve, self._tower = self._kind == name, has_tower(plant, climate, data)
-        self._days = _judging_days(climate, data, quick=quick)
-        self._place, self._data, self._name, self._quick = (plant, climate), data, name, quick
+        self._days = list(days_of(climate, data, days)) if days else _judging_days(climate, data, quick=quick)
+        self._weighted, self._downhill = days > 1, quick or days > 1
+        self._place, self._data, self._name = (plant, climate), data, name
         self._known: dict[Tuning, float] = {}
 
     def best(self) -> Tuning:
@@ -100,8 +113,8 @@ class _Search:
         return [*(partial(along, axis=axis) for axis in names), together]
 
     def _line(self, best: Tuning, line: Line) -> Tuning:
-        """The best along a line: of all its points, or (quick) downhill from neighbour to neighbour."""
-        if not self._quick:
+        """The best along a line: of all its points, or downhill from neighbour to neighbour."""
+        if not self._downhill:
             points = list(line(best))
             self._judge(points)
             return min((best, *points), key=self._cost)
@@ -122,7 +135,8 @@ class _Search:
         tasks = [self._task(tuning, *day) for tuning in fresh for day in self._days]
         for task, day in zip(tasks, run_tasks(tasks), strict=True):
             assert task.tuning is not None
-            self._known[task.tuning] = self._known.get(task.tuning, 0.0) + _cost(day)
+            weight = task.day.weight if self._weighted else 1.0
+            self._known[task.tuning] = self._known.get(task.tuning, 0.0) + weight * _cost(day)
 
     def _task(self, tuning: Tuning, day: WeightedDay, load: str) -> Task:
         plant, climate = self._place

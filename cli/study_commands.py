@@ -30,6 +30,7 @@ def bench(
     load: str = typer.Option("", "--load", help="Of bench control: frontier, jobs or squares (1-10 s) on every day."),
     robust: bool = typer.Option(False, "--robust", help="Of bench control: ours with bad figures and data, too."),
     write: str = typer.Option("", "--write", help="Of bench tuning: the file that keeps its tunings."),
+    climate: str = typer.Option("", "--climate", help="Of bench control and tuning: only this one."),
 ) -> None:
     """Measure something and print the figures."""
     from benchmarks.registry import BENCHMARKS, find_benchmark, find_data
@@ -41,7 +42,7 @@ def bench(
             return
     run = find_benchmark(name)
     given = {"plant": plant, "days": days, "controllers": controllers, "load": load}
-    given |= {"robust": robust, "write": write}
+    given |= {"robust": robust, "write": write, "climate": climate}
     figures = run(quick, find_data(data, os.environ), **_extras(name, run, given))
     if as_json:
         json.dump(figures, sys.stdout)

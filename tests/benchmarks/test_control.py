@@ -119,6 +119,24 @@ def test_tuning_finds_the_least_energy_that_holds_every_limit(monkeypatch):
     assert found["static-no-reserve"] == Tuning(kind="static", supply_c=42.0, flow_share=0.9, approach_k=6.0)
 
 
+def test_twelve_days_count_by_their_weights(monkeypatch):
+    """A rule tuned to the climate is judged on all twelve days: the common weather decides, not the hot one."""
+    days = [(WeightedDay(0, 30.0), "frontier"), (WeightedDay(1, 1.0), "jobs")]
+
+    def run(tasks):
+        """On the common day a small approach is cheap, on the rare one (ten times as dear) a large one."""
+        wanted = {0: 4.0, 1: 10.0}
+        return [
+            _day((10.0 if t.day.day else 1.0) * (1e9 + 1e8 * abs(t.tuning.approach_k - wanted[t.day.day])), held=True)
+            for t in tasks
+        ]
+
+    monkeypatch.setattr(tuning, "run_tasks", run)
+    monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
+    monkeypatch.setattr(tuning, "days_of", lambda *_arguments: days)
+    assert tuning.tune("twin", "atlanta", None, ("reset",), days=12)["reset"].approach_k == 4.0
+
+
 def test_kept_tunings_come_back_as_they_were(tmp_path):
     """What `bench tuning --write` keeps is what a quick run reads; other plants stay."""
     file = tmp_path / "tuned.yaml"
@@ -190,14 +208,19 @@ def test_data_that_is_missing_is_named():
 def test_an_option_is_passed_only_to_benchmarks_that_know_it():
     """`--plant` means nothing to others, and saying it there is an error."""
     assert _extras("control", control.run, {"plant": "hall", "days": 0}) == {"plant": "hall"}
-    with pytest.raises(ConfigError, match="bench tuning takes no --days"):
-        _extras("tuning", tuning.run, {"plant": "", "days": 12})
+    with pytest.raises(ConfigError, match="bench tuning takes no --load"):
+        _extras("tuning", tuning.run, {"plant": "", "load": "jobs"})
     with pytest.raises(ConfigError, match="7 days"):
         control.run(quick=True, data=None, days=7)
     with pytest.raises(ConfigError, match="no controller 'reset2'"):
         control.run(quick=True, data=None, controllers="ours,reset2")
     with pytest.raises(ConfigError, match="no load 'waves'"):
         control.run(quick=True, data=None, load="waves")
+    for bench in (control, tuning):
+        with pytest.raises(ConfigError, match="no climate 'atlantis'"):
+            bench.run(quick=True, data=None, climate="atlantis")
+    with pytest.raises(ConfigError, match="7 days"):
+        tuning.run(quick=True, data=None, days=7)
 
 
 def test_a_table_has_a_column_for_what_only_some_rows_have():
