@@ -12,6 +12,7 @@ from cli import (
     commission,
     device_commands,
     doctor,
+    k8s_commands,
     operate_commands,
     pool_commands,
     run_commands,
@@ -33,6 +34,7 @@ for commands in (
     audit_commands,
     pool_commands,
     slurm_commands,
+    k8s_commands,
 ):
     commands.register(app)
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from placement.api_client import Client
-from placement.job_body import job_body
+from placement.job_body import LEAST_PERIOD_S, PERIODS_VALID, job_body
 from placement.slurm.commands import Slurm
 from placement.slurm.cycle import SlurmCycle
 from placement.slurm.jobs import read_jobs
@@ -17,9 +17,6 @@ from placement.sync_cycle import Cycle
 from placement.wishes import Wishes
 
 HORIZON_S = 7200.0
-LEAST_PERIOD_S = 60.0
-PERIODS_VALID = 5.0
-"""A list of jobs is good for so many cycles, of a minute at least: one that is missed must not blind the forecast."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,9 @@ from plant.records import JobOutlook
 
 MOST_PLACES = 200_000
 """Names of racks in one list: what fits into the API's four megabytes."""
+LEAST_PERIOD_S = 60.0
+PERIODS_VALID = 5.0
+"""A list of jobs is good for so many cycles, of a minute at least: one that is missed must not blind the forecast."""
 LEAST_LEFT_S = 60.0
 """A job that is past its limit still runs: it counts on for so long [s]."""
 

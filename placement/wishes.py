@@ -71,6 +71,11 @@ class Wishes:
         """Nodes of a rack, a CDU or a loop."""
         return tuple(name for name, node in self.places.items() if scope in (node.rack, node.cdu))
 
+    @property
+    def over_site(self) -> bool:
+        """Whether the site draws more than its budget."""
+        return self.site_budget is not None and self.site_budget.over_kw > 0
+
     def shut(self, node_kw: float, before: frozenset[str] = frozenset()) -> dict[str, str]:
         """Node -> why it may take no more work: its rack's or CDU's budget is exceeded already."""
         scopes = self.shut_scopes(node_kw, before)

@@ -7,9 +7,10 @@ msgspec, as its own models take seconds for ten thousand nodes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from plant.errors import ConfigError, RefusedError, SilentError
 
 PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
 _GONE, _CONFLICT = 404, 409
+_NAMESPACE = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,19 @@ class Kubernetes:
         """
         items = await self._pages(self.core.list_node)
         return {node.name: node for node in map(_node, items)}
+
+    async def clock(self) -> float | None:
+        """The API server's clock [s since 1970] by the second; None where an answer has no date.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no (permissions).
+        """
+        one = partial(self.core.list_node, limit=1, _preload_content=False, _request_timeout=TIMEOUT_S)
+        answer = await _asked(one)
+        await answer.read()
+        date = answer.headers.get("Date")
+        return None if date is None else parsedate_to_datetime(date).timestamp()
 
     async def pods(self) -> list[Mapping[str, Any]]:
         """All pods that are not over, as they come.
@@ -76,6 +91,54 @@ class Kubernetes:
         """
         options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
         await _asked(partial(self.core.patch_node, name, patch, **options))
+
+    async def make_node(self, name: str, labels: Mapping[str, str]) -> None:
+        """A node without a machine behind it, ready on paper, on which pods of one CPU fit.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no.
+        """
+        body = {"metadata": {"name": name, "labels": dict(labels)}}
+        await _asked(partial(self.core.create_node, body, _request_timeout=TIMEOUT_S))
+        size = {"cpu": "64", "memory": "64Gi", "pods": "110"}
+        ready = {"type": "Ready", "status": "True", "reason": "Paper", "message": "made by coldplate k8s verify"}
+        status = {"status": {"capacity": size, "allocatable": size, "conditions": [ready]}}
+        options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
+        await _asked(partial(self.core.patch_node_status, name, status, **options))
+        await self.patch_node(name, {"spec": {"taints": None}})
+
+    async def make_pod(self, name: str, labels: Mapping[str, str], tolerations: Sequence[Mapping[str, str]]) -> None:
+        """A pod for nodes with these labels, in the namespace `default`.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no.
+        """
+        container = {"name": "pause", "image": "registry.k8s.io/pause:3.9", "resources": {"requests": {"cpu": "1"}}}
+        spec = {
+            "nodeSelector": dict(labels),
+            "tolerations": list(tolerations),
+            "containers": [container],
+            "automountServiceAccountToken": False,
+        }
+        body = {"metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
+        await _asked(partial(self.core.create_namespaced_pod, _NAMESPACE, body, _request_timeout=TIMEOUT_S))
+
+    async def remove(self, stem: str, nodes: Sequence[str]) -> None:
+        """Delete pods whose name begins with the stem, at once, and these nodes; what is gone already is no matter.
+
+        Raises:
+            SilentError: the API server did not answer.
+        """
+        found = [p["metadata"]["name"] for p in await self.pods() if p["metadata"]["name"].startswith(f"{stem}-pod-")]
+        for name in found:
+            options = {"grace_period_seconds": 0, "_request_timeout": TIMEOUT_S}
+            with suppress(RefusedError):
+                await _asked(partial(self.core.delete_namespaced_pod, name, _NAMESPACE, **options))
+        for node in nodes:
+            with suppress(RefusedError):
+                await _asked(partial(self.core.delete_node, node, _request_timeout=TIMEOUT_S))
 
     async def _pages(self, listing: Callable[..., Awaitable[Any]], **wanted: Any) -> list[Mapping[str, Any]]:
         items: list[Mapping[str, Any]] = []

@@ -1,23 +1,28 @@
-"""What coldplate writes on a node: integers and words under its own prefix, and one soft taint. Pure.
+"""What coldplate writes on a node: integers and words under its own prefix, a soft taint and a hard one. Pure.
 
-Annotations are read by people and by the upstream NodeMetadata score plugin, which reads one whole number; the taint
-(PreferNoSchedule) steers every stock scheduler, managed clusters included.
+Annotations are read by people and by the upstream NodeMetadata score plugin, which reads one whole number; the soft
+taint (PreferNoSchedule) steers every stock scheduler, managed clusters included; the hard one (NoSchedule) is for
+emergencies: a budget that is exceeded already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 PREFIX = "coldplate.io/"
-SCORE, ROOM, UNTIL, CLASS, HOT = (f"{PREFIX}{name}" for name in ("score", "room-w", "valid-until", "class", "hot"))
-_OURS = (SCORE, ROOM, UNTIL, CLASS)
-"""All keys that this module writes and takes away; loans have theirs."""
+SCORE, UNTIL, CLASS, HOT, BUDGET = (f"{PREFIX}{name}" for name in ("score", "valid-until", "class", "hot", "budget"))
+_OURS = (SCORE, UNTIL, CLASS)
+"""All keys of annotations and labels that this module writes and takes away; loans have theirs."""
+_TAINTS = (HOT, BUDGET)
 HOT_BELOW, COOL_FROM = 15, 25
 """A node gets the taint below the first score and loses it from the second, so that it does not flicker."""
 CLASSES = ((67, "good"), (34, "fair"), (0, "poor"))
+NEAR = 3
+"""A score that differs by less is not written anew: ten thousand nodes would be patched at each breath of a pump."""
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 Taint = Mapping[str, Any]
 
@@ -37,45 +42,68 @@ class NodeNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What a node is to say: score 0..100, room [W], until when [s since 1970]."""
+    """What a node is to say: score 0..100 (None: not known), until when [s since 1970]; shut: no new pod may come."""
 
-    score: int
-    room_w: float
+    score: int | None
     until_s: float
+    shut: bool = False
 
 
 def patch_for(node: NodeNow, mark: Mark | None) -> dict[str, Any] | None:
     """A merge patch that brings a node to what `mark` says, None: to nothing of ours; None if it is so already.
 
-    Only our own keys and our one taint are ever named; of taints, which can only be replaced as a whole, the
+    Only our own keys and our two taints are ever named; of taints, which can only be replaced as a whole, the
     others are repeated as they are and the patch holds only for the version that was read.
     """
-    annotations, labels = _annotations(mark), _labels(mark)
-    taints = [t for t in node.taints if t["key"] != HOT]
-    ours = next((t for t in node.taints if t["key"] == HOT), None)
-    if mark is not None and (mark.score < HOT_BELOW or (ours is not None and mark.score < COOL_FROM)):
-        taints.append(ours or {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"})
     changes: dict[str, Any] = {}
-    for field, now, wanted in (("annotations", node.annotations, annotations), ("labels", node.labels, labels)):
+    wishes = (("annotations", node.annotations, _annotations(mark)), ("labels", node.labels, _labels(mark)))
+    for field, now, wanted in wishes:
         found = _difference(now, wanted)
         if found:
             changes[field] = found
-    tainted = len(taints) != len(node.taints)
-    if not changes and not tainted:
-        return None
-    patch: dict[str, Any] = {"metadata": {**changes, "resourceVersion": node.version}}
-    return patch | {"spec": {"taints": taints or None}} if tainted else patch
+    taints = [t for t in node.taints if t["key"] not in _TAINTS] + _taints(node, mark)
+    if sorted(t["key"] for t in taints) == sorted(t["key"] for t in node.taints):
+        return {"metadata": changes} if changes else None
+    return {"metadata": {**changes, "resourceVersion": node.version}, "spec": {"taints": taints or None}}
+
+
+def steady(node: NodeNow, mark: Mark, now_s: float) -> Mark:
+    """The mark as it stands there already, where that is near enough and lasts half as long; now_s [s since 1970]."""
+    score, until = node.annotations.get(SCORE, ""), node.annotations.get(UNTIL, "")
+    if mark.score is None or not score.isdigit() or abs(int(score) - mark.score) >= NEAR:
+        return mark
+    try:
+        until_s = datetime.strptime(until, _TIME).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return mark
+    lasts = until_s - now_s >= (mark.until_s - now_s) / 2
+    return replace(mark, score=int(score), until_s=until_s if lasts else mark.until_s)
+
+
+def _taints(node: NodeNow, mark: Mark | None) -> list[Taint]:
+    """Ours, as they are to be: soft below a score, hard while a budget is exceeded."""
+    there = {t["key"]: t for t in node.taints}
+    found: list[Taint] = []
+    if mark is None:
+        return found
+    if mark.score is not None and (mark.score < HOT_BELOW or (HOT in there and mark.score < COOL_FROM)):
+        found.append(there.get(HOT, {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"}))
+    if mark.shut:
+        found.append(there.get(BUDGET, {"key": BUDGET, "value": "exceeded", "effect": "NoSchedule"}))
+    return found
 
 
 def _annotations(mark: Mark | None) -> dict[str, str]:
-    if mark is None:
+    if mark is None or mark.score is None:
         return {}
-    until = datetime.fromtimestamp(mark.until_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {SCORE: str(int(mark.score)), ROOM: str(round(mark.room_w)), UNTIL: until}
+    return {SCORE: str(int(mark.score)), UNTIL: datetime.fromtimestamp(mark.until_s, UTC).strftime(_TIME)}
 
 
 def _labels(mark: Mark | None) -> dict[str, str]:
-    return {} if mark is None else {CLASS: next(name for least, name in CLASSES if mark.score >= least)}
+    if mark is None or mark.score is None:
+        return {}
+    score = mark.score
+    return {CLASS: next(name for least, name in CLASSES if score >= least)}
 
 
 def _difference(now: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str | None]:

@@ -36,6 +36,11 @@ class Server:
         app.router.add_get("/api/v1/nodes", self._list_nodes)
         app.router.add_get("/api/v1/pods", self._list_pods)
         app.router.add_patch("/api/v1/nodes/{name}", self._patch)
+        app.router.add_post("/api/v1/nodes", self._make_node)
+        app.router.add_patch("/api/v1/nodes/{name}/status", self._patch_status)
+        app.router.add_delete("/api/v1/nodes/{name}", self._delete_node)
+        app.router.add_post("/api/v1/namespaces/default/pods", self._make_pod)
+        app.router.add_delete("/api/v1/namespaces/default/pods/{name}", self._delete_pod)
         return app
 
     def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
@@ -60,7 +65,7 @@ class Server:
         if node is None:
             return web.json_response({}, status=404)
         if (
-            patch["metadata"].get("resourceVersion", node["metadata"]["resourceVersion"])
+            patch.get("metadata", {}).get("resourceVersion", node["metadata"]["resourceVersion"])
             != (node["metadata"]["resourceVersion"])
         ):
             return web.json_response({}, status=409)
@@ -69,6 +74,37 @@ class Server:
         merged["metadata"]["resourceVersion"] = str(int(node["metadata"]["resourceVersion"]) + 1)
         self.nodes[request.match_info["name"]] = merged
         return web.json_response(merged)
+
+    async def _make_node(self, request: web.Request) -> web.Response:
+        self.asked.add(("create", "nodes"))
+        body = json.loads(await request.read())
+        new = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+        self.nodes[body["metadata"]["name"]] = merge(
+            body, {"metadata": {"resourceVersion": "1"}, "spec": {"taints": [new]}}
+        )
+        return web.json_response(self.nodes[body["metadata"]["name"]], status=201)
+
+    async def _patch_status(self, request: web.Request) -> web.Response:
+        self.asked.add(("patch", "nodes/status"))
+        name = request.match_info["name"]
+        self.nodes[name] = merge(self.nodes[name], json.loads(await request.read()))
+        return web.json_response(self.nodes[name])
+
+    async def _delete_node(self, request: web.Request) -> web.Response:
+        self.asked.add(("delete", "nodes"))
+        return web.json_response(
+            {"kind": "Status"}, status=200 if self.nodes.pop(request.match_info["name"], None) else 404
+        )
+
+    async def _make_pod(self, request: web.Request) -> web.Response:
+        self.asked.add(("create", "pods"))
+        self.pods.append(json.loads(await request.read()))
+        return web.json_response(self.pods[-1], status=201)
+
+    async def _delete_pod(self, request: web.Request) -> web.Response:
+        self.asked.add(("delete", "pods"))
+        self.pods = [p for p in self.pods if p["metadata"]["name"] != request.match_info["name"]]
+        return web.json_response({"kind": "Status"})
 
 
 def merge(target: Any, patch: Any) -> Any:

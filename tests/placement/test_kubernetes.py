@@ -16,7 +16,7 @@ OTHERS = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
 
 def mark(score: int, until_s: float = NOW_S + 300) -> Mark:
     """A mark of five minutes."""
-    return Mark(score=score, room_w=40e3, until_s=until_s)
+    return Mark(score=score, until_s=until_s)
 
 
 def node_now(**changes) -> NodeNow:
@@ -31,7 +31,6 @@ def test_a_mark_is_whole_numbers_and_words():
     assert patch is not None
     assert patch["metadata"]["annotations"] == {
         "coldplate.io/score": "73",
-        "coldplate.io/room-w": "40000",
         "coldplate.io/valid-until": "2026-11-18T11:11:40Z",
     }
     assert patch["metadata"]["labels"] == {"coldplate.io/class": "good"}
@@ -58,9 +57,7 @@ def test_no_mark_takes_back_ours_alone():
     """And nothing where nothing of ours is; a loan's annotation is not a mark."""
     assert patch_for(node_now(), None) is None
     full = node_now(annotations={SCORE: "3", "a/b": "c", "coldplate.io/lent-reason": "x"}, labels={CLASS: "poor"})
-    assert patch_for(full, None) == {
-        "metadata": {"annotations": {SCORE: None}, "labels": {CLASS: None}, "resourceVersion": "7"}
-    }
+    assert patch_for(full, None) == {"metadata": {"annotations": {SCORE: None}, "labels": {CLASS: None}}}
 
 
 async def test_a_dry_run_changes_nothing(server):

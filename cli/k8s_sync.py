@@ -1,0 +1,68 @@
+"""What `coldplate k8s` says to coldplate's own API: pods as future load, and a question to the extender."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+
+import msgspec
+
+from placement.api_client import Client
+from placement.job_body import LEAST_PERIOD_S, PERIODS_VALID, job_body
+from placement.kubernetes.cluster import Kubernetes
+from placement.kubernetes.extender import PodPower
+from placement.kubernetes.outlook import pod_outlooks
+from placement.sync_cycle import Cycle
+from placement.wishes import Wishes
+from plant.errors import RefusedError, SilentError
+
+TIMEOUT_S = 10.0
+
+
+async def tell_pods(
+    cluster: Kubernetes, client: Client, name: str, power: PodPower, period_s: float, wishes: Wishes, cycle: Cycle
+) -> None:
+    """Tell the API what runs and waits.
+
+    Raises:
+        SilentError: one of both does not answer.
+        RefusedError: one of both said no.
+    """
+    if not wishes.places:
+        return
+    skew_s = cycle.skew_s or 0.0
+    now_s = time.time() + skew_s
+    found = pod_outlooks(await cluster.pods(), wishes.rack_of, power, now_s)
+    valid_for_s = PERIODS_VALID * max(period_s, LEAST_PERIOD_S)
+    body = job_body(found, name, now_s, valid_for_s, wishes.site_ahead_s - skew_s)
+    await asyncio.to_thread(lambda: client.put_jobs(body, actor=name))
+
+
+async def extender_answers(cluster: Kubernetes, api: str) -> str:
+    """Ask filter and prioritize about this cluster's nodes, as kube-scheduler does; what they said.
+
+    Raises:
+        SilentError: no answer.
+        RefusedError: the answer is not the contract's.
+    """
+    names = list(await cluster.nodes())
+    pod = {"metadata": {"name": "verify", "namespace": "default"}, "spec": {"containers": []}}
+    question = msgspec.json.encode({"Pod": pod, "Nodes": None, "NodeNames": names})
+    kept = await asyncio.to_thread(_asked, f"{api.rstrip('/')}/k8s/extender/filter", question)
+    scores = await asyncio.to_thread(_asked, f"{api.rstrip('/')}/k8s/extender/prioritize", question)
+    if not isinstance(kept, dict) or kept.get("Error") or not isinstance(scores, list) or len(scores) != len(names):
+        raise RefusedError(f"filter {str(kept)[:80]}, prioritize {str(scores)[:80]}")
+    return f"{len(kept['NodeNames'] or ())} of {len(names)} nodes pass, {len(scores)} have a score"
+
+
+def _asked(url: str, body: bytes) -> object:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - the user's address
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
+            return msgspec.json.decode(answer.read())
+    except urllib.error.HTTPError as error:
+        raise RefusedError(f"{url}: HTTP {error.code}") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise SilentError(f"{url}: {error}") from error

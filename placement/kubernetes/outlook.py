@@ -1,0 +1,89 @@
+"""Pods as known future load: a job for each controller that owns them, with the power that they say or their GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from placement.kubernetes.extender import POWER_KEY, PodPower, gpus_of
+from plant.records import JobOutlook
+
+OPEN_END_S = 4 * 3600.0
+"""A pod without a deadline runs on for so long, for the forecast [s]."""
+SOON_S = 300.0
+"""A pod that waits for a node starts about then, if it does; also the standard deviation [s]."""
+POWER_ERROR = 0.35
+"""Relative spread where nobody has measured it: between an idle GPU and a full one."""
+FAILURES_PER_S = 1.0 / (48 * 3600.0)
+
+Pod = Mapping[str, Any]
+
+
+def pod_outlooks(pods: Iterable[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> list[JobOutlook]:
+    """Running and waiting pods by owner, but those that draw nothing; now_s by the cluster's clock [s since 1970].
+
+    Waiting ones are spread over all racks of the cluster.
+    """
+    groups: dict[tuple[str, bool], list[Pod]] = {}
+    for pod in pods:
+        node = pod["spec"].get("nodeName")
+        if power_w(pod, power) > 0 and (not node or node in rack_of):
+            groups.setdefault((_owner(pod), bool(node)), []).append(pod)
+    everywhere = tuple(dict.fromkeys(rack_of.values()))
+    return [
+        _running(name, group, rack_of, power, now_s) if placed else _waiting(name, group, everywhere, power, now_s)
+        for (name, placed), group in groups.items()
+    ]
+
+
+def power_w(pod: Pod, power: PodPower) -> float:
+    """What a pod draws [W]: as it says, else by its GPUs; an annotation that is no number counts as none."""
+    said = (pod["metadata"].get("annotations") or {}).get(POWER_KEY, "")
+    if said.replace(".", "", 1).isdigit():
+        return float(said)
+    return gpus_of(pod) * power.gpu_w or power.other_w
+
+
+def _running(name: str, pods: list[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> JobOutlook:
+    starts = [_time(pod.get("status", {}).get("startTime"), now_s) for pod in pods]
+    ends = [
+        start + float(pod["spec"].get("activeDeadlineSeconds") or 0) for start, pod in zip(starts, pods, strict=True)
+    ]
+    end_s = max(ends) if all(pod["spec"].get("activeDeadlineSeconds") for pod in pods) else now_s + OPEN_END_S
+    total_w = sum(power_w(pod, power) for pod in pods)
+    return JobOutlook(
+        job=name,
+        racks=tuple(rack_of[pod["spec"]["nodeName"]] for pod in pods),
+        start_s=min(starts),
+        end_s=max(end_s, now_s),
+        power_w=total_w,
+        power_sd_w=POWER_ERROR * total_w,
+        failures_per_s=FAILURES_PER_S,
+    )
+
+
+def _waiting(name: str, pods: list[Pod], racks: tuple[str, ...], power: PodPower, now_s: float) -> JobOutlook:
+    total_w = sum(power_w(pod, power) for pod in pods)
+    return JobOutlook(
+        job=f"{name}/waiting",
+        racks=racks,
+        start_s=now_s + SOON_S,
+        end_s=now_s + SOON_S + OPEN_END_S,
+        power_w=total_w,
+        power_sd_w=POWER_ERROR * total_w,
+        start_sd_s=SOON_S,
+        failures_per_s=FAILURES_PER_S,
+    )
+
+
+def _owner(pod: Pod) -> str:
+    metadata = pod["metadata"]
+    owners: Iterator[Any] = (owner for owner in metadata.get("ownerReferences") or () if owner.get("controller"))
+    owner = next(owners, None)
+    name = f"{owner['kind']}/{owner['name']}" if owner else metadata["name"]
+    return f"{metadata.get('namespace', 'default')}/{name}"
+
+
+def _time(text: str | None, otherwise_s: float) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else otherwise_s
