@@ -15,7 +15,7 @@ from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
 from cli.commissioned import highest_of_loop, too_high
 from cli.switchback import Switchback
-from cli.warm import past_heat
+from cli.warm import past_heat, past_peak
 from controller import letting_go
 from controller.asking import leases_to_ask, setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
@@ -147,10 +147,14 @@ class Control:
             await asyncio.sleep(self._clock.real(max(0.0, CYCLE_S - spent)))
 
     async def _warm_start(self) -> None:
-        """Give the forecast the last hours that the store remembers, if it remembers any."""
+        """Give the controller the last hours' heat and the month's peak, as far as the store remembers them."""
         assert self._store is not None
         with contextlib.suppress(ColdplateError):
             self._worker.seed_history(await past_heat(self._site, self._store, self._clock.now()))
+        with contextlib.suppress(ColdplateError):
+            peak = await past_peak(self._site, self._store, self._clock.now())
+            if peak is not None:
+                self._worker.recall_billing(peak)
 
     async def cycle(self) -> None:
         """One cycle: what is known now, the plans made of it, and the leases that modes let them ask for."""

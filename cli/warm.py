@@ -1,11 +1,13 @@
-"""A warm start: the heat of the last hours from the store, for the forecast of a controller that was just started."""
+"""A warm start from the store, for a controller that was just started: the last hours' heat, the month's peak power."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from controller.billing import QUARTER_S, Billing, month_before_s, seen_before
 from controller.fluids import fluid
+from plant.points import PointId
 from plant.ports import RangeQuery, Series, Store
 from plant.topology import Site
 
@@ -23,6 +25,27 @@ async def past_heat(site: Site, store: Store, now_s: float) -> dict[str, Heat]:
         heats |= {member: heat for member, heat in members.items() if len(heat[0])}
         heats[group.id] = _sum(list(members.values()))
     return {subject: heat for subject, heat in heats.items() if len(heat[0])}
+
+
+async def past_peak(site: Site, store: Store, now_s: float) -> Billing | None:
+    """The highest quarter of an hour of this month and the last at the utility feeds; None where not metered."""
+    if site.tariff.demand_per_kw_month <= 0.0:
+        return None
+    feeds = [_power_point(site, e.id) for e in site.of_kind("utility")]
+    points = tuple(p for p in feeds if p)
+    if not points or len(points) < len(feeds):
+        return None
+    first_s = month_before_s(now_s, site.timezone) // QUARTER_S * QUARTER_S
+    end_s = now_s // QUARTER_S * QUARTER_S  # the quarter under way is not over
+    series = await store.range(RangeQuery(points=points, start_s=first_s, end_s=end_s, step_s=QUARTER_S))
+    times = _common(list(series))
+    return seen_before(times.tolist(), np.sum([_at(s, times) for s in series], axis=0).tolist(), now_s, site.timezone)
+
+
+def _power_point(site: Site, equipment: str) -> PointId:
+    """Where the power of a feed is measured, as `controller.inputs.electric_power` looks for it; empty if nowhere."""
+    names = [m.id for m in site.of_kind("meter") if m.meters == equipment]
+    return next((p for n in (*names, equipment) if (p := f"{n}/active_power") in site.points), "")
 
 
 async def _heat(site: Site, store: Store, equipment: str, now_s: float) -> Heat:

@@ -15,13 +15,13 @@ from controller.explaining import PLAN_LIFE_S
 from controller.loops import SETTLE_S, Decision
 from controller.problems import limit_values
 from controller.reasons import condition, message
-from controller.shedding import carries, shed_request
+from controller.shedding import all_off, carries, nothing_left, shed_request
 from controller.stage_state import all_may_run
 from controller.state import Move
 from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Condition, Forecast, Plan, Setpoint, Severity
+from plant.records import Condition, Forecast, Plan, Setpoint, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
 CODES = {
@@ -57,25 +57,31 @@ def answer(
 ) -> Decision:
     """What the matrix says, as a plan or as letting go, with a condition for each cause; `found` is not empty."""
     effect, because = strictest(group, tuple(f for f in found if f.acts) or found)
-    news = told(found, now_s)
+    news, let_go = told(found, now_s), because.cause.value if effect is Effect.LET_GO else ""
+    gone = all_off(site, snapshot, group, now_s) if nothing_left(group, found) else None
     try:
         current = inputs.current_setpoints(site, snapshot, group)
         most = current if effect is Effect.HOLD else _reserve(site, snapshot, group, current)
     except StaleError:
-        return Decision(plan=None, conditions=news, let_go=because.cause.value if effect is Effect.LET_GO else "")
+        return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
     if effect is Effect.LET_GO:
-        return Decision(plan=None, conditions=news, let_go=because.cause.value)
+        return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
     jammed = any(f.cause is Cause.VALVE_STUCK and f.acts for f in found)
-    enough = not jammed and carries(site, snapshot, group, found, ahead)
-    shed = None if enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
+    enough = gone is None and not jammed and carries(site, snapshot, group, found, ahead)
+    shed = gone if gone is not None or enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
     goal = current if enough else most
     values, made = one_step(site, group, current, goal, moves, now_s)
-    if shed is not None:
-        news = (*news, condition("shed_load", group.id, now_s, Severity.CRITICAL, shed_kw=shed.power_w / 1e3))
+    news = (*news, *_asked(shed))
     if effect is Effect.RESERVE and _design_is_safer(group, current):
         return Decision(plan=None, conditions=news, shed=shed, let_go=because.cause.value)
     plan = _plan(site, snapshot, group, effect, because, current, goal, values, now_s)
     return Decision(plan=plan, moves=made, conditions=news, shed=shed)
+
+
+def _asked(shed: ShedRequest | None) -> tuple[Condition, ...]:
+    if shed is None:
+        return ()
+    return (condition("shed_load", shed.loop, shed.at_s, Severity.CRITICAL, shed_kw=shed.power_w / 1e3),)
 
 
 def told(found: tuple[Found, ...], now_s: float) -> tuple[Condition, ...]:

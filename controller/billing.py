@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -39,12 +40,46 @@ class Billing:
         return max(self.peak_w, self.last_peak_w) if known else math.inf
 
 
+def joined(one: Billing, other: Billing) -> Billing:
+    """What both know of the later of their months: higher peaks, more quarters; the quarter under way is one's."""
+    if one.month != other.month:
+        before, later = sorted((one, other), key=lambda b: b.month)
+        next_to = before.month == later.month - 1
+        return replace(later, last_peak_w=max(later.last_peak_w, before.peak_w if next_to else 0.0))
+    return replace(
+        one,
+        peak_w=max(one.peak_w, other.peak_w),
+        last_peak_w=max(one.last_peak_w, other.last_peak_w),
+        quarters=max(one.quarters, other.quarters),
+    )
+
+
+def seen_before(time_s: Sequence[float], power_w: Sequence[float], now_s: float, timezone: str) -> Billing:
+    """The running month from means of quarters of an hour [W] that begin at time_s [s since 1970]."""
+    this = _month(now_s, timezone)
+    months = [(_month(t, timezone), w) for t, w in zip(time_s, power_w, strict=True) if math.isfinite(w)]
+    own = [w for month, w in months if month == this]
+    last = [w for month, w in months if month == this - 1]
+    return Billing(month=this, peak_w=max(own, default=0.0), last_peak_w=max(last, default=0.0), quarters=len(own))
+
+
+def month_before_s(now_s: float, timezone: str) -> float:
+    """When the month before the running one began [s since 1970]."""
+    year, month = divmod(_month(now_s, timezone) - 2, 12)
+    return datetime(year, month + 1, 1, tzinfo=ZoneInfo(timezone)).timestamp()
+
+
+def _month(at_s: float, timezone: str) -> int:
+    """Month of the site's calendar, counted from year 0."""
+    at = datetime.fromtimestamp(at_s, UTC).astimezone(ZoneInfo(timezone))
+    return at.year * 12 + at.month
+
+
 def billed(before: Billing, power_w: float, now_s: float, timezone: str) -> Billing:
     """One reading of the site's power more [W]; NaN leaves it as it is."""
     if not math.isfinite(power_w):
         return before
-    at, quarter = datetime.fromtimestamp(now_s, UTC).astimezone(ZoneInfo(timezone)), int(now_s // QUARTER_S)
-    month = at.year * 12 + at.month
+    month, quarter = _month(now_s, timezone), int(now_s // QUARTER_S)
     if quarter == before.quarter:
         return replace(before, sum_w=before.sum_w + power_w, count=before.count + 1)
     ended = before

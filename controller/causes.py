@@ -87,12 +87,14 @@ def _members(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Fo
 
 
 def _missed(site: Site, snapshot: Snapshot, group: CoolingGroup, silent: str) -> bool:
-    """Whether the racks get no more flow than the members that still talk send out."""
+    """Whether the racks get no more flow than the members that still talk send out; without any: whether it stands."""
     if any(math.isfinite(snapshot.get(f"{silent}/{n}")) for n in ("status", "tcs_supply_temperature")):
         return False
-    heard = sum(snapshot.get(f"{m}/tcs_flow") for m in group.members if m != silent)
+    flows = [snapshot.get(f"{m}/tcs_flow") for m in group.members if m != silent]
+    heard = sum(f for f in flows if math.isfinite(f))
+    nothing = STILL_SHARE * sum(site.equipment[m].design.get("flow_m3_s", 0.0) for m in group.members)
     received = sum(snapshot.get(f"{r}/liquid_flow") for r in group.racks)
-    return received <= (1 + SAME_FLOW) * heard and f"{silent}/tcs_flow" in site.points
+    return received <= max((1 + SAME_FLOW) * heard, nothing) and f"{silent}/tcs_flow" in site.points
 
 
 def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:

@@ -33,6 +33,17 @@ def carries(site: Site, snapshot: Snapshot, group: CoolingGroup, found: tuple[Fo
     return bool(np.isinf(seconds_to_limit(stacked(rows))).all())
 
 
+def nothing_left(group: CoolingGroup, found: tuple[Found, ...]) -> bool:
+    """Whether no heat leaves a loop any more: every CDU stands, or there is no facility water."""
+    return set(group.members) <= stopped_members(found) or any(f.cause is Cause.FACILITY_LOST for f in found)
+
+
+def all_off(site: Site, snapshot: Snapshot, group: CoolingGroup, now_s: float) -> ShedRequest:
+    """All of a loop's load, at once. A rack whose power is not known counts with its nameplate."""
+    it_w = sum(snapshot.get(f"{r}/power", site.equipment[r].design.get("power_w", 0.0)) for r in group.racks)
+    return _request(group, it_w, it_w, now_s)
+
+
 def shed_request(
     site: Site,
     snapshot: Snapshot,
@@ -50,7 +61,10 @@ def shed_request(
         return None  # nothing can be promised, so nothing is asked: the causes' own conditions stand
     if share >= 1.0:
         return None
-    power_w = (1.0 - share) * it_w
+    return _request(group, (1.0 - share) * it_w, it_w, now_s)
+
+
+def _request(group: CoolingGroup, power_w: float, it_w: float, now_s: float) -> ShedRequest:
     return ShedRequest(
         loop=group.id,
         at_s=now_s,
@@ -71,8 +85,6 @@ def _bearable(
     goal: Mapping[str, float],
 ) -> float:
     """The largest share of the expected load that what is left carries for an hour, once the goal is reached [1]."""
-    if any(f.cause is Cause.FACILITY_LOST for f in found):
-        return 0.0  # no water, no cooling
     rows = [_reached(row, goal) for row in _rows(site, snapshot, group, found, most_heat_w(ahead, 0.5))]
     grid = stacked([scaled(row, share) for share in SHARES for row in rows])
     holds = np.isinf(seconds_to_limit(grid)).reshape(len(SHARES), len(rows)).all(axis=1)

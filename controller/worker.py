@@ -16,8 +16,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from controller.billing import Billing, joined
 from controller.forecasting.cycle import Columns
 from controller.identification.known import Known
+from controller.power_swings import Jump
 from controller.reasons import condition
 from controller.state import ControlState, StepResult, initial_state
 from controller.step import seed_history, step
@@ -84,6 +86,14 @@ class StepWorker:
     def recall(self, known: Mapping[str, Known]) -> None:
         """Begin with what an earlier run identified, by loop."""
         self.state = replace(self.state, known=dict(known))
+
+    def recall_swings(self, jumps: Mapping[str, Jump]) -> None:
+        """Begin with the swings of racks' power that an earlier run saw."""
+        self.state = replace(self.state, jumps=dict(jumps))
+
+    def recall_billing(self, billing: Billing) -> None:
+        """Begin with a month's peak that an earlier run or the store has seen; the larger one counts."""
+        self.state = replace(self.state, billing=joined(self.state.billing, billing))
 
     async def start(self) -> None:
         """Start the child now, so that the first step does not wait for its imports."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,8 +27,8 @@ SUPPLY, DP, FACILITY = (
 def seen(pod, now_s, fault="", minutes=4):
     """The pod some minutes after a fault."""
     plant = MemoryPlant(pod, now_s, faults=Faults())
-    if fault:
-        plant.plant.faults.command(fault, plant.plant.measured())
+    for line in fault.splitlines():
+        plant.plant.faults.command(line, plant.plant.measured())
     plant.advance(60.0 * minutes)
     live = LiveTable(pod.points.values(), plant.clock)
     live.update(plant.batch())
@@ -108,6 +109,28 @@ def test_where_the_rest_carries_it_nothing_more_is_spent(pod, now_s):
     assert all(s.value == pytest.approx(s.current, abs=0.01) for plan in result.plans for s in plan.setpoints)
     assert result.plans
     assert result.shed == ()
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_without_any_cdu_all_load_is_asked_off(pod, now_s, silent):
+    """Every pump tripped, or every CDU silent and no flow: all watts of the loop's racks, in the very next cycle."""
+    shown, at_s = seen(pod, now_s, "stop cdu-1\nstop cdu-2", minutes=0.5)
+    if silent:
+        shown = stale(shown, *(p for p in shown.readings if p.startswith("cdu-")))
+    result = step(initial_state(), shown, (), at_s, pod)
+    assert {"cdu_lost" if silent else "pump_tripped", "shed_load"} <= codes(result)
+    (shed,) = result.shed
+    assert shed.power_w == shed.it_w == pytest.approx(sum(shown.value(f"{r}/power") for r in pod.groups["tcs-1"].racks))
+    assert all(h.power_w == 0 for h in result.headrooms)
+    assert all(math.isfinite(s.value) for plan in result.plans for s in plan.setpoints)
+
+
+def test_a_rack_that_tells_no_power_is_shed_with_its_nameplate(pod, now_s):
+    """Nobody knows what it draws: all that it may."""
+    shown, at_s = seen(pod, now_s, "stop cdu-1\nstop cdu-2", minutes=0.5)
+    known_w = sum(shown.value(f"rack-0{n}/power") for n in range(2, 9))
+    (shed,) = step(initial_state(), stale(shown, "rack-01/power"), (), at_s, pod).shed
+    assert shed.power_w == pytest.approx(known_w + 132e3)
 
 
 @FAILURES
