@@ -7,6 +7,7 @@ import getpass
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from plant.loans import OVER, Loan, LoanState
 
 CONFIG = typer.Option(Path("pools.yaml"), "--config", help="The pools file; docs/schedulers.md shows one.")
 STATE = typer.Option(Path("pools"), "--state", help="The folder in which loans are written down.")
+API = typer.Option("", "--api", help="coldplate's API, for headroom; without it the planner proposes nothing.")
 JSON = typer.Option(False, "--json", help="For programs.")
 pools_app = typer.Typer(no_args_is_help=True, help="Nodes lent between Slurm and Kubernetes.")
 
@@ -146,23 +148,28 @@ def give_back(node_or_loan: str, state: Path = STATE) -> None:
 
 
 @pools_app.command("plan")
-def plan(config: Path = CONFIG, state: Path = STATE, as_json: bool = JSON) -> None:
+def plan(config: Path = CONFIG, state: Path = STATE, api: str = API, as_json: bool = JSON) -> None:
     """What the planner would propose now, and what each pool has free and wants; writes nothing."""
+    from cli.pool_run import heard_places
+    from placement.api_client import Client
     from placement.lending import demands, open_pools, rules_of
     from placement.loan_book import LoanBook
     from placement.loan_plan import propose
     from placement.pools_file import read_pools
+    from placement.wishes import Ear
     from store.codec import to_plain
 
     form = read_pools(config)
     loans, _ = LoanBook(state).all()
+    with closing(Client(api or "http://127.0.0.1")) as client:
+        places = heard_places(Ear(client)) if api else {}
 
     async def ask() -> tuple[Any, Any]:
         async with open_pools(form) as pools:
             return await demands(pools)
 
     known, silent = asyncio.run(ask())
-    made = propose(known, loans, {}, rules_of(form))
+    made = propose(known, loans, places, rules_of(form))
     if as_json:
         print(json.dumps({"demands": to_plain(known), "silent": silent, "proposals": to_plain(made)}))
         return
@@ -203,17 +210,21 @@ def run(
     state: Path = STATE,
     allowed: bool = typer.Option(False, "--allow", help="Move nodes; without it loans are planned and written down."),
     once: bool = typer.Option(False, "--once", help="One pass."),
+    api: str = API,
     every_s: float = typer.Option(2.0, "--every", min=0.1, max=600.0, help="Seconds between passes."),
 ) -> None:
     """Drive all loans until stopped: plan, drain, release, admit, verify, give back."""
     from cli.pool_run import PoolRun
+    from placement.api_client import Client
     from placement.pools_file import Allow, read_pools
 
     form = read_pools(config)
     if allowed and form.allow is Allow.NONE:
         remedy = "write allow: operator (or planner) into it"
         raise ConfigError("--allow, but the file says allow: none", where=str(config), remedy=remedy)
-    asyncio.run(PoolRun(form, state, allowed=allowed, every_s=every_s).work(once=once))
+    with closing(Client(api or "http://127.0.0.1")) as client:
+        asked = client if api else None
+        asyncio.run(PoolRun(form, state, asked, allowed=allowed, every_s=every_s).work(once=once))
 
 
 def _line(loan: Loan) -> str:

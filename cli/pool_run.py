@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.processes import stop_on_signals
+from placement.api_client import Client
 from placement.lending import demands, drive, note, open_pools
 from placement.loan_book import LoanBook
-from placement.loan_plan import Place
+from placement.loan_plan import Place, places
 from placement.loans import Pool
 from placement.pools_file import PoolsForm
+from placement.wishes import Ear
+from plant.errors import ColdplateError
 from plant.loans import Loan
 
 PLAN_EVERY_S = 30.0
@@ -22,10 +25,11 @@ PLAN_EVERY_S = 30.0
 
 
 class PoolRun:
-    """allowed: nodes are moved; every_s: seconds between passes."""
+    """client: of coldplate's API, without which nothing is proposed; allowed: nodes are moved; every_s: a pass."""
 
-    def __init__(self, form: PoolsForm, folder: Path, *, allowed: bool, every_s: float) -> None:
+    def __init__(self, form: PoolsForm, folder: Path, client: Client | None, *, allowed: bool, every_s: float) -> None:
         self._form, self._book, self._allowed, self._every_s = form, LoanBook(folder), allowed, every_s
+        self._ear = None if client is None else Ear(client)
         self._planned_s = -PLAN_EVERY_S
         self._told: dict[str, set[str]] = {}
 
@@ -64,7 +68,13 @@ class PoolRun:
             _say(f"planned: {what} {made.node} {made.lender} -> {made.borrower}: {made.why}")
 
     async def _places(self) -> Mapping[str, Place]:
-        return {}
+        if self._ear is None:
+            return {}
+        try:
+            return await asyncio.to_thread(heard_places, self._ear)
+        except ColdplateError as error:
+            self._say_new("api", [f"{error}; nothing is proposed meanwhile"])
+            return {}
 
     def _say_new(self, kind: str, lines: list[str]) -> None:
         """What was not so at the last pass."""
@@ -72,6 +82,16 @@ class PoolRun:
             if line not in self._told.get(kind, ()):
                 _say(line)
         self._told[kind] = set(lines)
+
+
+def heard_places(ear: Ear) -> dict[str, Place]:
+    """Where nodes stand and what their racks can take, by the API (blocking).
+
+    Raises:
+        SilentError: no answer.
+        RefusedError: it said no.
+    """
+    return places(ear.hear(), ear.client.headroom())
 
 
 def _step(before: Loan, after: Loan) -> str:

@@ -22,7 +22,7 @@ from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
 from placement.scheduler_reports import Report, SchedulerState
 from plant.errors import ConfigError, RefusedError, SilentError
-from plant.records import Answer
+from plant.records import Answer, Headroom
 
 T = TypeVar("T")
 _OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
@@ -54,6 +54,10 @@ class _Point(msgspec.Struct):
 
 class _Points(msgspec.Struct):
     points: list[_Point]
+
+
+class _Headrooms(msgspec.Struct):
+    headroom: list[Headroom]
 
 
 class _Schedulers(msgspec.Struct):
@@ -151,6 +155,15 @@ class Client:
         points = self._ask("GET", "/v1/points?name=power", _Points).points
         good = ((p.id.partition("/")[0], p.value) for p in points if p.quality == "good" and p.value is not None)
         return dict(good)
+
+    def headroom(self) -> list[Headroom]:
+        """What each rack can still take.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/headroom", _Headrooms).headroom
 
     def put_jobs(self, jobs: Mapping[str, object], *, actor: str) -> Answer:
         """Tell all running and queued jobs; the form is that of `PUT /v1/jobs` (docs/api.md).

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from placement.demand import Demand
+from placement.wishes import Wishes
 from plant.loans import OVER, Loan, LoanState
+from plant.records import Headroom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,16 @@ class Place:
     rack: str
     score: int
     room_w: float
+
+
+def places(wishes: Wishes, headrooms: Iterable[Headroom]) -> dict[str, Place]:
+    """Every node that has a valid score and whose rack's headroom is known; of others nothing is proposed."""
+    known = {h.rack: h for h in headrooms if h.known}
+    return {
+        name: Place(rack=node.rack, score=node.score, room_w=min(known[node.rack].power_w, known[node.rack].cooling_w))
+        for name, node in wishes.nodes.items()
+        if node.rack in known
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from placement.api_client import Client
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints, NodeScore
 from placement.scheduler_reports import Report, state_of
-from plant.records import Answer
+from plant.records import Answer, Headroom
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Api:
     ahead_s: float = 0.0
     budgets: list[BudgetShown] = field(default_factory=list)
     powers: dict[str, float] = field(default_factory=dict)
+    rooms_kw: dict[str, float] = field(default_factory=dict)
     silent: bool = False
     jobs: list[dict[str, Any]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
@@ -50,7 +51,12 @@ class Api:
             def do_GET(self) -> None:
                 """Hints, budgets, powers."""
                 path = self.path.partition("?")[0]
-                answers = {"/v1/hints/nodes": api.hints, "/v1/budget": api.in_force, "/v1/points": api.points}
+                answers = {
+                    "/v1/hints/nodes": api.hints,
+                    "/v1/budget": api.in_force,
+                    "/v1/points": api.points,
+                    "/v1/headroom": api.headroom,
+                }
                 self._say(answers[path]())
 
             def do_PUT(self) -> None:
@@ -119,6 +125,16 @@ class Api:
     def in_force(self) -> Budgets:
         """Budgets."""
         return Budgets(now_s=time.time() + self.ahead_s, budgets=self.budgets)
+
+    def headroom(self) -> dict[str, Any]:
+        """Of each rack that a room_kw is given for."""
+        now_s = time.time() + self.ahead_s
+        rooms = self.rooms_kw.items()
+        made = [
+            Headroom(rack=r, at_s=now_s, power_w=1e3 * kw, cooling_w=1e3 * kw, marginal_w_per_w=0.1, known=True)
+            for r, kw in rooms
+        ]
+        return {"headroom": made}
 
     def points(self) -> dict[str, Any]:
         """Powers of racks."""

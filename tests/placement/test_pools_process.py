@@ -176,16 +176,38 @@ def test_what_waits_is_read_from_both(two):
     first = two.lab.submit("sleep 60", "-N2", "--exclusive")
     two.lab.until(lambda: two.lab.job(first)["JobState"] == "RUNNING", WAIT_S, "a start")
     two.lab.submit("sleep 60", "-N2", "--exclusive")
-    gpus = {"resources": {"requests": {"nvidia.com/gpu": "8"}}}
-    two.mock.pods = [
-        {
-            "metadata": {"name": f"p{i}"},
-            "spec": {"containers": [gpus]},
-            "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
-        }
-        for i in range(3)
-    ]
+    two.mock.pods = [waiting_pod(f"p{i}") for i in range(3)]
     two.lab.until(lambda: "work for 2 waits" in two.do("plan"), WAIT_S, "the second job's reason")
     said = json.loads(two.do("plan", "--json"))
     assert said["demands"] == {"train": {"idle": [], "waiting": 2}, "serve": {"idle": [], "waiting": 3}}
     assert not said["proposals"]
+
+
+def test_the_planner_proposes_by_headroom_and_waits_for_a_word(two, make_api):
+    """A pod waits, Slurm has idle nodes: the coolest is proposed; an operator allows it, or the file does."""
+    two.do("settle", "--write")
+    api = make_api({"n1": 40, "n2": 90}, racks={"n1": "r1", "n2": "r2"}, rooms_kw={"r1": 50.0, "r2": 50.0})
+    two.mock.pods = [waiting_pod("p")]
+    assert "lend n2 train -> serve: serve waits for nodes; score 90, r2 has 50 kW left" in two.do(
+        "plan", "--api", api.url
+    )
+    two.do("run", "--once", "--allow", "--api", api.url)
+    assert (two.loan()["state"], two.loan()["node"], two.loan()["owner"]) == ("proposed", "n2", "planner")
+    assert two.reason("n2").startswith("idle")
+    assert "allowed" in two.do("allow", "1")
+    two.do("run", "--once", "--allow")
+    assert two.loan()["state"] == "draining"
+    assert "there is nothing to allow" in two.do("allow", "1", check=False)
+    two.do("return", "n2")
+    assert two.loan()["state"] == "rolling-back"
+    api.silent = True
+    assert "no answer" in two.do("plan", "--api", api.url, check=False) + two.do("run", "--once", "--api", api.url)
+
+
+def waiting_pod(name: str) -> dict:
+    """One that the scheduler found no node for; eight GPUs."""
+    return {
+        "metadata": {"name": name},
+        "spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "8"}}}]},
+        "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
+    }
