@@ -12,7 +12,7 @@
 --   refuse_above_kw=400        jobs above it are refused, with the message
 --   message=words              what a refused user reads
 
-local FILE = os.getenv("COLDPLATE_SLURM_HINTS") or "/var/lib/coldplate/slurm-hints"
+local FILE = os.getenv("COLDPLATE_SLURM_HINTS") or "/run/coldplate-slurm/hints"
 local LICENCE = "power_kw"
 local UNSET = 4294967294 -- NO_VAL
 

@@ -68,6 +68,9 @@ def test_each_profile_says_where_it_comes_from(name):
         "commission",
         "audit",
         "switchback",
+        "pools",
+        "slurm",
+        "k8s",
     ],
 )
 def test_each_command_explains_itself(command):
