@@ -45,12 +45,12 @@ def test_a_share_joins_the_gpu_that_is_begun():
 
 
 def test_power_decides_between_places_that_strand_alike():
-    """T4 draws 60 W more with work, P100 225 W; without the power term, the first node would do."""
+    """T4 draws 60 W more with work, P100 225 W, and a package 145 and 105 W; without power the first node would do."""
     cluster = Cluster([_node("dear", model="P100"), _node("cheap", model="T4")])
     workload = Workload([_pod()])
     best = place(cluster, _pod(), workload)
-    assert (best.name, best.power_w) == ("cheap", pytest.approx(60 + 105))
-    blind = Packer(cluster, workload, Weights(power=0.0)).place(_pod())
+    assert (best.name, best.power_w) == ("cheap", pytest.approx(60 + 145))
+    blind = Packer(cluster, workload, Weights(power=0.0, balance=0.0)).place(_pod())
     assert blind.name == "dear"
 
 
@@ -58,7 +58,7 @@ def test_many_threads_go_where_threads_are_left_over():
     """The workload asks 16 threads a GPU; a pod with 30 takes the node with 40 a GPU, one with 4 the one with 8."""
     nodes = [_node("poor", cpu=16), _node("rich", cpu=80)]
     workload = Workload([_pod(cpu=16)])
-    packer = Packer(Cluster(nodes), workload, Weights(power=0.0, balance=1.0))
+    packer = Packer(Cluster(nodes), workload, Weights(power=0.0, balance=1.0, threads=1.0))
     assert packer.place(_pod(cpu=16)).name == "rich"
     assert packer.place(_pod(cpu=4)).name == "poor"
 
@@ -90,23 +90,53 @@ def test_stranded_gpu_has_a_cause():
     assert (stranded.total, stranded.free) == (pytest.approx(6.6), pytest.approx(7.6))
 
 
+def test_a_package_is_left_for_need_if_few_threads_share_it():
+    """A third thread begins 8 threads for 145 W on T4, or 64 for 250 W on A10: less at once is dearer in the end."""
+    cluster = Cluster([_node("few", cpu=56), _node("many", cpu=64, model="A10")])
+    cluster.take(_pod(gpus=0, cpu=48), 0, [])
+    workload = Workload([_pod()])
+    pod = _pod(gpus=0, cpu=4)
+    for shared, name, power_w in ((0.0, "few", 145), (0.8, "many", 250)):
+        best = Packer(cluster, workload, Weights(balance=0.0, shared=shared)).place(pod)
+        assert (best.name, best.power_w) == (name, power_w)
+
+
 def test_power_of_a_cluster_by_hand():
-    """Two T4 idle 20 W and one package 15 W; a share of one GPU and a thread make 70 + 10 + 120 W."""
+    """Two T4 idle 20 W and one package 20 W; a share of one GPU and a thread make 70 + 10 + 165 W."""
     cluster = Cluster([_node("a")])
-    assert cluster_power_w(cluster) == 35
+    assert cluster_power_w(cluster) == 40
     cluster.take(_pod(100, cpu=1), 0, [0])
-    assert cluster_power_w(cluster) == 200
+    assert cluster_power_w(cluster) == 245
 
 
-def test_the_least_power_pours_all_into_the_cheapest_cards():
-    """Three halves on A10 and P100: a T4 pair takes 1.5 × 60 W above idle; 33 threads are two packages, not three."""
+def test_packages_wake_one_after_the_other():
+    """P100 with 40 threads: two packages of 16 cores; 32 threads are one, a core more is the second, 105 W each."""
+    cluster = Cluster([_node("a", cpu=40, model="P100")])
+    idle_w = cluster_power_w(cluster)
+    assert idle_w == 2 * 25 + 2 * 15
+    cluster.take(_pod(gpus=0, cpu=32), 0, [])
+    assert cluster_power_w(cluster) == idle_w + 105
+    cluster.take(_pod(gpus=0, cpu=1), 0, [])
+    assert cluster_power_w(cluster) == idle_w + 210
+
+
+def test_a_node_of_unknown_make_is_taken_for_a_thirsty_one():
+    """One GPU of 400 W and 16 cores of 120 W."""
+    cluster = Cluster([_node("a", gpus=1, model="mystery")])
+    cluster.take(_pod(), 0, [0])
+    assert cluster_power_w(cluster) == 520
+
+
+def test_the_least_power_pours_all_into_the_cheapest():
+    """Three halves on A10 and P100: a T4 pair takes 1.5 × 60 W above idle; 33 threads go to T4 first, 48 for 145 W."""
     cluster = Cluster([_node("a"), _node("b", model="A10"), _node("c", model="P100")])
     idle_w = cluster_power_w(cluster)
     assert least_power_w(cluster) == idle_w
     for node, gpu in ((1, 0), (1, 1), (2, 0)):
         cluster.take(_pod(500, cpu=11), node, [gpu])
-    assert least_power_w(cluster) == pytest.approx(idle_w + 1.5 * 60 + 2 * 105)
-    assert cluster_power_w(cluster) == pytest.approx(idle_w + 2 * 120 + 225 + 2 * 105)
+    # T4 has 32 threads only: the last one goes to P100, 32 for 105 W.
+    assert least_power_w(cluster) == pytest.approx(idle_w + 1.5 * 60 + 32 * 145 / 48 + 105 / 32)
+    assert cluster_power_w(cluster) == pytest.approx(idle_w + 2 * 120 + 225 + 250 + 105)
 
 
 def test_what_does_not_fit_is_not_taken():
