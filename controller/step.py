@@ -12,7 +12,7 @@ from controller.answering import answer, told
 from controller.billing import billed, site_power_w
 from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
-from controller.headroom import group_headrooms, without_room
+from controller.headroom import group_headrooms, limits_of_all, without_room
 from controller.hunting import hunting, watched
 from controller.identification.cycle import known_of_all
 from controller.identification.excitation import probed
@@ -80,8 +80,11 @@ def step(
     moves = dict(state.moves)
     for decision in decisions.values():
         moves |= decision.moves
+    rooms = limits_of_all(site, snapshot, ahead)
     headrooms = tuple(
-        h for g in site.groups.values() for h in group_headrooms(site, snapshot, g, heats.now.get(g.id), now_s)
+        h
+        for g in site.groups.values()
+        for h in group_headrooms(site, snapshot, g, heats.now.get(g.id), now_s, ahead, rooms)
     )
     sheds = tuple(d.shed for d in decisions.values() if d.shed is not None)
     return StepResult(

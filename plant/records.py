@@ -162,7 +162,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headroom:
-    """Watts that one rack can still take, and what each costs the facility."""
+    """Watts that one rack can still take now, in power and in cooling, and what each costs the facility.
+
+    limiting: what lets it take no more (`pdu`, `feed`, `flow`, `case_temperature`, `supply_temperature`, `cdu`, `n+1`);
+    ahead_w, ahead_limiting: the same over the next horizon_s [s], at the forecast's highest quantile, NaN unknown;
+    shared_w: what all racks of its loop together can take within that time [W]; risk: chance, by the forecast, that
+    what runs already will need more cooling than the loop has (0..1).
+    """
 
     rack: str
     at_s: float
@@ -171,6 +177,12 @@ class Headroom:
     marginal_w_per_w: float
     known: bool
     reason: str = ""
+    limiting: str = ""
+    ahead_w: float = math.nan
+    ahead_limiting: str = ""
+    horizon_s: float = 0.0
+    shared_w: float = math.nan
+    risk: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
