@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from fastapi import Response
 
+from placement.rooms import Room
 from plant.points import PointId
 from plant.records import (
     ActuatorState,
@@ -299,6 +300,13 @@ class Headrooms:
     """Watts that each rack can still take."""
 
     headroom: list[Headroom]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """Watts that each CDU or node can still take."""
+
+    headroom: list[Room]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from api.answers import encode
 from api.live import good_value
 from api.mirror import Mirror
@@ -15,6 +17,9 @@ from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_
 from placement.hints import HEADROOM_MAX_AGE_S
 from placement.kubernetes.extender import Extender, PodPower
 from placement.nodes import Array, NodeTable, node_table
+from placement.rooms import Room, believed, cdu_rooms, node_rooms
+from placement.workload import Layout, layout_of
+from plant.records import Headroom
 from plant.topology import Site
 
 WATCHED_S = 2.0
@@ -23,9 +28,13 @@ WATCHED_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """What one state of the inputs gives: the table, the list, its JSON and its ETag."""
+    """What one state of the inputs gives: the table, the list, its JSON and its ETag.
+
+    shared_w: what each block (CDU or loop) can still take, (blocks,) [W].
+    """
 
     table: NodeTable
+    shared_w: Array
     hints: NodeHints
     body: bytes
     etag: str
@@ -57,6 +66,21 @@ class HintBook:
     def node_w(self) -> Array:
         """What one more busy node draws [W], (n,)."""
         return node_power_w(self._nodes, {r: 0.0 if math.isnan(w) else w for r, w in self.full_w.items()})
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where nodes stand."""
+        return layout_of(self._nodes, self._blocks)
+
+    @cached_property
+    def node_index(self) -> dict[str, int]:
+        """Node -> its number."""
+        return {name: i for i, name in enumerate(self._nodes)}
+
+    @property
+    def now_s(self) -> float:
+        """Site time [s since 1970]."""
+        return self._mirror.now_s
 
     def budgets(self) -> list[BudgetState]:
         """Budgets in force and what runs under them."""
@@ -92,9 +116,10 @@ class HintBook:
 
     def _made(self) -> Edition:
         mirror = self._mirror
+        headrooms = believed(mirror.headroom, mirror.now_s)
         table = node_table(
             self._nodes,
-            mirror.headroom,
+            headrooms,
             self.full_w,
             self._calm_s(),
             mirror.now_s,
@@ -102,7 +127,25 @@ class HintBook:
             caps(self._site, self.budgets()),
         )
         hints = hint_list(table, self.node_w, self._blocks, self._inputs())
-        return Edition(table=table, hints=hints, body=encode(hints), etag=f'"{hints.id}"')
+        shared_w = self._shared_w(headrooms)
+        return Edition(table=table, shared_w=shared_w, hints=hints, body=encode(hints), etag=f'"{hints.id}"')
+
+    def _shared_w(self, headrooms: Iterable[Headroom]) -> Array:
+        """By block, the least that one of its racks tells; what nobody tells does not limit."""
+        least: dict[str, float] = {}
+        for found in headrooms:
+            block = self._blocks.get(found.rack, found.rack)
+            if found.known and math.isfinite(found.shared_w):
+                least[block] = min(found.shared_w, least.get(block, math.inf))
+        return np.array([least.get(block, math.inf) for block in self.layout.blocks], dtype=np.float64)
+
+    def rooms(self, level: str) -> list[Room]:
+        """Headroom by CDU or by node."""
+        mirror = self._mirror
+        headrooms, held = believed(mirror.headroom, mirror.now_s), caps(self._site, self.budgets())
+        if level == "node":
+            return node_rooms(self._nodes, self.full_w, headrooms, held)
+        return cdu_rooms(self._site, headrooms, mirror.ride_through, held)
 
     def _calm_s(self) -> dict[str, float]:
         """Rack -> ride-through [s] if the worst pump of its loop stops; 0 where not known."""

@@ -26,6 +26,7 @@ from api.answers import (
     ReadyFlag,
     Responses,
     RideThroughs,
+    Rooms,
     ShedRequests,
     SiteInfo,
     Status,
@@ -42,6 +43,7 @@ router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
 Time = Query(ge=0, le=1e11, allow_inf_nan=False, description="Time [s since 1970, site clock]")
 Text = Query(max_length=200)
+Level = Literal["rack", "cdu", "node"]
 Aggregate = Literal["mean", "min", "max", "last", "sum", "count"]
 _503: Responses = {503: {"model": Problem, "description": "The edge or the store does not answer"}}
 _STREAM: Responses = {200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}, **_503}
@@ -119,10 +121,14 @@ async def conditions(here: Here) -> Response:
     return reply(here.record("conditions"))
 
 
-@router.get("/v1/headroom", response_model=Headrooms, tags=["placement"], summary="Watts each rack can still take")
-async def headroom(here: Here) -> Response:
-    """Power [W], cooling [W], and facility watts per IT watt."""
-    return reply(here.record("headroom"))
+@router.get(
+    "/v1/headroom", response_model=Headrooms | Rooms, tags=["placement"], summary="Watts that can still be taken"
+)
+async def headroom(here: Here, level: Level = "rack") -> Response:
+    """By rack, CDU or node: now and over the coming hour, what limits it, and facility watts for each IT watt."""
+    if level == "rack":
+        return reply(here.record("headroom"))
+    return reply(Rooms(headroom=here.hints.rooms(level)))
 
 
 @router.get("/v1/ride-through", response_model=RideThroughs, tags=["control"], summary="Seconds left if a pump stops")

@@ -29,6 +29,7 @@ from api.answers import (
     Switchbacks,
 )
 from api.hint_book import HintBook
+from api.hints_given import HintsGiven
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
 from api.mirror import Mirror
 from api.power import Powers, powers
@@ -60,6 +61,7 @@ class Service:
     mirror: Mirror = field(default_factory=Mirror)
     closing: bool = False
     streams: int = 0
+    given: HintsGiven = field(default_factory=HintsGiven)
     schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
 
     @cached_property

@@ -43,7 +43,7 @@ class Beside:
 def limits_of_all(site: Site, snapshot: Snapshot, ahead: Forecast) -> Beside:
     """Of this moment."""
     with_reserve = [g for g in site.groups.values() if has_reserve(g)]
-    reserves_w = reserve_heats_w(site, snapshot, with_reserve, most_heat_w(ahead)) if with_reserve else {}
+    reserves_w = reserve_heats_w(site, snapshot, with_reserve, most_heat_w(ahead))
     return Beside(feeds_w=feed_rooms_w(site, snapshot), reserves_w=reserves_w)
 
 
@@ -122,8 +122,8 @@ def _of_sidecar(site: Site, group: CoolingGroup, heat: Heat | None) -> _Shared:
 def _looking_ahead(site: Site, shared: _Shared, group: CoolingGroup, ahead: Forecast | None) -> _Shared:
     """With the hour to come, where a forecast tells of this loop; racks never draw more than their nameplates."""
     told = next((h for h in ahead.heats if h.subject == group.id), None) if ahead is not None else None
-    if ahead is None or told is None:
-        return shared
+    if ahead is None or told is None or told.cold_start:
+        return shared  # a forecast that has learnt nothing says nothing
     upper_w, most_w = most_heat_w(ahead), min(shared.most_w.values())
     plates_w = sum(d.power_w * d.liquid_fraction for d in (rack_design(site, r) for r in group.racks))
     upper_w[group.id] = max(min(upper_w[group.id], plates_w), shared.heat_w)

@@ -44,8 +44,10 @@ def reserve_heats_w(
     for group in groups:
         with contextlib.suppress(StaleError, ConfigError):
             rows[group.id] = _grid(site, snapshot, group, upper_w)
+    if not rows:
+        return {}
     flat = [row for grid in rows.values() for kinds in grid for row in kinds]
-    holds = np.isinf(seconds_to_limit(stacked(flat))) if flat else np.zeros(0, dtype=np.bool_)
+    holds = np.isinf(seconds_to_limit(stacked(flat)))
     ends = np.cumsum([len(SHARES) * len(grid[0]) for grid in rows.values()])[:-1]
     parts = zip(rows, np.split(holds, ends), strict=True)
     return {name: _carried(part) * _nameplate_w(site, site.groups[name]) for name, part in parts}

@@ -75,7 +75,7 @@ def node_power_w(nodes: Mapping[str, str], full_w: Mapping[str, float]) -> Array
 
 
 def hint_list(table: NodeTable, power_w: Array, blocks: Mapping[str, str], inputs: tuple[InputAge, ...]) -> NodeHints:
-    """The list for power_w [W] more on each node, (n,); confidence is the share of nodes that are known."""
+    """The list for power_w [W] more on each node, (n,)."""
     made, words = scores(table, power_w).tolist(), _words(table, power_w)
     nodes = tuple(
         NodeScore(node=name, score=score, rack=rack, cdu=blocks.get(rack, ""), reasons=why)
@@ -87,10 +87,17 @@ def hint_list(table: NodeTable, power_w: Array, blocks: Mapping[str, str], input
         generated_at=table.made_s,
         valid_until=table.expires_s,
         model_version=MODEL_VERSION,
-        confidence=round(float(table.known.mean()), 3) if len(table.names) else 0.0,
+        confidence=confidence(table),
         inputs=inputs,
         nodes=nodes,
     )
+
+
+def confidence(table: NodeTable) -> float:
+    """Share of nodes whose headroom is known, those without a forecast by half [1]."""
+    if not table.names:
+        return 0.0
+    return round(float(0.5 * table.known.mean() + 0.5 * (table.known & table.ahead).mean()), 3)
 
 
 def _words(table: NodeTable, power_w: Array) -> list[tuple[str, ...]]:

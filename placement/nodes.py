@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ CALM_S = 120.0
 class NodeTable:
     """What is known of each node, arrays of shape (n,).
 
-    room_w: watts that its rack (and what feeds it) can still take; full_w: the rack's own power, to compare with;
+    room_w: watts that its rack (and what feeds it) can still take, now and over the forecast's horizon; now_w: now;
+    limits: what lets it take no more; ahead: whether a forecast told; full_w: the rack's own power, to compare with;
     marginal: cooling W per IT W; calm_s: ride-through [s], inf where the rest of its loop carries the heat for good;
     cap_w: watts that power budgets let its rack add, inf without one; capped_by: whose budget that is;
     why: reason where not known.
@@ -42,6 +43,9 @@ class NodeTable:
     names: tuple[str, ...]
     racks: tuple[str, ...]
     room_w: Array
+    now_w: Array
+    limits: tuple[str, ...]
+    ahead: npt.NDArray[np.bool_]
     full_w: Array
     marginal: Array
     calm_s: Array
@@ -88,15 +92,20 @@ def node_table(
     rows = [(found[r], full_w.get(r, math.nan), calm_s.get(r, 0.0)) if not why[r] else None for r in racks]
     columns = np.array(
         [
-            (min(h.power_w, h.cooling_w), full, h.marginal_w_per_w, calm)
+            (min(h.power_w, h.cooling_w), full, h.marginal_w_per_w, calm, h.ahead_w)
             for h, full, calm in (row or (_NOTHING, 1.0, 0.0) for row in rows)
         ]
-    ).reshape(-1, 4)
+    ).reshape(-1, 5)
+    now_w, ahead = np.maximum(columns[:, 0], 0.0), known & np.isfinite(columns[:, 4])
+    limit = {rack: _limit(found[rack]) for rack, unknown in why.items() if not unknown}
     used = [h.at_s + max_age_s for h in headrooms if not why.get(h.rack, "x")]
     return NodeTable(
         names=tuple(nodes),
         racks=racks,
-        room_w=np.maximum(columns[:, 0], 0.0),
+        room_w=np.where(ahead, np.clip(columns[:, 4], 0.0, now_w), now_w),
+        now_w=now_w,
+        limits=tuple(limit.get(r, "") for r in racks),
+        ahead=ahead,
         full_w=columns[:, 1],
         marginal=columns[:, 2],
         calm_s=columns[:, 3],
@@ -110,6 +119,16 @@ def node_table(
 
 
 _NOTHING = Headroom(rack="", at_s=0.0, power_w=0.0, cooling_w=0.0, marginal_w_per_w=1.0, known=False)
+
+
+def for_now(table: NodeTable) -> NodeTable:
+    """The same table for work that can be stopped again at any time: what the forecast may take back counts too."""
+    return replace(table, room_w=table.now_w)
+
+
+def _limit(headroom: Headroom) -> str:
+    lower_later = headroom.ahead_w < min(headroom.power_w, headroom.cooling_w)
+    return headroom.ahead_limiting if lower_later else headroom.limiting
 
 
 def _why(headroom: Headroom | None, now_s: float, max_age_s: float) -> str:
@@ -204,8 +223,10 @@ def reasons(table: NodeTable, i: int, power_w: float) -> tuple[Message, ...]:
         return (Message(code="hint.unknown", text=text, params={"rack": rack, "reason": table.why[i]}),)
     spare_w = float(table.room_w[i]) - power_w
     if spare_w < 0:
-        text = f"{rack} is {-spare_w / 1e3:.1f} kW short of room"
-        return (Message(code="hint.room_short", text=text, params={"rack": rack, "short_w": -spare_w}),)
+        limit = table.limits[i]
+        text = f"{rack} is {-spare_w / 1e3:.1f} kW short of room" + (f" ({limit})" if limit else "")
+        given: Params = {"rack": rack, "short_w": -spare_w, "limit": limit}
+        return (Message(code="hint.room_short", text=text, params=given),)
     cooling_w, calm_s = float(table.marginal[i]) * power_w, float(table.calm_s[i])
     text = f"{rack} keeps {spare_w / 1e3:.1f} kW of room"
     found = [Message(code="hint.room", text=text, params={"rack": rack, "spare_w": spare_w})]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from plant.budgets import Budget, BudgetSource
 
 
@@ -12,7 +14,7 @@ async def test_every_node_has_a_score_with_its_reasons(informed):
     assert hints["id"] in got.headers["etag"]
     assert float(got.headers["x-site-time"]) >= hints["generated_at"]
     assert hints["valid_until"] > hints["generated_at"]
-    assert (hints["model_version"], hints["confidence"]) == ("headroom-1", 1.0)
+    assert (hints["model_version"], hints["confidence"]) == ("headroom-1", 0.5)
     assert {row["name"] for row in hints["inputs"]} == {"headroom", "ride_through", "forecast"}
     assert all(row["age_s"] is not None for row in hints["inputs"])
     by_node = {row["node"]: row for row in hints["nodes"]}
@@ -79,3 +81,64 @@ async def test_a_budget_without_room_gives_no_points(informed, app, edge, until)
         loop = [row for row in hints["nodes"] if row["cdu"] == "tcs-1"]
         assert {row["score"] for row in loop} == {0}
         assert loop[0]["reasons"] == ["the budget of tcs-1 leaves 0.0 kW"]
+
+
+async def test_a_workload_gets_its_best_nodes_and_a_place(informed):
+    """Twenty by default, best first, with reasons, ages and an end; and a place for all of it."""
+    got = await informed.post("/v1/hints", json={"power_kw": 30, "nodes": 3, "locality": "cdu"})
+    hints = got.json()
+    assert hints["node_power_w"] == 10e3
+    assert len(hints["nodes"]) == 8
+    assert [n["score"] for n in hints["nodes"]] == sorted((n["score"] for n in hints["nodes"]), reverse=True)
+    assert (hints["nodes"][0]["node"], hints["place"]["enough"], hints["place"]["block"]) == ("rack-08", True, "tcs-1")
+    assert len(hints["place"]["nodes"]) == 3
+    assert hints["valid_until"] <= hints["generated_at"] + 130.0 * 10
+    assert (await informed.get(f"/v1/hints/{hints['id']}")).json() == hints
+    few = (await informed.post("/v1/hints", json={"gpus": 8, "k": 2, "interruptible": True, "duration_s": 60})).json()
+    assert len(few["nodes"]) == 2
+    assert few["node_power_w"] == 132000 / 72 * 8
+
+
+async def test_an_expired_hint_is_answered_as_expired(informed, app):
+    """410 with how long ago and what to do; a hint that was never given is 404."""
+    hint = (await informed.post("/v1/hints", json={"power_kw": 5})).json()
+    mirror = app.state.service.mirror
+    mirror.clock = type(mirror.clock)(speed=1.0001, origin_epoch_s=hint["valid_until"] + 35)
+    got = await informed.get(f"/v1/hints/{hint['id']}")
+    assert (got.status_code, got.json()["remedy"]) == (410, "ask for a new one: POST /v1/hints")
+    assert got.json()["error"].startswith(f"hint {hint['id']} expired 35 s ago")
+    assert (await informed.get("/v1/hints/none")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "give exactly one of power_kw and gpus"),
+        ({"power_kw": 1, "gpus": 8}, "give exactly one of power_kw and gpus"),
+        ({"gpus": 8, "gpu_type": "tpu"}, "gpu_type: unknown type 'tpu'"),
+        ({"power_kw": 1, "locality": "moon"}, "locality: "),
+        ({"power_kw": 1, "nodes": 0}, "nodes: "),
+    ],
+)
+async def test_a_workload_that_is_none(informed, body, said):
+    """422 that names the field."""
+    got = await informed.post("/v1/hints", json=body)
+    assert got.status_code == 422
+    assert said in got.json()["error"]
+
+
+async def test_headroom_by_level_and_why(informed):
+    """Racks as ever, loops and nodes on request; an order is explained; unknown nodes are named."""
+    racks = (await informed.get("/v1/headroom")).json()["headroom"]
+    (loop,) = (await informed.get("/v1/headroom", params={"level": "cdu"})).json()["headroom"]
+    nodes = (await informed.get("/v1/headroom", params={"level": "node"})).json()["headroom"]
+    assert loop["now_w"] == sum(min(r["power_w"], r["cooling_w"]) for r in racks)
+    assert [n["id"] for n in nodes] == [r["rack"] for r in racks]
+    assert (await informed.get("/v1/headroom", params={"level": "room"})).status_code == 422
+    found = (
+        await informed.get("/v1/hints/explain", params={"node": "rack-02", "before": "rack-08", "power_kw": 5})
+    ).json()
+    assert found["first"] == "rack-08"
+    assert [m["code"] for m in found["why"]] == ["hint.more_room", "hint.more_cost"]
+    got = await informed.get("/v1/hints/explain", params={"node": "rack-02", "before": "nobody"})
+    assert (got.status_code, got.json()["error"]) == (404, "no node 'nobody'")

@@ -176,3 +176,39 @@ def test_headroom_is_bounded_by_design_and_costs_something(pod, pod_snapshot, no
         assert headroom.power_w == pytest.approx(max(132000 - power_w, 0.0))
         assert headroom.cooling_w > 0
         assert 0 < headroom.marginal_w_per_w < 1
+
+
+def test_headroom_tells_what_limits_it_now_and_within_the_hour(pod, pod_snapshot, now_s):
+    """A forecast that has learnt makes `ahead_w`; a rating above the racks, and N+1 in a tight plant, take room away."""
+    times = now_s - np.arange(3 * 24 * 60, 0, -1) * 60.0
+    shares = {"cdu-1": 0.5, "cdu-2": 0.5, "tcs-1": 1.0}
+    state = seed_history(initial_state(), {s: (times, np.full(times.shape, 8e5) * f) for s, f in shares.items()})
+    for minute in range(3):
+        result = step(state, pod_snapshot, (), now_s + 60 * minute, pod)
+        state = result.state
+    for found in result.headrooms:
+        assert found.limiting == "pdu"
+        assert 0.0 <= found.ahead_w <= min(found.power_w, found.cooling_w) + 1e-6
+        assert found.horizon_s == 3600.0
+        assert 0.0 <= found.risk <= 1.0
+        assert found.shared_w > 0.0
+    ups = replace(
+        pod.equipment["ups"],
+        design={"power_w": sum(pod_snapshot.value(f"{r.id}/power") for r in pod.of_kind("rack")) + 2e3},
+    )
+    fed = replace(pod, equipment={**pod.equipment, "ups": ups})
+    for found in step(initial_state(), pod_snapshot, (), now_s, fed).headrooms:
+        own_w = 132e3 - pod_snapshot.value(f"{found.rack}/power")
+        assert found.limiting == ("feed" if own_w > 2e3 else "pdu")
+        assert found.power_w == pytest.approx(min(own_w, 2e3))
+
+
+def test_a_loop_that_cannot_lose_a_cdu_has_no_room(pod, pod_snapshot, now_s):
+    """N+1 at a lower case limit than one CDU can hold: no cooling left; without the reserve there is."""
+    case = replace(pod.limits["case"], maximum=62.0)
+    tight = replace(pod, limits={**pod.limits, "case": case})
+    group = tight.groups["tcs-1"]
+    bare = replace(tight, groups={**tight.groups, "tcs-1": replace(group, reserve="none")})
+    with_reserve, without = (step(initial_state(), pod_snapshot, (), now_s, s).headrooms[0] for s in (tight, bare))
+    assert (with_reserve.limiting, with_reserve.cooling_w) == ("n+1", 0.0)
+    assert without.cooling_w > 0.0

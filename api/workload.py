@@ -1,0 +1,101 @@
+"""Hints for one workload: the best nodes, and a place for all of it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from api.commands import Body
+from api.hint_book import HintBook
+from api.hints_given import WorkloadHints
+from api.problems import ProblemError
+from placement.explaining import Comparison, compare
+from placement.hint_list import MODEL_VERSION, confidence
+from placement.hints import HINT_LIFE_S
+from placement.nodes import best
+from placement.workload import Locality, Workload, judged_for, place
+from plant.topology import Site
+
+DEFAULT_K = 20
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class WorkloadBody(Body):
+    """What is to be placed: exactly one of power_kw and gpus, over all its nodes."""
+
+    power_kw: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
+    gpus: Count | None = None
+    gpu_type: Annotated[str, Field(max_length=100, description="A type of the site file's jobs.gpu_power_w")] = ""
+    nodes: Annotated[int, Field(ge=1, le=100_000)] = 1
+    duration_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
+    interruptible: bool = Field(default=False, description="May be stopped at any time: uses what is free only for now")
+    locality: Locality = Field(default="any", description="All nodes in one rack, or on one CDU")
+    k: Annotated[int, Field(ge=1, le=1000, description="How many of the best nodes to name")] = DEFAULT_K
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.power_kw is None) == (self.gpus is None):
+            raise ValueError("give exactly one of power_kw and gpus")
+        return self
+
+    def workload(self, site: Site, gpu_w: float) -> Workload:
+        """In SI. gpu_w: of a GPU without a type [W].
+
+        Raises:
+            ProblemError: an unknown GPU type, or nothing known of GPUs.
+        """
+        total_w = self.power_kw * 1e3 if self.power_kw is not None else (self.gpus or 0) * self._gpu_w(site, gpu_w)
+        return Workload(
+            power_w=total_w / self.nodes,
+            nodes=self.nodes,
+            duration_s=float("inf") if self.duration_s is None else self.duration_s,
+            interruptible=self.interruptible,
+            locality=self.locality,
+        )
+
+    def _gpu_w(self, site: Site, gpu_w: float) -> float:
+        known = site.jobs.gpu_power_w
+        if self.gpu_type and self.gpu_type not in known:
+            names = ", ".join(known) or "none"
+            raise ProblemError(422, f"gpu_type: unknown type {self.gpu_type!r}", f"the site file has {names}")
+        found_w = known[self.gpu_type] if self.gpu_type else gpu_w
+        if found_w <= 0:
+            raise ProblemError(422, "gpus: the racks have no design power", "give power_kw")
+        return found_w
+
+
+def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
+    """Hints of this moment.
+
+    Raises:
+        ProblemError: the body names a GPU type that nobody knows.
+    """
+    edition, work = book.now(), body.workload(site, book.pod_power.gpu_w)
+    table = judged_for(edition.table, work)
+    return WorkloadHints(
+        id=secrets.token_hex(8),
+        generated_at=edition.table.made_s,
+        valid_until=min(edition.table.expires_s, book.now_s + HINT_LIFE_S),
+        model_version=MODEL_VERSION,
+        confidence=confidence(table),
+        inputs=edition.hints.inputs,
+        node_power_w=work.power_w,
+        nodes=tuple(best(table, work.power_w, body.k)),
+        place=place(table, book.layout, edition.shared_w, work),
+    )
+
+
+def comparison(book: HintBook, node: str, before: str, power_kw: float | None) -> Comparison:
+    """Two nodes side by side, for power_kw [kW], or one more busy node.
+
+    Raises:
+        ProblemError: 404 for a node that the site file does not have.
+    """
+    table = book.now().table
+    for name in (node, before):
+        if name not in book.node_index:
+            raise ProblemError(404, f"no node {name!r}", "see GET /v1/hints/nodes; nodes are named in jobs.nodes")
+    power_w = float(book.node_w[book.node_index[node]]) if power_kw is None else power_kw * 1e3
+    return compare(table, node, before, power_w)

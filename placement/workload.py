@@ -1,0 +1,115 @@
+"""Nodes for a whole workload: the best ones, and enough of them together where it wants to stay together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from placement.nodes import Array, NodeTable, for_now, scores
+
+Locality = Literal["any", "rack", "cdu"]
+SHORT_S = 600.0
+"""A workload that is over sooner than this takes what is free now, whatever the forecast says of later [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is to be placed: power_w on each of `nodes` nodes [W] for duration_s [s], in one rack or CDU if asked."""
+
+    power_w: float
+    nodes: int = 1
+    duration_s: float = float("inf")
+    interruptible: bool = False
+    locality: Locality = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Nodes for the whole workload, best first; `enough` where all fit together; block: the rack or CDU, if asked."""
+
+    nodes: tuple[str, ...]
+    enough: bool
+    block: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """Where nodes stand, as numbers: rack and block (CDU or loop) of each node, (n,), with their names."""
+
+    rack: npt.NDArray[np.intp]
+    block: npt.NDArray[np.intp]
+    racks: tuple[str, ...]
+    blocks: tuple[str, ...]
+
+
+def layout_of(nodes: Mapping[str, str], blocks: Mapping[str, str]) -> Layout:
+    """nodes: node -> rack; blocks: rack -> CDU or loop; racks that nothing cools are blocks of their own."""
+    racks = {rack: i for i, rack in enumerate(dict.fromkeys(nodes.values()))}
+    of_rack = {rack: blocks.get(rack, rack) for rack in racks}
+    names = {block: i for i, block in enumerate(dict.fromkeys(of_rack.values()))}
+    return Layout(
+        rack=np.array([racks[r] for r in nodes.values()], dtype=np.intp),
+        block=np.array([names[of_rack[r]] for r in nodes.values()], dtype=np.intp),
+        racks=tuple(racks),
+        blocks=tuple(names),
+    )
+
+
+def judged_for(table: NodeTable, work: Workload) -> NodeTable:
+    """The table as it counts for a workload: what can be stopped, or ends soon, may use what is only free for now."""
+    return for_now(table) if work.interruptible or work.duration_s < SHORT_S else table
+
+
+def place(table: NodeTable, layout: Layout, shared_w: Array, work: Workload) -> Place:
+    """Nodes for all of it. table: as `judged_for` gives it; shared_w: what each block can still take, (blocks,) [W].
+
+    Racks, blocks and budgets take no more than their room, however many nodes of them look good one by one. A node
+    that is not known is never chosen.
+    """
+    made = scores(table, work.power_w)
+    fits = table.known & (table.room_w >= work.power_w) & (table.cap_w >= work.power_w)
+    order = np.argsort(-made, kind="stable")
+    order = order[fits[order]]
+    if work.locality == "any":
+        chosen = _fill(table, layout, shared_w, work, order)
+        return _told(table, chosen, work, "")
+    codes, names = (layout.rack, layout.racks) if work.locality == "rack" else (layout.block, layout.blocks)
+    best: tuple[int, ...] = ()
+    block = ""
+    for code in dict.fromkeys(codes[order].tolist()):
+        chosen = _fill(table, layout, shared_w, work, order[codes[order] == code])
+        if len(chosen) > len(best):
+            best, block = chosen, names[code]
+        if len(best) == work.nodes:
+            break
+    return _told(table, best, work, block)
+
+
+def _told(table: NodeTable, chosen: tuple[int, ...], work: Workload, block: str) -> Place:
+    return Place(nodes=tuple(table.names[i] for i in chosen), enough=len(chosen) == work.nodes, block=block)
+
+
+def _fill(
+    table: NodeTable, layout: Layout, shared_w: Array, work: Workload, order: npt.NDArray[np.intp]
+) -> tuple[int, ...]:
+    """The first nodes of an order that racks, blocks and budgets can carry together."""
+    racks: dict[int, float] = {}
+    blocks: dict[int, float] = {}
+    budgets: dict[str, float] = {}
+    chosen: list[int] = []
+    for i in order.tolist():
+        rack, block, scope = int(layout.rack[i]), int(layout.block[i]), table.capped_by[i]
+        rack_w = racks.get(rack, float(table.room_w[i]))
+        block_w = blocks.get(block, float(shared_w[block]))
+        budget_w = budgets.get(scope, float(table.cap_w[i])) if scope else np.inf
+        if min(rack_w, block_w, budget_w) >= work.power_w:
+            chosen.append(i)
+            racks[rack], blocks[block] = rack_w - work.power_w, block_w - work.power_w
+            budgets[scope] = budget_w - work.power_w
+            if len(chosen) == work.nodes:
+                break
+    return tuple(chosen)
