@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from reports.pue import ReportError
+from reports.trend_savings import Saving, of_cold_supply, of_hunting, of_low_delta_t, together
 from reports.trend_table import Column, Floats, TrendTable
 
 WINDOW_S = 6 * 3600.0
@@ -25,18 +26,13 @@ HUNTING_INDEX = 0.4
 HUNTING_SHARE = 0.2
 AMPLITUDE = {
     "supply_setpoint": 0.2, "pressure_setpoint": 1500.0, "valve": 0.01, "pump_speed": 0.01, "supply_temperature": 0.15,
-    "flow": 5e-5,
-}  # fmt: skip
-"""The smallest standard deviation that is movement, not noise [SI]."""
+    "flow": 5e-5}  # fmt: skip
+"""Least standard deviation that is movement, not noise [SI]."""
 FIGHT_CORRELATION = -0.5
 FIGHT_SHARE = 0.2
 GOOD_DELTA_T_K = 10.0
 NEEDED_SUPPLY_C = 32.0
 MARGIN_K = 0.5
-PUMP_SHARE = (0.25, 0.5)
-PER_K = (0.01, 0.025)
-REALISABLE = 0.5
-HUNTING_LOSS = (0.0, 0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +81,6 @@ class ColdSupply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saving:
-    """A share of cooling energy, low to high, and what it assumes."""
-
-    finding: str
-    low: float
-    high: float
-    assumption: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrendAudit:
     """Everything; savings_low, savings_high: shares of cooling energy, all findings together."""
 
@@ -129,13 +115,14 @@ def audit(
     fights = tuple(_fights(table))
     delta_t = tuple(_delta_t(table, good_delta_t_k))
     cold = tuple(_cold(table, needed_supply_c))
-    savings = tuple(_savings(hunting, fights, delta_t, cold, good_delta_t_k, needed_supply_c))
+    moves = any(h.hunts for h in hunting) or any(f.fights for f in fights)
+    savings = tuple(_savings(table, moves, delta_t, cold, good_delta_t_k, needed_supply_c))
     known = np.array([np.isfinite(c.value).mean() for c in table.columns])
     return TrendAudit(
         days=(table.time_s[-1] - table.time_s[0]) / 86400, rows=len(table.time_s), step_s=table.step_s,
         complete=float(known.mean()), hunting=hunting, fights=fights, delta_t=delta_t, cold_supply=cold,
-        savings=savings, savings_low=_together([s.low for s in savings]),
-        savings_high=_together([s.high for s in savings]), cooling_kwh=_energy_kwh(table), ignored=table.ignored,
+        savings=savings, savings_low=together([s.low for s in savings]),
+        savings_high=together([s.high for s in savings]), cooling_kwh=_energy_kwh(table), ignored=table.ignored,
     )  # fmt: skip
 
 
@@ -251,55 +238,29 @@ def _cold(table: TrendTable, needed_c: float) -> list[ColdSupply]:
         if len(known):
             colder = np.maximum(0.0, needed_c - known)
             mean_k = float(colder.mean())
-            found.append(
-                ColdSupply(
-                    equipment=supply.equipment,
-                    supply_c=float(known.mean()),
-                    colder_k=mean_k,
-                    share=float((colder > MARGIN_K).mean()),
-                    cold=mean_k > MARGIN_K,
-                )
-            )
+            row = ColdSupply(
+                equipment=supply.equipment, supply_c=float(known.mean()), colder_k=mean_k,
+                share=float((colder > MARGIN_K).mean()), cold=mean_k > MARGIN_K,
+            )  # fmt: skip
+            found.append(row)
     return found
 
 
 def _savings(
-    hunting: Sequence[Hunting],
-    fights: Sequence[Fight],
+    table: TrendTable,
+    moves: bool,
     delta_t: Sequence[DeltaT],
     cold: Sequence[ColdSupply],
     good_k: float,
     needed_c: float,
 ) -> list[Saving]:
-    found = []
-    if any(h.hunts for h in hunting) or any(f.fights for f in fights):
-        text = "oscillation costs pumps and valves 0 to 2 % of cooling energy; their wear is not counted"
-        found.append(Saving(finding="hunting", low=HUNTING_LOSS[0], high=HUNTING_LOSS[1], assumption=text))
+    """What the findings are worth; moves: something hunts or fights."""
+    found = [of_hunting()] if moves else []
     if any(d.low for d in delta_t):
-        low, high = np.mean([_pump_saving(d, good_k) for d in delta_t], axis=0)
-        text = (
-            f"pumps are {PUMP_SHARE[0]:.0%} to {PUMP_SHARE[1]:.0%} of cooling energy, flow can fall until ΔT "
-            f"is {good_k:g} K or by half, power falls with flow^1.5 to flow^2.5; {REALISABLE:.0%} of the low end"
-        )
-        found.append(Saving(finding="low ΔT", low=float(low), high=float(high), assumption=text))
+        found.append(of_low_delta_t([d.delta_t_k for d in delta_t], good_k))
     if any(c.cold for c in cold):
-        mean_k = min(10.0, float(np.mean([c.colder_k for c in cold])))
-        text = (
-            f"supply may be {needed_c:g} °C; each kelvin warmer saves {PER_K[0]:.0%} to {PER_K[1]:.1%} of cooling "
-            "energy (fans and chiller less what GPUs and flow take more), counted to 10 K"
-        )
-        found.append(Saving(finding="cold supply", low=PER_K[0] * mean_k, high=PER_K[1] * mean_k, assumption=text))
+        found.append(of_cold_supply(table, float(np.mean([c.colder_k for c in cold])), needed_c))
     return found
-
-
-def _pump_saving(delta_t: DeltaT, good_k: float) -> tuple[float, float]:
-    ratio = min(1.0, max(0.5, delta_t.delta_t_k / good_k))
-    return REALISABLE * PUMP_SHARE[0] * (1 - ratio**1.5), PUMP_SHARE[1] * (1 - ratio**2.5)
-
-
-def _together(shares: Sequence[float]) -> float:
-    """Savings of savings: what one took, the next can't take again."""
-    return 1 - math.prod(1 - s for s in shares)
 
 
 def _energy_kwh(table: TrendTable) -> float | None:
@@ -328,7 +289,7 @@ def lines(found: TrendAudit) -> list[str]:
     said += [f"{c.equipment[:40]:40} supply {c.supply_c:.1f} °C{_cold_words(c)}" for c in found.cold_supply]
     said.append("")
     said += [f"{s.finding}: {s.low:.1%} to {s.high:.1%} of cooling energy, if {s.assumption}" for s in found.savings]
-    energy = "" if found.cooling_kwh is None else f" of {found.cooling_kwh:,.0f} kWh"
+    energy = f" of {found.cooling_kwh:,.0f} kWh" if found.cooling_kwh is not None else ""
     said.append(f"together {found.savings_low:.1%} to {found.savings_high:.1%}{energy}; a range, no promise")
     if found.ignored:
         said.append(f"not understood: {', '.join(found.ignored)}; name them in a map")

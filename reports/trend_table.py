@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +17,10 @@ from ruamel.yaml.error import YAMLError
 from plant.errors import ConfigError
 from plant.quantities import to_si
 from reports.switchback_estimate import Trends
+from reports.trend_csv import Sheet, numbers, open_sheet
 
 Floats = npt.NDArray[np.float64]
 LEAST_ROWS = 200
-LATEST_S = 4e9
-EMPTY = frozenset({"", "nan", "null", "none", "n/a", "na", "-", "bad", "no data", "#n/a"})
 
 # role -> (unit where the header names none, words of which one group must all be in the header)
 ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -35,6 +32,7 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "return_temperature": ("degC", (("return", "temp"),)),
     "dew_point": ("degC", (("dew",),)),
     "wet_bulb": ("degC", (("wet",),)),
+    "dry_bulb": ("degC", (("dry", "bulb"), ("outdoor", "temp"), ("outside", "temp"), ("oat",), ("ambient", "temp"))),
     "valve": ("%", (("valve",),)),
     "pump_speed": ("%", (("pump", "speed"), ("pump", "hz"), ("pump", "rpm"))),
     "facility_flow": ("l/min", (("fws", "flow"), ("primary", "flow"))),
@@ -44,7 +42,6 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "active": ("1", (("coldplate", "active"),)),
     "heat": ("kW", (("heat",), ("duty",))),
 }
-_TIMES = frozenset({"time", "timestamp", "datetime", "date", "time_s", "zeit", "ts"})
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]\s*$")
 _PART = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=[0-9])")
 _SHORT = {"temperature": "temp", "t": "temp", "tmp": "temp", "position": "", "pos": "", "differential": "", "spt": "sp"}
@@ -89,38 +86,57 @@ class _Meaning:
 def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     """The trends of a CSV file.
 
-    mapping: a YAML file `{time: HEADER, columns: {HEADER: {equipment: , role: , unit: }}, manifolds: {ID: [CDU]}}`;
-    without it headers are understood by their words, e.g. `CDU-1 supply temp (°C)` or `cdu-1/tcs_supply_temperature`.
+    mapping: a YAML file `{time: HEADER, timezone: ZONE, columns: {HEADER: {equipment: , role: , unit: }}, manifolds:
+    {ID: [CDU]}}`; without it headers are understood by their words, e.g. `CDU-1 supply temp (°C)` or
+    `cdu-1/tcs_supply_temperature`.
 
     Raises:
         ConfigError: the file, or its first fault with its line and what to do.
     """
     plan = _mapping(mapping) if mapping is not None else {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't be read: {error}", where=str(path), remedy="give a CSV file in UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        when, meanings = _understood(header, plan, path)
-        time_s, rows = _numbers(reader, header, when, sorted(meanings), path)
-    except csv.Error as error:
-        where = f"{path}:{reader.line_num}"
-        raise ConfigError(f"not CSV: {error}", where=where, remedy='part cells by commas, quote with ""') from error
+    sheet = open_sheet(path, str(plan.get("time") or ""))
+    meanings = _understood(sheet, plan)
+    wanted = sorted(meanings)
+    time_s, values = numbers(sheet, wanted, [meanings[i].unit for i in wanted], _zone(plan, mapping))
     if len(time_s) < LEAST_ROWS:
         remedy = "export more, best 30 days at five minutes or faster"
         raise ConfigError(f"{len(time_s)} rows, at least {LEAST_ROWS} are needed", where=str(path), remedy=remedy)
-    values = np.array(rows).T
+    kept = _once(sheet, wanted, values)
     columns = []
-    for place, index in enumerate(sorted(meanings)):
-        meaning = meanings[index]
-        factor, offset = to_si(meaning.unit)
-        value = values[place] * factor + offset
-        columns.append(Column(header=header[index], equipment=meaning.equipment, role=meaning.role, value=value))
-    ignored = tuple(h for i, h in enumerate(header) if i != when and i not in meanings)
+    for index, raw in kept.items():
+        meaning, (factor, offset) = meanings[index], to_si(meanings[index].unit)
+        value = raw * factor + offset
+        columns.append(Column(header=sheet.header[index], equipment=meaning.equipment, role=meaning.role, value=value))
+    ignored = tuple(h for i, h in enumerate(sheet.header) if i not in sheet.when and i not in kept)
     manifolds = {str(k): tuple(map(str, v)) for k, v in dict(plan.get("manifolds") or {}).items()}
-    return TrendTable(time_s=np.array(time_s), columns=tuple(columns), manifolds=manifolds, ignored=ignored)
+    return TrendTable(time_s=time_s, columns=tuple(columns), manifolds=manifolds, ignored=ignored)
+
+
+def _once(sheet: Sheet, wanted: list[int], values: list[Floats]) -> dict[int, Floats]:
+    """Columns by their place; one that was exported twice counts once.
+
+    Raises:
+        ConfigError: two columns of one header differ.
+    """
+    kept: dict[int, Floats] = {}
+    first: dict[str, int] = {}
+    for index, value in zip(wanted, values, strict=True):
+        same = first.setdefault(sheet.header[index], index)
+        if same == index:
+            kept[index] = value
+        elif not np.array_equal(kept[same], value, equal_nan=True):
+            remedy = "give each column a header of its own"
+            raise ConfigError(f"two columns are called {sheet.header[index]!r}", where=sheet.where(), remedy=remedy)
+    return kept
+
+
+def _zone(plan: Mapping[str, Any], mapping: Path | None) -> str:
+    zone = str(plan.get("timezone") or "")
+    try:
+        return zone if not zone else ZoneInfo(zone).key
+    except (KeyError, OSError, ValueError) as error:
+        remedy = "give an IANA name such as Europe/Berlin"
+        raise ConfigError(f"unknown timezone {zone!r}", where=str(mapping), remedy=remedy) from error
 
 
 def switchback_trends(table: TrendTable) -> tuple[Trends, Floats | None]:
@@ -142,11 +158,6 @@ def switchback_trends(table: TrendTable) -> tuple[Trends, Floats | None]:
     return trends, active[0].value if active else None
 
 
-def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max(",;\t", key=first.count)
-
-
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         plan = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -164,33 +175,32 @@ def _mapping(path: Path) -> dict[str, Any]:
     return plan
 
 
-def _understood(header: list[str], plan: Mapping[str, Any], path: Path) -> tuple[int, dict[int, _Meaning]]:
-    where = f"{path}:1"
-    named = str(plan.get("time") or "")
-    times = [i for i, h in enumerate(header) if h == named or (not named and h.lower().split(" (")[0] in _TIMES)]
-    if not times:
-        remedy = "call the column of times `time`, or name it in the map"
-        raise ConfigError("no column of times", where=where, remedy=remedy)
+def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
+    where = sheet.where()
     given: Mapping[str, Mapping[str, Any]] = plan.get("columns") or {}
     for wanted in given:
-        if wanted not in header:
+        if wanted not in sheet.header:
             raise ConfigError(
                 f"the map's column {wanted!r} is not there", where=where, remedy="use a header as written"
             )
     meanings = {}
-    for index, name in enumerate(header):
-        meaning = _mapped(given[name], name, where) if name in given else None if given else _guessed(name)
-        if meaning is not None and index != times[0]:
+    for index, name in enumerate(sheet.header):
+        unit = sheet.units[index]
+        if name in given:
+            meaning: _Meaning | None = _mapped(given[name], name, unit, where)
+        else:
+            meaning = None if given else _guessed(name, unit)
+        if meaning is not None and index not in sheet.when:
             meanings[index] = meaning
     if not meanings:
         remedy = "give a map with --map; see docs/operating.md"
         raise ConfigError("no header is understood", where=where, remedy=remedy)
-    return times[0], meanings
+    return meanings
 
 
-def _mapped(given: Mapping[str, Any], header: str, where: str) -> _Meaning:
+def _mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> _Meaning:
     role = str(given["role"])
-    unit = str(given.get("unit") or _unit_of(header) or ROLES[role][0])
+    unit = str(given.get("unit") or _unit_of(header) or below or ROLES[role][0])
     try:
         to_si(unit)
     except ConfigError as error:
@@ -203,8 +213,9 @@ def _unit_of(header: str) -> str:
     return found[1].strip() if found else ""
 
 
-def _guessed(header: str) -> _Meaning | None:
-    unit = _unit_of(header)
+def _guessed(header: str, below: str) -> _Meaning | None:
+    """What a header's words say; below: the unit that stands in the line under it."""
+    unit = _unit_of(header) or below
     words = [w for w in _PART.split(_UNIT.sub("", header).lower()) if w]
     plain = {_SHORT.get(w, w) for w in words}
     for role, (default, groups) in ROLES.items():
@@ -222,50 +233,3 @@ def _equipment(words: list[str]) -> str:
     if len(words) > 1 and words[1].isdigit():
         return f"{words[0]}-{int(words[1])}"
     return "site"
-
-
-def _numbers(
-    rows: Iterator[list[str]], header: list[str], when: int, wanted: list[int], path: Path
-) -> tuple[list[float], list[list[float]]]:
-    times: list[float] = []
-    values: list[list[float]] = []
-    for number, cells in enumerate(rows, 2):
-        where = f"{path}:{number}"
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            remedy = "give each line one cell for each column"
-            raise ConfigError(f"{len(cells)} cells, but {len(header)} columns", where=where, remedy=remedy)
-        time_s = _time(cells[when].strip(), where)
-        if times and time_s <= times[-1]:
-            remedy = "sort by time, and give each time once; local times repeat an hour in autumn, so use UTC"
-            raise ConfigError(f"{cells[when].strip()!r} is not after the line before", where=where, remedy=remedy)
-        times.append(time_s)
-        values.append([_number(cells[i].strip(), header[i], where) for i in wanted])
-    return times, values
-
-
-def _time(text: str, where: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError as error:
-            remedy = "write 2026-11-01T12:00:00Z, or seconds since 1970"
-            raise ConfigError(f"{text!r} is no time", where=where, remedy=remedy) from error
-        found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= found < LATEST_S:
-        raise ConfigError(f"{text!r} is no time", where=where, remedy="give seconds, not milliseconds, since 1970")
-    return found
-
-
-def _number(text: str, header: str, where: str) -> float:
-    if text.lower() in EMPTY:
-        return float("nan")
-    try:
-        found = float(text)
-    except ValueError as error:
-        remedy = "write numbers with a point, and leave the cell empty where there is none"
-        raise ConfigError(f"{header}: {text!r} is no number", where=where, remedy=remedy) from error
-    return found if np.isfinite(found) else float("nan")

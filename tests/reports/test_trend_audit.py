@@ -103,7 +103,8 @@ def test_low_delta_t_and_cold_supply_are_found(write):
     assert all(d.low and d.delta_t_k == pytest.approx(5, abs=0.1) for d in found.delta_t)
     assert all(c.cold and c.colder_k == pytest.approx(8, abs=0.1) for c in found.cold_supply)
     assert {s.finding for s in found.savings} == {"low ΔT", "cold supply"}
-    assert 0.05 < found.savings_low < found.savings_high < 0.7
+    assert 0.05 < found.savings_low < found.savings_high < 0.95
+    assert "from winter to summer" in next(s.assumption for s in found.savings if s.finding == "cold supply")
     assert found.cooling_kwh == pytest.approx(6 * 24 * 74, rel=0.1)
 
 
@@ -185,3 +186,37 @@ def test_the_command_prints_a_table_and_writes_json(write, tmp_path):
     assert len(json.loads(plan.read_text())["blocks"]) == 28
     done = CliRunner().invoke(app, ["switchback", "report", str(plan), str(path)])
     assert "no column of heat or it_power" in str(done.exception)
+
+
+@pytest.mark.parametrize("per_k", [0.0, 0.03, 0.1])
+def test_a_kelvin_is_worth_what_outdoor_air_shows(write, per_k):
+    """Where trends have outdoor air and cooling power, the range is the plant's own, and covers the truth narrowly."""
+    columns = trends(days=20.0, supply=28.0)
+    chance, n = np.random.default_rng(5), len(columns["time"])
+    days = np.arange(n) / 288
+    air_c = 15 + 6 * np.sin(2 * np.pi * days) + np.repeat(chance.normal(0, 3, 20), 288)
+    load = 1 + 0.2 * np.sin(2 * np.pi * days / 3)
+    columns["outdoor temp (°C)"] = air_c
+    columns["IT power (kW)"] = 900 * load
+    columns["cooling power (kW)"] = (
+        90 * load * np.exp(-np.log1p(-per_k) * (air_c - 15)) * np.exp(chance.normal(0, 0.03, n))
+    )
+    found = audit(read_trends(write(columns)))
+    (saving,) = found.savings
+    low, high = (1 - (1 - x) ** (1 / 4) for x in (saving.low, saving.high))
+    assert "in these trends" in saving.assumption
+    assert low - 1e-4 <= per_k <= high + 1e-4
+    assert high - low < 0.02
+
+
+@pytest.mark.parametrize(("supply", "shown"), [(24.0, (0.046, 0.625)), (28.0, (0.016, 0.39))])
+def test_the_range_holds_what_the_simulated_pod_shows(write, supply, shown):
+    """Twelve hours at fixed setpoints in January and July: what 32 °C saves against a colder supply lies within."""
+    saving = audit(read_trends(write(trends(supply=supply)))).savings[0]
+    assert all(saving.low <= share <= saving.high for share in shown)
+
+
+def test_the_range_holds_what_less_flow_shows_on_the_simulated_pod(write):
+    """In July, ΔT 12.6 K instead of 9.1 K: 23 %."""
+    saving = audit(read_trends(write(trends(rise=9.1))), good_delta_t_k=12.6).savings[0]
+    assert saving.low <= 0.23 <= saving.high

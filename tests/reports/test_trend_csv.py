@@ -1,0 +1,187 @@
+"""Exports as they come: each building system's habits are read as what they mean, or refused at their line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from plant.errors import ConfigError
+from reports.trend_csv import number
+from reports.trend_table import read_trends
+
+START = datetime(2026, 1, 9, 0, 0, tzinfo=UTC)
+N = 5 * 288
+TIMES = [START + timedelta(minutes=5 * n) for n in range(N)]
+SUPPLY = [31.0 + 0.01 * (n % 50) for n in range(N)]
+FLOW = [1234.5 + n % 7 for n in range(N)]
+HEAD = ["time", "CDU-1 supply temp (°C)", "CDU-1 flow (l/min)"]
+
+
+def point(value):
+    """As most programs write it."""
+    return f"{value:.2f}"
+
+
+def comma(value):
+    """As Germany does, with thousands."""
+    return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def write(path, rows, *, head=HEAD, sep=",", above=(), encoding="utf-8"):
+    """A file of rows of cells."""
+    lines = [*above, sep.join(head), *(sep.join(row) for row in rows)]
+    path.write_bytes("\r\n".join(lines).encode(encoding))
+    return path
+
+
+def rows(stamp=datetime.isoformat, value=point):
+    """Every row, with its time and numbers in some dress."""
+    return [[stamp(t), value(s), value(f)] for t, s, f in zip(TIMES, SUPPLY, FLOW, strict=True)]
+
+
+def assert_same(table, *, times=True):
+    """What was written is what was read."""
+    if times:
+        assert table.time_s[0] == START.timestamp()
+        assert table.step_s == 300.0
+    supply, flow = table.of("supply_temperature")[0], table.of("flow")[0]
+    assert np.allclose(supply.value, SUPPLY, atol=0.006)
+    assert np.allclose(flow.value * 60000, FLOW, atol=0.006)
+
+
+def us(t):
+    """Month first and a clock of twelve hours."""
+    return t.strftime("%m/%d/%Y %I:%M:%S %p")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "sep", "value", "encoding"),
+    [
+        (datetime.isoformat, ",", point, "utf-8-sig"),
+        (datetime.isoformat, "\t", point, "utf-16"),
+        (lambda t: t.strftime("%d.%m.%Y %H:%M"), ";", comma, "cp1252"),
+        (lambda t: t.strftime("%d.%m.%Y %H:%M:%S"), "\t", comma, "utf-8"),
+        (us, ",", point, "utf-8"),
+        (lambda t: us(t).replace("AM", "a.m.").replace("PM", "p.m."), ",", point, "utf-8"),
+        (lambda t: t.strftime("%d/%m/%Y %H:%M"), ",", point, "utf-8"),
+        (lambda t: t.strftime("%d-%b-%y %I:%M:%S %p UTC"), ",", point, "utf-8"),
+        (lambda t: t.strftime("%Y/%m/%d %H:%M:%S"), "|", point, "utf-8"),
+        (lambda t: str(t.timestamp()), ",", point, "utf-8"),
+    ],
+)
+def test_habits_of_building_systems(tmp_path, stamp, sep, value, encoding):
+    """Marks, codings, decimal commas with thousands, either order of day and month, clocks of twelve hours."""
+    assert_same(read_trends(write(tmp_path / "t.csv", rows(stamp, value), sep=sep, encoding=encoding)))
+
+
+def test_day_and_month_are_told_apart_by_the_whole_file(tmp_path):
+    """Five days of which no field is above twelve: the order in which the file is five days long, not five months."""
+    for stamp in ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"):
+        first = datetime(2026, 2, 3, tzinfo=UTC)
+        made = [[(first + timedelta(minutes=5 * n)).strftime(stamp), "31.00", "1200.00"] for n in range(N)]
+        table = read_trends(write(tmp_path / "t.csv", made))
+        assert (table.time_s[0], table.time_s[-1]) == (first.timestamp(), first.timestamp() + (N - 1) * 300)
+
+
+def test_lines_above_the_header_and_units_below_it(tmp_path):
+    """A title, a site, a blank line; and a line of units that count where the header names none."""
+    head = ["Timestamp", "CDU-1 supply temp", "CDU-1 flow"]
+    units = ["", "°F", "l/min"]
+    made = [[t, f"{float(s) * 1.8 + 32:.3f}", f] for t, s, f in rows()]
+    above = ['"Trend report, building 7"', "Site: north", "", "Period,January"]
+    assert_same(read_trends(write(tmp_path / "t.csv", [units, *made], head=head, above=above)))
+
+
+def test_date_and_clock_in_two_columns(tmp_path):
+    """They are one time."""
+    made = [[t.strftime("%H:%M:%S"), t.strftime("%Y-%m-%d"), *row[1:]] for t, row in zip(TIMES, rows(), strict=True)]
+    assert_same(read_trends(write(tmp_path / "t.csv", made, head=["Time", "Date", *HEAD[1:]])))
+
+
+def test_newest_first_and_lines_told_twice(tmp_path):
+    """A file that runs backwards is turned round; a line that is there twice counts once."""
+    made = rows()
+    made.insert(100, made[100])
+    assert_same(read_trends(write(tmp_path / "t.csv", made[::-1])))
+
+
+def test_no_values_words_and_units_in_cells(tmp_path):
+    """Words for nothing are gaps, switches are 0 and 1, a unit behind the number must be the column's."""
+    head = [*HEAD, "CDU-1 valve (%)"]
+    made = [[*row, "12 %"] for row in rows()]
+    for n, word in enumerate(("", "NULL", "No Data", "I/O Timeout", "#VALUE!", "---")):
+        made[n][1] = word
+    made[7][3], made[8][3] = "ON", "off"
+    table = read_trends(write(tmp_path / "t.csv", made, head=head))
+    assert np.isnan(table.of("supply_temperature")[0].value[:6]).all()
+    assert table.of("valve")[0].value[6:10] == pytest.approx([0.12, 0.01, 0.0, 0.12])
+    made[20][1] = "88.1 °F"
+    with pytest.raises(ConfigError, match=r"t\.csv:22: CDU-1 supply temp .* '88\.1 °F' is no number"):
+        read_trends(write(tmp_path / "t.csv", made, head=head))
+
+
+def test_a_column_exported_twice(tmp_path):
+    """The same column again is left out and named; another one of the same name is refused."""
+    made = [[*row, row[1]] for row in rows()]
+    table = read_trends(write(tmp_path / "t.csv", made, head=[*HEAD, HEAD[1]]))
+    assert_same(table)
+    assert len(table.of("supply_temperature")) == 1
+    assert table.ignored == (HEAD[1],)
+    made[5][3] = "30.00"
+    with pytest.raises(ConfigError, match="two columns are called"):
+        read_trends(write(tmp_path / "t.csv", made, head=[*HEAD, HEAD[1]]))
+
+
+def test_local_time_through_the_hour_that_autumn_repeats(tmp_path):
+    """With a timezone in the map both hours are there, in their order; without it the file is refused at its line."""
+    berlin, first = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 12, tzinfo=UTC)
+    made = [
+        [(first + timedelta(minutes=5 * n)).astimezone(berlin).strftime("%d.%m.%Y %H:%M"), "31.00", "1200.00"]
+        for n in range(N)
+    ]
+    path, plan = write(tmp_path / "t.csv", made), tmp_path / "m.yaml"
+    with pytest.raises(ConfigError, match="is not after the line before") as caught:
+        read_trends(path)
+    assert "timezone" in caught.value.remedy
+    columns = "columns:\n  CDU-1 flow (l/min): {equipment: cdu-1, role: flow}\n"
+    plan.write_text(f"timezone: Europe/Berlin\n{columns}")
+    table = read_trends(path, plan)
+    assert set(np.diff(table.time_s)) == {300.0}
+    assert table.time_s[0] == first.timestamp()
+    plan.write_text(f"timezone: Europe/Berln\n{columns}")
+    with pytest.raises(ConfigError, match="unknown timezone"):
+        read_trends(path, plan)
+
+
+def test_trailing_commas_and_what_is_no_text(tmp_path):
+    """Empty cells at the end of lines are no fault; a spreadsheet's own format is named as none."""
+    assert_same(read_trends(write(tmp_path / "t.csv", [[*row, ""] for row in rows()])))
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(b"PK\x03\x04\x14\x00\x00\x00")
+    with pytest.raises(ConfigError, match="not a text file"):
+        read_trends(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "value"),
+    [
+        ("1,5", ",", 1.5), ("1.234,5", ",", 1234.5), ("1.234", ",", 1234.0), ("23.5", ",", 23.5), ("1e3", ",", 1000.0),
+        ("1,234.5", ".", 1234.5), ("1,234", ".", 1234.0), ("1 234.5", ".", 1234.5), ("-0.5", ".", -0.5),
+        ("1\u00a0234,5", ",", 1234.5), ("+7", ".", 7.0),
+    ],
+)  # fmt: skip
+def test_a_number_in_many_dresses(text, decimal, value):
+    """Thousands, spaces between digits, signs."""
+    assert number(text, decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal"), [("1,5", "."), ("3.1.4", "."), ("1,2,3", ","), ("twelve", "."), ("5 kW", ".")]
+)
+def test_what_is_no_number_is_none(text, decimal):
+    """A comma where points are decimals, two of them, words, a unit that the column does not have."""
+    with pytest.raises(ValueError, match="could not convert"):
+        number(text, decimal)
