@@ -29,9 +29,10 @@ demo: setup
 debian:
 	./tests/install-debian-packages.sh
 
-# Most tests wait for others, so one for each core at a time; a file's tests stay together and in order.
+# Most tests wait for others, so two for each core at a time; a file's tests stay together and in order.
+WORKERS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) > 8 ? 8 : 2 * $$(nproc 2>/dev/null || echo 2) )))
 test: setup debian
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

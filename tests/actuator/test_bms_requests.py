@@ -167,7 +167,7 @@ async def test_a_heartbeat_that_stops_brings_the_default(rigged, tmp_path, audit
     """An edge that is gone without a word: within the drive's timeout the BMS is back at its own default."""
     with rigged() as rig:
         async with edge_of(rig, tmp_path, audit) as edge:
-            await edge.ask(SETPOINT, 32.8)
+            await edge.ask(SETPOINT, 32.8, ttl_s=3000.0)
             await edge.until(lambda: edge.desk.effective(SETPOINT[6:]) == pytest.approx(32.8))
             await edge.stop()
             took_s = await edge.until(lambda: edge.desk.source is not ControlSource.REMOTE)

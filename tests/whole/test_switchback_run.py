@@ -10,7 +10,8 @@ from coldplate_test_stack import wait_for
 
 from reports.switchback import OURS, RULE, Block, SwitchbackPlan
 
-BLOCK_S, LEAD_S = 240.0, 300.0
+BLOCK_S, LEAD_S = 480.0, 900.0
+"""At 60 × real time: long enough to start on a busy machine, and to see several cycles of each turn."""
 
 
 @pytest.mark.real
