@@ -154,7 +154,14 @@ def _prime(memory: MemoryPlant, goal: Mapping[PointId, float]) -> None:
         memory.advance(BEAT_S)
 
 
-async def _controlled(site: Site, scenario: Scenario, goal: Mapping[PointId, float], span_s: float) -> Run:
+async def _controlled(
+    site: Site,
+    scenario: Scenario,
+    goal: Mapping[PointId, float],
+    span_s: float,
+    watch: Callable[[StepResult, float], None] | None = None,
+) -> Run:
+    """watch: told what each cycle after the fault came to, and the time [s since 1970]."""
     run = Run(plant=_twin(site, scenario))
     _prime(run.plant, goal)
     driven = frozenset(site.drives)
@@ -171,7 +178,10 @@ async def _controlled(site: Site, scenario: Scenario, goal: Mapping[PointId, flo
         fault_s = clock.now()
         await _pass(run.plant, actuator, live, CYCLE_S / 2)  # a fault comes between two cycles
         while clock.now() - fault_s < span_s:
-            _note(run, await _cycle(run, actuator, live), clock.now() - fault_s)
+            result = await _cycle(run, actuator, live)
+            _note(run, result, clock.now() - fault_s)
+            if watch is not None:
+                watch(result, clock.now())
             await _pass(run.plant, actuator, live, CYCLE_S)
         audit.close()
     return run

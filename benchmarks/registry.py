@@ -14,6 +14,7 @@ Benchmark = Callable[..., Figures]
 """Takes (quick, data), and by keyword what else its signature names, e.g. `plant`, `days`."""
 
 BENCHMARKS: dict[str, str] = {
+    "closed-loop": "a week of jobs, cooling-blind placement against coldplate: peaks, temperatures, cooling, lost work",
     "collect": "Modbus from the socket to the fsynced spool: 2,000 devices, and one core's full speed",
     "control": "cooling energy on every plant and climate: fixed, reset rule, coldplate, bound; violations",
     "cycle": "time of one cycle of control for 1, 20 and 200 CDUs",

@@ -63,7 +63,7 @@ def choose(layout: Layout, expected: Expected, free: Ints, nodes: int, rise_w: f
     room = np.bincount(layout.block, usable)
     row_w = np.bincount(layout.row, expected.rack_w)
     row_left = expected.row_most_w - row_w
-    row_takes = np.maximum(np.floor(row_left / max(rise_w, 1e-9) + 1e-9), 0).astype(np.int64)
+    row_takes = _count(row_left, rise_w)
     room = np.minimum(room, row_takes[layout.row_of_block])
     whole = room >= nodes
     if whole.any():
@@ -74,8 +74,12 @@ def choose(layout: Layout, expected: Expected, free: Ints, nodes: int, rise_w: f
 
 def _takes(expected: Expected, rise_w: float) -> Ints:
     """So many such nodes fit each rack's power and cooling."""
-    left_w = np.maximum(expected.rack_most_w - expected.rack_w, 0.0)
-    return np.floor(left_w / max(rise_w, 1e-9) + 1e-9).clip(max=1e9).astype(np.int64)
+    return _count(expected.rack_most_w - expected.rack_w, rise_w)
+
+
+def _count(left_w: Floats, rise_w: float) -> Ints:
+    """How often rise_w [W] goes into it; a limit may be infinite."""
+    return np.floor(left_w / max(rise_w, 1e-9) + 1e-9).clip(0.0, 1e9).astype(np.int64)
 
 
 def _cost(layout: Layout, expected: Expected, room: Ints, nodes: int, rise_w: float) -> Floats:
@@ -113,10 +117,24 @@ def level(expected: Expected, usable: Ints, nodes: int, rise_w: float) -> Ints:
 def _over_blocks(
     layout: Layout, expected: Expected, usable: Ints, room: Ints, row_takes: Ints, nodes: int, rise_w: float
 ) -> Ints | None:
-    """The fewest blocks that hold it; among those, always one more of the row that is then least full."""
+    """The fewest blocks that hold it, always one more of the row that is then least full; levelled over all of them."""
+    parts = _parts(layout, expected, room, row_takes, nodes, rise_w)
+    if parts is None:
+        return None
+    levelled = level(expected, usable * (parts > 0)[layout.block], nodes, rise_w)
+    if (np.bincount(layout.row, levelled) <= row_takes).all():
+        return levelled
+    found = np.zeros_like(usable)
+    for block in np.nonzero(parts)[0]:
+        found += level(expected, usable * (layout.block == block), int(parts[block]), rise_w)
+    return found
+
+
+def _parts(layout: Layout, expected: Expected, room: Ints, row_takes: Ints, nodes: int, rise_w: float) -> Ints | None:
+    """Nodes by block (b,), none where there is no room for all of them."""
     row_of, row_left, left = layout.row_of_block, row_takes.copy(), nodes
     row_w, row_full = (np.bincount(layout.row, w) for w in (expected.rack_w, layout.full_w))
-    found, open_room = np.zeros_like(usable), room.copy()
+    parts, open_room = np.zeros_like(room), room.copy()
     while left > 0:
         open_room = np.minimum(open_room, row_left[row_of])
         if open_room.sum() < left:
@@ -127,12 +145,12 @@ def _over_blocks(
         part = np.minimum(open_room, left)
         block = int(np.argmin(np.where(enough, (row_w / row_full)[row_of] - 1e-6 * part, np.inf)))
         taken = int(part[block])
-        found += level(expected, usable * (layout.block == block), taken, rise_w)
+        parts[block] = taken
         row_w[row_of[block]] += taken * rise_w
         row_left[row_of[block]] -= taken
         open_room[block] = 0
         left -= taken
-    return found
+    return parts
 
 
 def row_points(layout: Layout, expected: Expected, rise_w: float) -> Floats:

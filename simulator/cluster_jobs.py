@@ -24,7 +24,7 @@ KINDS = 60
 """Kinds of batch jobs: a user and a program. A scheduler knows what earlier runs of a kind drew."""
 WITHIN_KIND = 0.06
 """Relative spread of power between runs of one kind (3-12 % on Perlmutter and Fugaku)."""
-SERVICES_A_KIND = 12
+SERVICE_KINDS = 20
 SERVICE_LOAD = 0.9
 """Of the service nodes; the rest takes a service that starts before another has ended."""
 BUSIEST_HOUR = 15.0
@@ -63,10 +63,13 @@ class ClusterJobs:
         return np.clip(level, IDLE_SHARE, 1.0)
 
 
-def batch_jobs(nodes: int, span_s: float, load: float, seed: int) -> ClusterJobs:
-    """Jobs that ask for `load` of so many nodes over span_s [s]; more come by day than by night."""
-    rng = np.random.default_rng((seed, 1))
-    kind_level, kind_interruptible = _kinds(rng)
+def batch_jobs(nodes: int, span_s: float, load: float, seed: int, week: int = 0) -> ClusterJobs:
+    """Jobs that ask for `load` of so many nodes over span_s [s]; more come by day than by night.
+
+    week: other jobs of the same kinds, such as those of the week before.
+    """
+    kind_level, kind_interruptible = _kinds(np.random.default_rng((seed, 1)))
+    rng = np.random.default_rng((seed, 3, abs(week), int(week < 0)))
     size, work = _sizes(rng, nodes, load * nodes * span_s)
     count = len(size)
     kind = _kind_of(rng, size, kind_level)
@@ -85,9 +88,9 @@ def batch_jobs(nodes: int, span_s: float, load: float, seed: int) -> ClusterJobs
     )
 
 
-def service_jobs(nodes: int, span_s: float, seed: int) -> ClusterJobs:
-    """Inference services: long, a few nodes each, following the day; replaced by others as they end."""
-    rng = np.random.default_rng((seed, 2))
+def service_jobs(nodes: int, span_s: float, seed: int, week: int = 0) -> ClusterJobs:
+    """Inference services: long, a few nodes each, following the day; replaced by others as they end. week: as above."""
+    rng = np.random.default_rng((seed, 4, abs(week), int(week < 0)))
     biggest = max(nodes // 12, 1)
     count, used, size = 0, 0.0, []
     while used < SERVICE_LOAD * nodes:
@@ -103,9 +106,10 @@ def service_jobs(nodes: int, span_s: float, seed: int) -> ClusterJobs:
             rows.append((begin, nodes_each, again))
             begin += again
     rows.sort()
-    total, kinds = len(rows), max(count // SERVICES_A_KIND, 4)
+    total, kinds = len(rows), SERVICE_KINDS
     kind = rng.integers(kinds, size=total)
-    level = np.clip(rng.normal(0.5, 0.1, kinds)[kind] * rng.normal(1.0, WITHIN_KIND, total), 0.25, 0.7)
+    kind_level = np.random.default_rng((seed, 2)).normal(0.5, 0.1, kinds)
+    level = np.clip(kind_level[kind] * rng.normal(1.0, WITHIN_KIND, total), 0.25, 0.7)
     return ClusterJobs(
         submit_s=np.array([r[0] for r in rows]),
         work_s=np.array([r[2] for r in rows]),

@@ -1,0 +1,229 @@
+"""A cooling fault with both clusters full: who is slowed or sent away, and what it costs, on the demo pod's twin.
+
+The real controller, guard and leases (`benchmarks.faults`) meet a fault that they cannot answer alone; what they ask to
+have taken off (`ShedRequest`) is answered by the plan of `placement.shed_plan`, by the same tools in random order, or
+by nobody. Caps act after CAP_S, requeues after REQUEUE_S. Relief that is no longer asked for is given back a step at a
+time. Lost GPU-hours are what the jobs did not do within the span, work since their checkpoints and restarts included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from benchmarks.fault_scenarios import STRIKE_S, Scenario, said
+from benchmarks.faults import _controlled, _goal, _limit_c
+from benchmarks.twin_plant import example_site
+from controller.state import StepResult
+from placement.power_caps import LEAST_SPEED, POWER_EXPONENT
+from placement.shed_plan import CAP_S, REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
+from plant.records import ShedRequest
+from simulator.load import IDLE
+
+RACK_NODES, NODE_GPUS = 18, 4
+RESTORE_S = 240.0
+"""So long after the last request the first step is given back."""
+RESTORE_SHARE = 0.1
+SEEN_S = 120.0
+"""A forecast follows a change of load in so long, for the most part."""
+FIRST = 2.0
+"""More than is asked at first: what is given back soon costs little, and what is missing is a plate too hot."""
+SEEDS, QUICK_SEEDS = 20, 2
+SPAN_S, QUICK_SPAN_S = 3600.0, 900.0
+FAULTS = {
+    "chiller trip at 40 °C": (said("stop chiller"), 40.0),
+    "CDU loss, the other's valve jammed": (said("stop cdu-2", "jam cdu-1"), 24.0),
+}
+"""What strikes, and outdoor air [°C]. The second is two faults at once, which no reserve is made for."""
+FLOOR = LEAST_SPEED**POWER_EXPONENT
+
+Row = dict[str, float | str]
+Shares = Mapping[str, float]
+"""Share of its dynamic power that each named job keeps."""
+Answer = Callable[[ShedNeed, Sequence[ShedJob]], Shares]
+
+
+def full_clusters(seed: int = 1) -> list[ShedJob]:
+    """Jobs on all nodes of the demo pod: training on racks 1-4 and 8, services on 5-7 that nobody requeues."""
+    rng, jobs = random.Random(f"shed:{seed}"), list[ShedJob]()
+    node_w = 132e3 / RACK_NODES
+    for rack in range(1, 9):
+        left, serves = RACK_NODES, rack in {5, 6, 7}
+        while left:
+            nodes = min(left, rng.choice((2, 4, 8)))
+            left -= nodes
+            jobs.append(
+                ShedJob(
+                    job=f"job-{len(jobs)}",
+                    nodes={f"rack-{rack:02d}": nodes},
+                    node_gpus=NODE_GPUS,
+                    dynamic_w=node_w * (rng.uniform(0.75, 0.95) if serves else rng.uniform(0.85, 1.0)) - IDLE * node_w,
+                    may_cap=True,
+                    may_requeue=not serves and rng.random() < 0.8,
+                    since_checkpoint_s=rng.uniform(0.0, 3600.0),
+                )
+            )
+    return jobs
+
+
+@dataclass(slots=True)
+class Shedding:
+    """Jobs under caps. changes: (when it acts [s since 1970], job, share); asked_s: when load was last asked off."""
+
+    jobs: list[ShedJob]
+    answer: Answer
+    shares: dict[str, float] = field(default_factory=dict)
+    changes: list[tuple[float, str, float]] = field(default_factory=list)
+    asked_s: float = -math.inf
+    restored_s: float = -math.inf
+    asked_w: float = 0.0
+
+    def watch(self, result: StepResult, now_s: float) -> None:
+        """After a cycle: answer what it asks for, on top of what is off already; else give a step back."""
+        if result.shed:
+            request = result.shed[0]
+            power_w = self._asked(request, now_s)
+            ride_s = min((r.seconds for r in result.ride_throughs if r.seconds is not None), default=None)
+            left_s = max(STRIKE_S + SPAN_S - now_s, RESTORE_S)
+            need = ShedNeed(
+                loop=request.loop, racks=frozenset(request.racks), power_w=power_w, within_s=ride_s, for_s=left_s
+            )
+            self.asked_s, self.asked_w = now_s, max(self.asked_w, power_w)
+            if power_w > self._relief_w(self.shares) + 1.0:
+                wanted = {**self.shares, **self.answer(need, self.jobs)}
+                self._set({name: min(share, self.shares.get(name, 1.0)) for name, share in wanted.items()}, now_s)
+        elif self.shares and now_s - max(self.asked_s, self.restored_s) >= RESTORE_S:
+            self.restored_s = now_s
+            self._set(ramped(self.shares, {}, RESTORE_SHARE), now_s)
+
+    def _asked(self, request: ShedRequest, now_s: float) -> float:
+        """All that has to be off [W]. Until the forecast has seen what was taken off, it asks for it again."""
+        before_w = request.it_w + self._relief_w(self.shares)
+        again_w = request.power_w / request.it_w * before_w
+        if not self.shares:
+            return FIRST * again_w
+        seen = now_s - self.changes[-1][0] > SEEN_S
+        return self._relief_w(self.shares) + request.power_w if seen else again_w
+
+    def share(self, job: str, time_s: float) -> float:
+        """What a job keeps of its dynamic power at a time."""
+        acting = [share for at_s, name, share in self.changes if name == job and at_s <= time_s]
+        return acting[-1] if acting else 1.0
+
+    def _set(self, shares: Mapping[str, float], now_s: float) -> None:
+        for name in shares.keys() | self.shares.keys():
+            share = shares.get(name, 1.0)
+            if share != self.shares.get(name, 1.0):
+                self.changes.append((now_s + (REQUEUE_S if share == 0.0 else CAP_S), name, share))
+        self.changes.sort(key=lambda change: change[0])
+        self.shares = {name: share for name, share in shares.items() if share < 1.0}
+
+    def _relief_w(self, shares: Mapping[str, float]) -> float:
+        watts = {job.job: sum(job.nodes.values()) * job.dynamic_w for job in self.jobs}
+        return sum(watts[name] * (1.0 - share) for name, share in shares.items())
+
+    def lost_gpu_h(self, start_s: float, end_s: float) -> float:
+        """Work not done between two times."""
+        return sum(self._lost_gpu_h(job, start_s, end_s) for job in self.jobs)
+
+    def _lost_gpu_h(self, job: ShedJob, start_s: float, end_s: float) -> float:
+        marks = [
+            start_s,
+            *(at_s for at_s, name, _ in self.changes if name == job.job and start_s < at_s < end_s),
+            end_s,
+        ]
+        lost_s = 0.0
+        for begin_s, until_s in pairwise(marks):
+            share = self.share(job.job, begin_s)
+            lost_s += (until_s - begin_s) * (1.0 - share ** (1.0 / POWER_EXPONENT))
+        sent_away = sum(1 for _, name, share in self.changes if name == job.job and share == 0.0)
+        return (lost_s + sent_away * (job.since_checkpoint_s + RESTART_S)) * job.gpus / 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy(Scenario):
+    """Both clusters are full, before the fault as after it."""
+
+    shedding: Shedding
+    racks: dict[str, list[ShedJob]] = field(default_factory=dict)
+
+    def work(self, rack: str, time_s: float) -> float:
+        """Share of full load [0..1]."""
+        watts = sum(
+            job.nodes[rack] * job.dynamic_w * self.shedding.share(job.job, time_s) for job in self.racks.get(rack, [])
+        )
+        return IDLE + watts / 132e3
+
+
+def ours(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:
+    """The plan."""
+    return {step.job: step.share for step in shed_plan(need, jobs).steps}
+
+
+def at_random(seed: int) -> Answer:
+    """The same tools on any jobs: who may be requeued is, others are capped as deep as it goes, until it is enough."""
+    rng = random.Random(f"random shed:{seed}")
+
+    def answer(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:
+        left_w, shares = need.power_w, dict[str, float]()
+        for job in rng.sample(jobs, len(jobs)):
+            if left_w <= 0:
+                break
+            shares[job.job] = 0.0 if job.may_requeue else FLOOR
+            left_w -= sum(job.nodes.values()) * job.dynamic_w * (1.0 - shares[job.job])
+        return shares
+
+    return answer
+
+
+def nobody(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:  # noqa: ARG001 - whatever is asked
+    """Nothing is done."""
+    return {}
+
+
+def shed_rows(quick: bool) -> list[Row]:
+    """Rows by fault, of ours, of nobody, and of shedding at random: how hot, and what it cost."""
+    span_s, seeds = (QUICK_SPAN_S, QUICK_SEEDS) if quick else (SPAN_S, SEEDS)
+    goal = _goal(example_site("demo-pod.yaml"))
+    return [row for fault in FAULTS for row in _rows(fault, goal, span_s, seeds)]
+
+
+def _rows(fault: str, goal: Mapping[str, float], span_s: float, seeds: int) -> list[Row]:
+    drawn = [shed_run(fault, at_random(seed), goal, span_s) for seed in range(seeds)]
+    return [
+        {"fault": fault, "shedding": "ours", **shed_run(fault, ours, goal, span_s)},
+        {"fault": fault, "shedding": "nobody", **shed_run(fault, nobody, goal, span_s)},
+        {"fault": fault, "shedding": f"random, {seeds} seeds", **_mean(drawn)},
+    ]
+
+
+def shed_run(fault: str, answer: Answer, goal: Mapping[str, float], span_s: float) -> dict[str, float]:
+    """One hour of one fault, or span_s [s]; goal: where the optimiser had the loop before."""
+    site, jobs = example_site("demo-pod.yaml"), full_clusters()
+    shedding = Shedding(jobs, answer)
+    racks: dict[str, list[ShedJob]] = {}
+    for job in jobs:
+        for rack in job.nodes:
+            racks.setdefault(rack, []).append(job)
+    strike, air_c = FAULTS[fault]
+    scenario = Busy(name=fault, strike=strike, outdoor_c=(air_c, air_c), shedding=shedding, racks=racks)
+    run = asyncio.run(_controlled(site, scenario, goal, span_s, shedding.watch))
+    ledger = run.plant.plant.ledger
+    return {
+        "highest_case_c": ledger.highest_case_c,
+        "above_limit": float(ledger.highest_case_c > _limit_c(site)),
+        "above_limit_min": ledger.case_violation_s / 60.0,
+        "asked_kw": shedding.asked_w / 1e3,
+        "lost_gpu_h": shedding.lost_gpu_h(STRIKE_S, STRIKE_S + span_s),
+        "requeues": float(sum(1 for _, _, share in shedding.changes if share == 0.0)),
+    }
+
+
+def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means; of the temperature the highest."""
+    found = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    return found | {"highest_case_c": max(row["highest_case_c"] for row in rows)}
