@@ -32,6 +32,7 @@ LOCAL_TOWER_BELOW_K, LOCAL_WET_BULB_K = 2.0, 3.0
 """A tower is commanded like this while a tuning says nothing of it."""
 TOWER_BELOW_K = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 WET_BULB_APPROACH_K = (2.0, 3.0, 4.0, 6.0)
+STAGE_UP = (0.70, 0.80, 0.90, 1.00, 1.10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class Tuning:
     kind: `static` or `reset`; supply_c: TCS supply [°C]; flow_share: flow against design, of the rule at full
     load [1]; least_flow_share: the rule's minimum [1]; approach_k: supply less facility water [K]; tower_below_k:
     facility less condenser water [K]; wet_bulb_approach_k: the rule's least condenser water above wet bulb [K]; None
-    where there is no tower to command.
+    where there is no tower to command; stage_up: load of the towers that run from which the building management
+    system's own sequence adds one [1], None where it switches none.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Tuning:
     least_flow_share: float = 0.60
     tower_below_k: float | None = None
     wet_bulb_approach_k: float | None = None
+    stage_up: float | None = None
 
     @property
     def values(self) -> dict[str, float]:
@@ -59,10 +62,11 @@ class Tuning:
         return {axis: value for axis, value in every.items() if value is not None}
 
 
-def axes(kind: str = "reset", *, tower: bool = True) -> dict[str, tuple[float, ...]]:
-    """The grid of each parameter that a kind has, with or without a tower to command."""
+def axes(kind: str = "reset", *, tower: bool = True, staged: bool = True) -> dict[str, tuple[float, ...]]:
+    """The grid of each parameter that a kind has, with or without a tower to command and units that are switched."""
     every = {"supply_c": SUPPLY_C, "flow_share": FLOW_SHARE, "approach_k": APPROACH_K}
     every |= {"tower_below_k": TOWER_BELOW_K} if tower else {}
+    every |= {"stage_up": STAGE_UP} if staged else {}
     own = {"least_flow_share": LEAST_FLOW_SHARE} | ({"wet_bulb_approach_k": WET_BULB_APPROACH_K} if tower else {})
     return every | (own if kind == "reset" else {})
 
@@ -70,6 +74,11 @@ def axes(kind: str = "reset", *, tower: bool = True) -> dict[str, tuple[float, .
 def commands_tower(site: Site) -> bool:
     """Whether a cooling tower of the site takes a setpoint."""
     return any(inputs.TOWER in group.commands for group in site.groups.values())
+
+
+def has_sequence(site: Site) -> bool:
+    """Whether units of the site are switched, so that its building management system has a sequence of its own."""
+    return any(group.stages for group in site.groups.values())
 
 
 def together(tuning: Tuning) -> Iterator[Tuning]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from benchmarks.climate import Climate
 from plant.errors import ConfigError
@@ -70,12 +70,26 @@ class Plant(Protocol):
         """Let go of processes and files."""
 
 
+@runtime_checkable
+class Sequenced(Protocol):
+    """What a plant whose units follow a sequence of their own may offer beside, so that baselines can tune it."""
+
+    def sequence(self, up: float) -> None:
+        """One more unit from this load of those that run [1]; holds from the next `reset` on."""
+
+
 Factory = Callable[[Scenario], Plant]
 PLANTS: dict[str, str] = {
     "twin": "benchmarks.twin_plant:TwinPlant",
     "hall": "benchmarks.energyplus_plant:EnergyPlusPlant",
     "trains": "benchmarks.trains_plant:TrainsPlant",
 }
+VARIANTS: dict[str, str] = {
+    "trains-worn": "benchmarks.trains_variants:worn",
+    "trains-hot": "benchmarks.trains_variants:hot",
+    "trains-cold": "benchmarks.trains_variants:cold",
+}
+"""Run only when they are asked for."""
 FMU = "fmu"
 
 
@@ -85,12 +99,12 @@ def load_plant(name: str) -> Factory:
     Raises:
         ConfigError: no such plant, or it can't be imported.
     """
-    path = PLANTS.get(name, name)
+    path = (PLANTS | VARIANTS).get(name, name)
     module, _, factory = path.partition(":")
     if module == FMU:
         return _fmu(factory)
     if not factory:
-        remedy = f"use {', '.join(sorted(PLANTS))}, fmu:FILE, or MODULE:FACTORY of your own plant"
+        remedy = f"use {', '.join(sorted(PLANTS | VARIANTS))}, fmu:FILE, or MODULE:FACTORY of your own plant"
         raise ConfigError(f"unknown plant {name!r}", where="--plant", remedy=remedy)
     try:
         found = getattr(importlib.import_module(module), factory)

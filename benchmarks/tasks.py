@@ -14,7 +14,7 @@ from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_tower
 from benchmarks.climate import WeightedDay, read_climate, twelve_days, warmest_day
 from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
-from benchmarks.plants import Plant, Scenario, Utilisation, load_plant
+from benchmarks.plants import Plant, Scenario, Sequenced, Utilisation, load_plant
 from benchmarks.robust import ROBUST, adverse
 from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
 from plant.topology import Site
@@ -72,6 +72,8 @@ def run_task(task: Task) -> Day:
     try:
         start_s = read_climate(task.data, task.climate).start_s(task.day.day)
         operator = _operator(task, plant.site, work, start_s)
+        if task.tuning is not None and task.tuning.stage_up is not None and isinstance(plant, Sequenced):
+            plant.sequence(task.tuning.stage_up)
         return drive_day(
             plant,
             operator,
@@ -132,9 +134,14 @@ def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedD
 
 def has_tower(plant: str, climate: str, data: Path | None) -> bool:
     """Whether a plant has a tower to command."""
+    return commands_tower(site_of(plant, climate, data))
+
+
+def site_of(plant: str, climate: str, data: Path | None) -> Site:
+    """A plant's site file."""
     day = WeightedDay(0, 1.0)
     made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
     try:
-        return commands_tower(made.site)
+        return made.site
     finally:
         made.close()

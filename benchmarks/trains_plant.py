@@ -14,7 +14,7 @@ import numpy.typing as npt
 from benchmarks.judge import Judge
 from benchmarks.plants import PlantTruth, Scenario
 from benchmarks.trains_units import WATER_J_M3_K, PlateExchanger, VariablePump
-from benchmarks.trains_water import Staging, TrainsWater
+from benchmarks.trains_water import NEW, Staging, TrainsWater, Wear
 from benchmarks.twin_plant import example_site
 from plant.points import PointId
 from plant.topology import Site
@@ -41,11 +41,13 @@ KINDS = ("cooling-tower", "economiser", "chiller", "pump")
 class TrainsPlant:
     """The hall of site-configs/six-trains.yaml under a scenario's weather and work."""
 
-    def __init__(self, scenario: Scenario, site: Site | None = None, staging: Staging | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, site: Site | None = None, staging: Staging | None = None, wear: Wear = NEW
+    ) -> None:
         self.site, self._scenario = site or example_site("six-trains.yaml"), scenario
         self._group = next(iter(self.site.groups.values()))
         self._racks = [self.site.equipment[rack] for rack in self._group.racks]
-        self._staging, self._judge = staging or Staging(), Judge(self.site)
+        self._staging, self._wear, self._judge = staging or Staging(), wear, Judge(self.site)
         self._figures = {
             key: np.array([rack.design[key] for rack in self._racks])
             for key in ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w")
@@ -54,20 +56,24 @@ class TrainsPlant:
         cdus = [self.site.equipment[member].design for member in self._group.members]
         self._cdu_m3_s = sum(c["flow_m3_s"] for c in cdus)
         self._valves_m3_s = VALVE_MOST * sum(c["facility_flow_m3_s"] for c in cdus)
-        self._internal_pa, efficiency = cdus[0]["internal_dp_pa"], cdus[0]["pump_efficiency"]
+        self._internal_pa, efficiency = cdus[0]["internal_dp_pa"], wear.pumps * cdus[0]["pump_efficiency"]
         head_pa = self._internal_pa + float(self._figures["dp_pa"][0])
         self._tcs_pump = VariablePump(flow_m3_s=cdus[0]["flow_m3_s"], head_pa=head_pa, efficiency=efficiency)
         self._exchanger = PlateExchanger(
-            ua_w_k=sum(c["ua_w_k"] for c in cdus),
+            ua_w_k=wear.plates * sum(c["ua_w_k"] for c in cdus),
             hot_m3_s=self._cdu_m3_s,
             cold_m3_s=sum(c["facility_flow_m3_s"] for c in cdus),
             hot_j_m3_k=COOLANT_J_M3_K,
         )
         self.reset(0.0)
 
+    def sequence(self, up: float) -> None:
+        """Another load from which the units' own sequence adds one, from the next `reset` on."""
+        self._staging = Staging.at(up)
+
     def reset(self, start_s: float) -> None:
         """Begin anew, two hours under design setpoints and the plant's own staging behind it."""
-        self.water = TrainsWater(self.site, self._staging)
+        self.water = TrainsWater(self.site, self._staging, self._wear)
         commands = self._group.commands
         self._setpoints: dict[PointId, float] = {
             point: self._group.design[role] for role, point in commands.items() if not point.endswith(ENABLE)

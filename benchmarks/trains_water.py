@@ -39,6 +39,24 @@ class Staging:
     least_towers: int = 1
     least_pumps: int = 1
 
+    @classmethod
+    def at(cls, up: float) -> Staging:
+        """Towers from a load on, pumps 5 % later, each with its usual width to the next one down."""
+        return cls(tower_up=up, tower_down=up - 0.15, pump_up=up + 0.05, pump_down=up - 0.10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wear:
+    """What is left of the design [1]: of towers' fill, chillers' heat and COP, pumps' efficiency, plates' UA."""
+
+    fill: float = 1.0
+    chillers: float = 1.0
+    pumps: float = 1.0
+    plates: float = 1.0
+
+
+NEW = Wear()
+
 
 @dataclass(slots=True)
 class Flows:
@@ -58,22 +76,26 @@ class Flows:
 class TrainsWater:
     """Everything between the CDUs and the outdoor air. Off units carry nothing; on ones of a kind share equally."""
 
-    def __init__(self, site: Site, staging: Staging) -> None:
+    def __init__(self, site: Site, staging: Staging, wear: Wear = NEW) -> None:
         towers, economisers = site.of_kind("cooling-tower"), site.of_kind("economiser")
         chillers, pumps = site.of_kind("chiller"), site.of_kind("pump")
-        self.cell, self.chiller = TowerCell(towers[0].design), GordonNgChiller(chillers[0].design)
-        design = towers[0].design
+        design, rated = towers[0].design, chillers[0].design
+        self.cell = TowerCell(design)
+        self.cell.fill *= wear.fill
+        worn = {key: wear.chillers * rated[key] for key in ("heat_w", "cop")}
+        self.chiller = GordonNgChiller({**rated, **worn})
         self.condenser_pump = VariablePump(
-            flow_m3_s=design["flow_m3_s"], head_pa=design["head_pa"], efficiency=design["efficiency"]
+            flow_m3_s=design["flow_m3_s"], head_pa=design["head_pa"], efficiency=wear.pumps * design["efficiency"]
         )
         self.tower_heat_w = design["heat_w"]
         self.condenser_static, self.least_share = design["static_head_fraction"], design["min_flow_fraction"]
         plate = economisers[0].design
         self.plate = PlateExchanger(
-            ua_w_k=plate["ua_w_k"], hot_m3_s=plate["flow_m3_s"], cold_m3_s=plate["condenser_flow_m3_s"]
+            ua_w_k=wear.plates * plate["ua_w_k"], hot_m3_s=plate["flow_m3_s"], cold_m3_s=plate["condenser_flow_m3_s"]
         )
         pump = pumps[0].design
-        self.pump = VariablePump(flow_m3_s=pump["flow_m3_s"], head_pa=pump["head_pa"], efficiency=pump["efficiency"])
+        efficiency = wear.pumps * pump["efficiency"]
+        self.pump = VariablePump(flow_m3_s=pump["flow_m3_s"], head_pa=pump["head_pa"], efficiency=efficiency)
         self.most_m3_s = PUMP_MOST * self.pump.flow_m3_s
         self.half_m3 = 0.5 * sum(p.design["volume_m3"] for p in pumps)
         self.basin_m3 = BASIN_S * self.cell.flow_m3_s * len(towers)

@@ -80,7 +80,7 @@ def observe(
 def corrected(design: LoopDesign, learnt: Learnt) -> LoopDesign:
     """The design with what was learned of its powers and fans."""
     full = full_w(design)
-    found = {n: Correction(learnt.curves[n], w) for n, w in full.items() if n in learnt.curves}
+    found = {n: Correction(learnt.curves[n], w) for n, w in full.items() if n in learnt.curves and w > 0}
     fans = learnt.curves.get(FANS, UNTAUGHT).rising
     return replace(design, corrections=Corrections(**found), rejection=design.rejection.with_fans(fans))
 

@@ -97,7 +97,7 @@ class _Looks:
         self._known: dict[int, Problem] = {}
 
     def searched(self, on: frozenset[str]) -> tuple[_Tried, Array | None]:
-        """Searched to the end: what it costs and where it is best; nowhere if no setpoint holds every limit."""
+        """Searched to the end: what it costs and where it is best, None where no setpoint holds every limit."""
         if not is_plant(self._plant, on):
             return self._tried(on, math.inf), None
         problem = self._problem(on)
@@ -119,6 +119,12 @@ class _Looks:
             return self._tried(on, math.inf)
         best = int(np.argmin(np.where(judged.feasible, judged.cost_w, np.inf)))
         return self._tried(on, self._cost_w(judged, best, on))
+
+    def worth_a_look(self, on: frozenset[str], stay: _Tried) -> bool:
+        """Whether a choice may be cheaper: another chiller can save no more than all that is spent now."""
+        more = (on - stay.on) & {u.id for u in self._plant.of(CHILLER)}
+        least_w = IDLE_SHARE * sum(rated_w(self._site.equipment[u]) for u in more)
+        return not more or least_w + self._tried(on, 0.0).switching_w < stay.cost_w
 
     def _problem(self, on: frozenset[str]) -> Problem:
         plant = self._plant
@@ -162,7 +168,7 @@ def decide(site: Site, plant: Plant, asked: Asked, designed: Designed, heat_high
     looks = _Looks(site, plant, asked, designed)
     now, *others = choices(plant)
     stay, at = looks.searched(now)
-    best = _best(looks, [looks.glanced(on, at) for on in others], stay)
+    best = _best(looks, [looks.glanced(on, at) for on in others if looks.worth_a_look(on, stay)], stay)
     if math.isinf(stay.cost_w) and math.isinf(best.cost_w):
         best = next((t for on in reinforced(plant) if math.isfinite((t := looks.searched(on)[0]).cost_w)), stay)
     return _told(plant, stay, best, heat_high_w)

@@ -1,0 +1,49 @@
+"""The hall with six trains as it may be found: worn, in air far above design, or with racks that need chillers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.climate import Climate
+from benchmarks.plants import Scenario
+from benchmarks.trains_plant import TrainsPlant
+from benchmarks.trains_water import Wear
+from benchmarks.twin_plant import example_site
+
+WORN = Wear(fill=0.80, chillers=0.80, pumps=0.85, plates=0.85)
+HOTTER_K = 7.0
+"""Above the weather file, at the same humidity: the towers' water gets up to eight kelvin warmer than at design."""
+_WATERS = ("supply_temperature", "facility_supply_temperature", "tower_temperature")
+COLD_C = 29.0
+"""Warmest supply that the cold hall's racks take [°C]: on a damp summer's day towers alone do not reach that."""
+
+
+def worn(scenario: Scenario) -> TrainsPlant:
+    """Towers' fill and chillers 20 %, pumps' efficiency and plates' UA 15 % below what the site file says."""
+    return TrainsPlant(scenario, wear=WORN)
+
+
+def hot(scenario: Scenario) -> TrainsPlant:
+    """The same hall in weather `HOTTER_K` warmer [K]."""
+    return TrainsPlant(replace(scenario, climate=hotter(scenario.climate, HOTTER_K)))
+
+
+def cold(scenario: Scenario) -> TrainsPlant:
+    """The same hall with racks that take no warmer supply than `COLD_C`."""
+    site = example_site("six-trains.yaml")
+    group = next(iter(site.groups.values()))
+    point = group.commands["supply_temperature"]
+    waters = {role: group.design[role] + COLD_C - group.design["supply_temperature"] for role in _WATERS}
+    return TrainsPlant(
+        scenario,
+        replace(
+            site,
+            envelopes={**site.envelopes, point: replace(site.envelopes[point], maximum=COLD_C)},
+            groups={group.id: replace(group, design={**group.design, **waters})},
+        ),
+    )
+
+
+def hotter(climate: Climate, by_k: float) -> Climate:
+    """The same year by_k [K] warmer at the same relative humidity."""
+    return replace(climate, dry_bulb_c=climate.dry_bulb_c + by_k, dew_point_c=climate.dew_point_c + by_k)
