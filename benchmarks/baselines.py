@@ -76,11 +76,6 @@ def commands_tower(site: Site) -> bool:
     return any(inputs.TOWER in group.commands for group in site.groups.values())
 
 
-def has_sequence(site: Site) -> bool:
-    """Whether units of the site are switched, so that its building management system has a sequence of its own."""
-    return any(group.stages for group in site.groups.values())
-
-
 def together(tuning: Tuning) -> Iterator[Tuning]:
     """The tuning with supply and approach moved together, so that facility water stays."""
     for supply_c in SUPPLY_C:

@@ -134,11 +134,15 @@ def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedD
 
 def has_tower(plant: str, climate: str, data: Path | None) -> bool:
     """Whether a plant has a tower to command."""
-    return commands_tower(site_of(plant, climate, data))
+    return commands_tower(_site_of(plant, climate, data))
 
 
-def site_of(plant: str, climate: str, data: Path | None) -> Site:
-    """A plant's site file."""
+def has_stages(plant: str, climate: str, data: Path | None) -> bool:
+    """Whether a plant's units are switched, so that it has a sequence of its own."""
+    return any(group.stages for group in _site_of(plant, climate, data).groups.values())
+
+
+def _site_of(plant: str, climate: str, data: Path | None) -> Site:
     day = WeightedDay(0, 1.0)
     made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
     try:

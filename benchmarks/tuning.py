@@ -14,12 +14,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.baselines import Tuning, along, axes, has_sequence, together
+from benchmarks.baselines import Tuning, along, axes, together
 from benchmarks.climate import CLIMATES, WeightedDay, read_climate
 from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS
 from benchmarks.rows import Row
-from benchmarks.tasks import QUICK_CYCLE_S, Task, days_of, has_tower, run_tasks, site_of
+from benchmarks.tasks import QUICK_CYCLE_S, Task, days_of, has_stages, has_tower, run_tasks
 from benchmarks.tuned import write_tuned
 from plant.errors import ConfigError
 
@@ -86,7 +86,7 @@ class _Search:
     def __init__(self, plant: str, climate: str, data: Path | None, name: str, *, quick: bool, days: int = 0) -> None:
         self._kind = name.removesuffix("-no-reserve")
         self._reserve, self._tower = self._kind == name, has_tower(plant, climate, data)
-        self._staged = has_sequence(site_of(plant, climate, data))
+        self._staged = has_stages(plant, climate, data)
         self._days = list(days_of(climate, data, days)) if days else _judging_days(climate, data, quick=quick)
         self._weighted, self._downhill = days > 1, quick or days > 1
         self._place, self._data, self._name = (plant, climate), data, name

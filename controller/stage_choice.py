@@ -61,16 +61,17 @@ def plant_of(site: Site, group: CoolingGroup, units: tuple[Unit, ...], now_s: fl
 def choices(plant: Plant) -> Iterator[frozenset[str]]:
     """Sets of units that may run next: as now first, then one more or one less of each kind.
 
-    Towers and pumps are weighed together, since both trade against the facility water; chillers beside towers alone.
+    Towers and pumps are weighed together, since both trade against the facility water; with one chiller less too, since
+    they have to do its work; one more beside towers alone.
     """
     kinds = [k for k in (*OUTSIDE, PUMP) if plant.of(k)]
-    near = [_near(plant, k) for k in kinds]
-    wanted = [dict(zip(kinds, counts, strict=True)) for counts in product(*near)]
-    now = {**wanted[0], CHILLER: plant.running(CHILLER)} if wanted else {CHILLER: plant.running(CHILLER)}
-    outside = [k for k in kinds if k != PUMP]
-    for count in _near(plant, CHILLER)[1:]:
-        wanted += [{k: w[k] for k in outside} | {CHILLER: count} for w in wanted if w.get(PUMP) == now.get(PUMP)]
-    found = [chosen(plant, {**now, **some}) for some in wanted]
+    near = [dict(zip(kinds, counts, strict=True)) for counts in product(*(_near(plant, k) for k in kinds))]
+    chillers, *others = _near(plant, CHILLER)
+    wanted = [{**some, CHILLER: chillers} for some in near]
+    for count in others:
+        alike = [some for some in near if count < chillers or some.get(PUMP) == near[0].get(PUMP)]
+        wanted += [{**some, CHILLER: count} for some in alike]
+    found = [chosen(plant, some) for some in wanted]
     yield from dict.fromkeys(f for f in found if f is not None) or (plant.on,)
 
 

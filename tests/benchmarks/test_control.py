@@ -112,6 +112,7 @@ def test_tuning_finds_the_least_energy_that_holds_every_limit(monkeypatch):
 
     monkeypatch.setattr(tuning, "run_tasks", run)
     monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
+    monkeypatch.setattr(tuning, "has_stages", lambda *_arguments: False)
     monkeypatch.setattr(tuning, "_judging_days", lambda *_args, **_names: [(WeightedDay(0, 1.0), "frontier")])
     found = tuning.tune("twin", "atlanta", None, ("static", "reset", "static-no-reserve"))
     for name in tuning.KINDS:
@@ -133,6 +134,7 @@ def test_twelve_days_count_by_their_weights(monkeypatch):
 
     monkeypatch.setattr(tuning, "run_tasks", run)
     monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
+    monkeypatch.setattr(tuning, "has_stages", lambda *_arguments: False)
     monkeypatch.setattr(tuning, "days_of", lambda *_arguments: days)
     assert tuning.tune("twin", "atlanta", None, ("reset",), days=12)["reset"].approach_k == 4.0
 

@@ -4,9 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from benchmarks.baselines import Ours
+from benchmarks.drive import drive_day
 from benchmarks.plants import Scenario
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, PlateExchanger, TowerCell, VariablePump
+from benchmarks.trains_variants import COLD_C, HOTTER_K, cold, hot, hotter, worn
 from benchmarks.twin_plant import example_site
 
 SUMMER, WINTER = 196, 15
@@ -137,3 +140,35 @@ def test_staging_decides_energy(hall, climate):
         assert hall.truth().violation_s == {}
     assert spent[3] < 0.98 * spent[6]
     assert spent[3] < 0.98 * spent[2]
+
+
+def test_a_worn_hall_needs_more(hall, scenario, climate):
+    """Under the same work and setpoints every kind of machine that wears draws more, and no limit breaks."""
+    old = worn(scenario)
+    old.reset(climate.start_s(WINTER))
+    for plant in (hall, old):
+        plant.advance({}, 6 * 3600.0)
+    new, spent = hall.truth().energy_j, old.truth().energy_j
+    assert all(spent[name] > 1.05 * new[name] for name in ("tcs_pumps", "facility_pumps", "fans"))
+    assert old.truth().violation_s == {}
+
+
+def test_the_hot_hall_is_as_hot_as_it_says(scenario, climate):
+    """Warmer at the same relative humidity."""
+    at_s = climate.start_s(SUMMER) + 15 * 3600.0
+    shown = hot(scenario).advance({}, 60.0)
+    assert shown["tower-1/outdoor_dry_bulb"] > -5.0 + HOTTER_K - 1.0
+    mild, warm = climate.at(at_s), hotter(climate, HOTTER_K).at(at_s)
+    assert warm.dry_bulb_c == pytest.approx(mild.dry_bulb_c + HOTTER_K)
+    assert warm.relative_humidity == mild.relative_humidity
+    assert warm.wet_bulb_c > mild.wet_bulb_c + 0.5 * HOTTER_K
+
+
+def test_chillers_run_where_towers_do_not_reach(climate):
+    """On a damp hot afternoon racks that take no warm supply get chilled water, and every limit is held."""
+    work = Scenario(climate=hotter(climate, 4.0), utilisation=lambda _rack, _at_s: 0.9)
+    plant = cold(work)
+    day = drive_day(plant, Ours(plant.site), climate.start_s(SUMMER) + 11 * 3600.0, 1200.0, hours=3)
+    assert day.violation_s == {}
+    assert day.energy_j["chillers"] > 0.0
+    assert plant.site.envelopes["cdu-1/supply_temperature_setpoint"].maximum == COLD_C

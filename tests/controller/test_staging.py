@@ -142,6 +142,34 @@ def test_a_rise_that_is_forecast_is_met_ahead(three):
     assert {u.partition("-")[0] for u in started} >= {"tower", "pump"}
 
 
+def test_chillers_that_nobody_needs_are_stopped(three):
+    """Their own thermostats might start them: in cool air none stays enabled, though idle ones draw nothing yet."""
+    hall = trains.Hall(three)
+    settled(hall, LOW_W)
+    assert hall.running("chiller") == 0
+
+
+def test_a_jump_is_met_by_towers_and_pumps_first(three):
+    """From one train at low load to full load at once: no chiller, since towers with their pumps carry it."""
+    hall = stopped(trains.Hall(three), *(u for u in trains.Hall(three).units if not u.endswith("-1")), "chiller-1")
+    decisions = trains.day(hall, [HIGH_W] * 6, 600)
+    assert decisions[0].plan.staging.code == "stage_needed"
+    assert hall.running("tower") >= 2
+    assert hall.running("pump") >= 2
+    assert not any(unit.startswith("chiller") for _, unit, on in hall.switched if on)
+
+
+def test_one_that_does_not_start_is_replaced(three):
+    """A pump that is asked for and never runs is told after its start time, and the other one is asked for."""
+    hall = stopped(trains.Hall(three, wet_bulb_c=24.0), "pump-2", "pump-3")
+    hall.broken.add("pump-2")
+    decisions = trains.day(hall, [HIGH_W] * 6, 600)
+    switched = {unit for _, unit, on in hall.switched if on}
+    assert {"pump-2", "pump-3"} <= switched
+    assert ("unit_failed", "pump-2") in {(c.code, c.subject) for c in decisions[-1].conditions}
+    assert hall.running("pump") == 2
+
+
 def test_a_spare_that_the_site_asks_for_runs():
     """With two towers at least, two run at any load."""
     hall = trains.Hall(trains.trains(3, {"cooling-tower": 2}))
