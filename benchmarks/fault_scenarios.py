@@ -29,6 +29,7 @@ class Scenario:
     """strike does the fault; outdoor_c: before and after it [°C]; loads: of all racks before and after it [0..1].
 
     possible: whether physics allows an hour within the case limit; not where nothing carries the heat away any more.
+    follows_shed: whether the load comes down by what coldplate asks off, OBEYS_S after it does.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Scenario:
     outdoor_c: tuple[float, float] = (24.0, 24.0)
     loads: tuple[float, float] = (BUSY, BUSY)
     possible: bool = True
+    follows_shed: bool = False
 
     def sky(self, time_s: float) -> Weather:
         """Weather at a time [s since 1970]."""
@@ -83,6 +85,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(name="CDU loss", strike=said("stop cdu-2", "silence cdu-2")),
     Scenario(name="stuck valve, load up", strike=said("jam cdu-1"), loads=(0.4, 1.0)),
     Scenario(name="stuck valves of all CDUs, load up", strike=said("jam cdu-1", "jam cdu-2"), loads=(0.4, 1.0)),
+    Scenario(
+        name="stuck valves of all CDUs, load up, shed",
+        strike=said("jam cdu-1", "jam cdu-2"),
+        loads=(0.4, 1.0),
+        follows_shed=True,
+    ),
     Scenario(name="fouling", strike=foul),
     Scenario(name="flow meters +5 %", strike=misread("*/tcs_flow", Sensor(gain=0.05))),
     Scenario(name="flow meters -5 %", strike=misread("*/tcs_flow", Sensor(gain=-0.05))),

@@ -36,6 +36,9 @@ CALM_CYCLES = 2
 WARM_UP_S, PRIME_S, BEAT_S = 600.0, 1800.0, 30.0
 QUICK_S, FULL_S = 420.0, 3600.0
 QUICK_TRIPS, FULL_TRIPS = 3, 200
+OBEYS_S = 60.0
+"""From a wish to shed to the power that has come down: caps and requeues take about a minute."""
+Work = Callable[[str, float], float]
 TELLING = ("plan_reserve", "plan_hold", "plan_design")
 
 
@@ -121,14 +124,33 @@ def _did(run: Run) -> str:
     return "; ".join([*run.said, *moved]) or "nothing"
 
 
-def _twin(site: Site, scenario: Scenario) -> MemoryPlant:
-    plant = SimulatedPlant(site, NOON_S, warm_up_s=WARM_UP_S, sky=scenario.sky, work=scenario.work)
+class Load:
+    """The jobs' load of a scenario, brought down to what coldplate leaves where the scenario follows it."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, self._cuts = scenario, list[tuple[float, float]]()
+
+    def work(self, rack: str, time_s: float) -> float:
+        """Share of full load [0..1] at a time [s since 1970]."""
+        left = min((share for from_s, share in self._cuts if time_s >= from_s), default=1.0)
+        return min(self._scenario.work(rack, time_s), left)
+
+    def hear(self, result: StepResult, now_s: float) -> None:
+        """Take a wish to shed to heart."""
+        if self._scenario.follows_shed:
+            for shed in result.shed:
+                share = self.work(shed.racks[0], now_s) * (1.0 - shed.power_w / shed.it_w)
+                self._cuts.append((now_s + OBEYS_S, share))
+
+
+def _twin(site: Site, scenario: Scenario, work: Work) -> MemoryPlant:
+    plant = SimulatedPlant(site, NOON_S, warm_up_s=WARM_UP_S, sky=scenario.sky, work=work)
     return MemoryPlant(site, NOON_S, plant=plant)
 
 
 def _uncontrolled(site: Site, scenario: Scenario, span_s: float) -> SimulatedPlant:
     """The same plant and fault at design setpoints, left to itself."""
-    memory = _twin(site, scenario)
+    memory = _twin(site, scenario, scenario.work)
     memory.advance(PRIME_S + CALM_CYCLES * CYCLE_S)
     _strike(memory, scenario)
     memory.advance(span_s)
@@ -162,7 +184,8 @@ async def _controlled(
     watch: Callable[[StepResult, float], None] | None = None,
 ) -> Run:
     """watch: told what each cycle after the fault came to, and the time [s since 1970]."""
-    run = Run(plant=_twin(site, scenario))
+    load = Load(scenario)
+    run = Run(plant=_twin(site, scenario, load.work))
     _prime(run.plant, goal)
     driven = frozenset(site.drives)
     with tempfile.TemporaryDirectory() as folder:
@@ -182,6 +205,7 @@ async def _controlled(
             _note(run, result, clock.now() - fault_s)
             if watch is not None:
                 watch(result, clock.now())
+            load.hear(result, clock.now())
             await _pass(run.plant, actuator, live, CYCLE_S)
         audit.close()
     return run

@@ -66,13 +66,16 @@ def answer(
         return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
     if effect is Effect.LET_GO:
         return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
-    jammed = any(f.cause is Cause.VALVE_STUCK and f.acts for f in found)
+    jammed = {f.subject for f in found if f.cause is Cause.VALVE_STUCK and f.acts}
+    if set(group.members) <= jammed:
+        # as much facility water as there is: more coolant only comes back warmer from the exchangers
+        most = most | {inputs.DP: current[inputs.DP]}
     enough = gone is None and not jammed and carries(site, snapshot, group, found, ahead)
     shed = gone if gone is not None or enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
     goal = current if enough else most
     values, made = one_step(site, group, current, goal, moves, now_s)
     news = (*news, *_asked(shed))
-    if effect is Effect.RESERVE and _design_is_safer(group, current):
+    if effect is Effect.RESERVE and not set(group.members) <= jammed and _design_is_safer(group, current):
         return Decision(plan=None, conditions=news, shed=shed, let_go=because.cause.value)
     plan = _plan(site, snapshot, group, effect, because, current, goal, values, now_s)
     return Decision(plan=plan, moves=made, conditions=news, shed=shed)

@@ -22,6 +22,8 @@ from plant.topology import CoolingGroup, Site
 FROZEN_S, WITNESS_K = (180.0, 300.0), (0.5, 1.5)
 """Frozen for so long while the other members' supply, or return less heat over flow, moved by so many kelvins."""
 VALVE_S, VALVE_ERROR_K, VALVE_MOVES, VALVE_END = 240.0, 1.0, 0.005, 0.03
+VALVE_GROWS_K, VALVE_LOOK_S = 1.5, 50.0
+"""So much more error between two looks moves any valve that can move."""
 FLOW_S, FLOW_SHARE = 300.0, 0.03
 """CDUs and racks of one loop carry the same coolant; installed meters err by about 1 % each."""
 FOULED_S, FOULED_SHARE = 600.0, 0.75
@@ -210,13 +212,23 @@ def _frozen(old: Doubt | None, shown_c: float, witnesses: tuple[float, float], n
 
 
 def _valve(old: Doubt | None, position: float, error_k: float, now_s: float) -> Doubt | None:
-    """A valve that stays where it is, and is not at its end, while supply lies on one side of its setpoint."""
+    """A valve that stays where it is, and is not at its end, while supply lies on one side of its setpoint.
+
+    A small error is only remembered: where the next look finds it far larger and the valve unmoved, that is enough.
+    """
     at_end = position > 1 - VALVE_END if error_k > 0 else position < VALVE_END
-    if not abs(error_k) > VALVE_ERROR_K or not math.isfinite(position) or at_end:
+    if not math.isfinite(position) or not math.isfinite(error_k) or at_end:
         return None
-    if old is None or abs(position - old.seen[0]) > VALVE_MOVES or error_k * old.seen[1] < 0:
-        return Doubt(since_s=now_s, seen=(position, error_k))
-    return replace(old, stands=now_s - old.since_s >= VALVE_S)
+    fresh = Doubt(since_s=now_s, seen=(position, error_k))
+    if old is None or abs(error_k) <= VALVE_ERROR_K or abs(position - old.seen[0]) > VALVE_MOVES:
+        return fresh
+    calm, same_side = abs(old.seen[1]) <= VALVE_ERROR_K, error_k * old.seen[1] > 0
+    grew_k = abs(error_k) - abs(old.seen[1])
+    if (calm or same_side) and grew_k > VALVE_GROWS_K and now_s - old.since_s >= VALVE_LOOK_S:
+        return replace(fresh, since_s=old.since_s, stands=True)
+    if calm or not same_side:
+        return fresh
+    return replace(old, stands=old.stands or now_s - old.since_s >= VALVE_S)
 
 
 def _airs(site: Site, snapshot: Snapshot) -> Iterator[tuple[Key, float]]:

@@ -72,6 +72,33 @@ def test_a_valve_that_stays_while_supply_is_off_is_stuck(pod, pod_snapshot, now_
     assert not named(pod, watch(pod, pod_snapshot, moving, now_s))
 
 
+def test_a_load_step_shows_a_jammed_valve_at_the_next_look(pod, pod_snapshot, now_s):
+    """Supply leaves its setpoint by 2 K within a minute and the valve has not moved: named; one that moved is not."""
+    asked, valve = pod_snapshot.value("cdu-1/effective_supply_temperature_setpoint"), "cdu-1/fws_valve_position"
+    calm, off = {SUPPLY: asked + 0.3, OTHER: asked, valve: 0.5}, {SUPPLY: asked + 2.3, OTHER: asked, valve: 0.5}
+    assert named(pod, watch(pod, pod_snapshot, [calm, calm, off], now_s)) == {(Cause.VALVE_STUCK, "cdu-1"): True}
+    assert not named(pod, watch(pod, pod_snapshot, [calm, calm, {**off, valve: 0.6}], now_s))
+    slow = [{**calm, SUPPLY: asked + 0.5 * n, OTHER: asked + 0.1 * n} for n in range(5)]
+    assert not named(pod, watch(pod, pod_snapshot, slow, now_s)), "slowly is no sign before four minutes"
+    back = watch(pod, pod_snapshot, [calm, off, off, calm], now_s)
+    assert not named(pod, back)
+
+
+def test_with_every_valve_jammed_flow_stays(pod, pod_snapshot, now_s):
+    """More coolant would only come back warmer: colder facility water alone, and the devices do not get the loop back."""
+    asked = pod_snapshot.value("cdu-1/effective_supply_temperature_setpoint")
+    valves = {f"{m}/fws_valve_position": 0.5 for m in ("cdu-1", "cdu-2")}
+    low = {"cdu-1/effective_differential_pressure_setpoint": 50e3}
+    calm, off = ({SUPPLY: asked + k, OTHER: asked + k, **valves, **low} for k in (0.3, 2.5))
+    state = replace(initial_state(), doubts=watch(pod, pod_snapshot, [calm, off], now_s))
+    result = step(state, shown(pod_snapshot, off), (), now_s + 120.0, pod)
+    (plan,) = result.plans
+    moved = {s.point: s.value - s.current for s in plan.setpoints}
+    assert moved["cdu-1/differential_pressure_setpoint"] == pytest.approx(0.0, abs=0.01)
+    assert moved["dry-coolers/leaving_temperature_setpoint"] < 0
+    assert result.let_go == {}
+
+
 def test_a_jammed_valve_gets_the_reserve(pod, pod_snapshot, now_s):
     """Too warm by a valve that stays: colder facility water and more flow, one step of the envelope at a time."""
     asked = pod_snapshot.value("cdu-1/effective_supply_temperature_setpoint")
