@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from actuator.actuator import setpoints_of
 from actuator.commissioning import Ask, Commissioning, Instrument
@@ -222,31 +219,3 @@ def _next(name: str, present: object, entries: list[AuditEntry], now_s: float) -
     if faults:
         raise RefusedError(f"{name}: {faults[-1].detail.get('reason')}; commission it again when that is mended")
     return LADDER[rung + 1]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("commission")(commission_site)
-
-
-def commission_site(
-    site: Path = typer.Argument(..., exists=True, dir_okay=False, help="The site file."),
-    state: Path = typer.Option(Path("state"), "--state", help="The site's state directory; its edge must not run."),
-    equipment: list[str] = typer.Option([], "--equipment", help="Only this device; may be given again."),
-    by: str = typer.Option("", "--by", help="Who commissions; by default the user's name."),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask before each test."),
-    raised: str = typer.Option("", "--raise", help="Instead: let this loop's modes go one rung higher."),
-    reason: str = typer.Option("", "--reason", help="Why the loop is raised."),
-    clock: str = typer.Option("", "--clock", hidden=True),
-    endpoints: Path | None = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]}."),
-) -> None:
-    """Check each driven device point by point, move it a little, stop its heartbeats, and sign what was seen."""
-    options = CommissionOptions(
-        site_path=site, state=state, clock=ScaledClock.parse(clock), endpoints=endpoints,
-        equipment=tuple(equipment), person=by or getpass.getuser(),
-    )  # fmt: skip
-    if raised:
-        print(f"{raised}: modes up to {raise_loop(options, raised, reason)} are allowed; restart coldplate run")
-        return
-    passed = asyncio.run(commission(options, (lambda _question: True) if yes else typer.confirm))
-    raise typer.Exit(0 if passed else 1)

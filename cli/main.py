@@ -9,7 +9,7 @@ import typer
 
 from cli import (
     audit_commands,
-    commission,
+    commission_command,
     device_commands,
     doctor,
     k8s_commands,
@@ -30,7 +30,7 @@ for commands in (
     site_commands,
     device_commands,
     study_commands,
-    commission,
+    commission_command,
     audit_commands,
     pool_commands,
     slurm_commands,

@@ -12,10 +12,8 @@ import typer
 
 from plant.errors import ConfigError, SilentError
 from plant.records import Intent, IntentKind
-from sites import load_site
 from store.audit import verify
 from store.bus import BusClient
-from store.open import open_store, store_url
 from store.state import VERSION, StateDir
 
 STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")
@@ -83,6 +81,8 @@ def report(
     """Interval PUE from the energy registers, as JSON and PDF."""
     from reports.build import build_report
     from reports.render import render_json, render_pdf
+    from sites import load_site
+    from store.open import open_store, store_url
 
     loaded = load_site(site)
     kept = open_store(store_url(store), state, loaded.retention, read_only=True)

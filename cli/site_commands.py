@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plant.topology import Site
-from sites import load_site
-from sites.check import problems
-from sites.problem import Problem
-from sites.schema import schema_text
-from sites.starter import site_from_csv, site_id, starting_site
+if TYPE_CHECKING:
+    from plant.topology import Site
+    from sites.problem import Problem
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +26,9 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Site files.", met
 
 
 def _valid(path: Path) -> bool:
+    from sites import load_site
+    from sites.check import problems
+
     found = problems(path)
     _print_problems(found)
     if any(p.severity == "fault" for p in found):
@@ -55,6 +55,8 @@ def init(
     from_csv: Annotated[Path | None, typer.Option(help="A point list: equipment,kind,profile,link,host,...")] = None,
 ) -> None:
     """Write a starting site file, or one made from a point list; never over an existing file."""
+    from sites.starter import site_id, starting_site
+
     text = starting_site(site_id(out)) if from_csv is None else _from_csv(from_csv, out)
     try:
         with out.open("x", encoding="utf-8") as file:
@@ -67,6 +69,8 @@ def init(
 
 
 def _from_csv(path: Path, out: Path) -> str:
+    from sites.starter import site_from_csv, site_id
+
     text, found = site_from_csv(path, site_id(out))
     _print_problems(found)
     if not text:
@@ -81,4 +85,6 @@ def _stop(message: str) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of site files, for editors."""
+    from sites.schema import schema_text
+
     typer.echo(schema_text(), nl=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,22 +9,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks import adapter_api, kubernetes_lab
 from benchmarks.slurm_lab import Lab
-
-
-def _beside(file: str) -> Any:
-    name = f"coldplate_test_{file}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{file}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-api_server = _beside("api_server")
-coldplate_api = _beside("coldplate_api")
 
 
 @pytest.fixture
@@ -41,8 +25,8 @@ def make_lab(real_program: Callable[[str], str], tmp_path: Path) -> Iterator[Cal
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[tuple[Any, Path]]:
     """A running mock API server and its kubeconfig file."""
-    mock = api_server.Server()
-    runner = await api_server.started(mock, tmp_path)
+    mock = kubernetes_lab.Server()
+    runner = await kubernetes_lab.started(mock, tmp_path)
     yield mock, tmp_path / "kubeconfig"
     await runner.cleanup()
 
@@ -50,7 +34,7 @@ async def server(tmp_path: Path) -> AsyncIterator[tuple[Any, Path]]:
 @pytest.fixture
 def server_apart(tmp_path: Path) -> Iterator[Any]:
     """The same in a thread, for tests of processes: `.mock` and `.kubeconfig`."""
-    served = api_server.ServedApart(api_server.Server(), tmp_path)
+    served = kubernetes_lab.ServedApart(kubernetes_lab.Server(), tmp_path)
     yield served
     served.close()
 
@@ -59,11 +43,10 @@ def server_apart(tmp_path: Path) -> Iterator[Any]:
 def make_api() -> Iterator[Callable[..., Any]]:
     """`make_api({"n1": 80}, life_s=60)`: coldplate's API as adapters see it."""
     with ExitStack() as stack:
-        yield lambda scores, **more: stack.enter_context(coldplate_api.Api(scores, **more))
+        yield lambda scores, **more: stack.enter_context(adapter_api.Api(scores, **more))
 
 
 @pytest.fixture
 def budget() -> Callable[..., Any]:
     """`budget(60.0, scope="site", over_kw=0.0)`: one that counts, as the API shows it."""
-    made: Callable[..., Any] = coldplate_api.budget
-    return made
+    return adapter_api.budget

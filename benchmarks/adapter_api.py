@@ -1,6 +1,6 @@
-"""coldplate's API on loopback as schedulers' adapters see it, in a thread: its own records, whatever a test needs them to say.
+"""coldplate's API on loopback as schedulers' adapters see it, in a thread: its own records, whatever they are to say.
 
-The real API answers in tests/api; here it has to fall silent, dawdle and lie about time at will.
+The real one answers in tests/api; here it has to fall silent, lie about time, and change its mind to the millisecond.
 """
 
 from __future__ import annotations
