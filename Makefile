@@ -43,7 +43,7 @@ faults: setup debian
 
 # A million hostile asks of the guard, and all of the above.
 campaign: faults
-	$(BIN)/python -m pytest tests/actuator tests/controller --campaign
+	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement --campaign
 
 clean:
 	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules

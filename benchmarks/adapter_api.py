@@ -75,8 +75,11 @@ class Api:
                 if api.silent:
                     self.close_connection = True
                     return
-                body = msgspec.json.encode(record)
-                self.send_response(200)
+                etag = f'"{record.id}"' if isinstance(record, NodeHints) else ""
+                same = bool(etag) and etag == self.headers["If-None-Match"]
+                body = b"" if same else msgspec.json.encode(record)
+                self.send_response(304 if same else 200)
+                self.send_header("ETag", etag)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("x-site-time", f"{time.time() + api.ahead_s:.3f}")
                 self.end_headers()
@@ -113,7 +116,7 @@ class Api:
             for n, s in self.scores.items()
         ]
         return NodeHints(
-            id=f"hints-{hash(tuple(self.scores.items()))}-{self.version}",
+            id=f"hints-{hash((*self.scores.items(), self.life_s))}-{self.version}",
             generated_at=now_s,
             valid_until=now_s + self.life_s,
             model_version="m",

@@ -70,7 +70,7 @@ def _all() -> tuple[dict[str, float], float]:
     with (
         tempfile.TemporaryDirectory() as name,
         Lab(Path(name) / "lab", real=NODES, more=PAPER, extra=["Licenses=power_kw:100"]) as lab,
-        Api({f"p{i}": 0 for i in range(1, PAPER + 1)}) as api,
+        Api({f"p{i}": 0 for i in range(1, PAPER + 1)}, life_s=600.0) as api,
         _syncing(lab, api, Path(name)),
     ):
         took = _weights(lab, api)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+_NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 HOST = socket.gethostname().partition(".")[0]
 
 
@@ -33,7 +34,7 @@ def free_ports(count: int) -> list[int]:
 class Lab:
     """`real` nodes with slurmds, and `more` that exist on paper only (state unknown to them: down).
 
-    extra: lines for slurm.conf; `leaves`: a switch for each list of nodes.
+    extra: lines for slurm.conf; `leaves`: a switch for each list of nodes; before: what needs munge and comes first.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class Lab:
         cred_expire_s: int | None = 5,
         extra: Sequence[str] = (),
         leaves: Sequence[Sequence[str]] = (),
+        before: Callable[[], None] | None = None,
     ) -> None:
         self.folder, self.user = folder, getpass.getuser()
         self.nodes = [f"n{i}" for i in range(1, real + 1)]
         self._paper = more
         self._cred_expire_s = cred_expire_s
-        self._extra, self._leaves = list(extra), leaves
+        self._extra, self._leaves, self._before = list(extra), leaves, before
         self._ports = free_ports(real + 2)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self.conf = folder / "slurm.conf"
@@ -59,6 +61,8 @@ class Lab:
         self._write()
         try:
             self._munge()
+            if self._before is not None:
+                self._before()
             self.start_controller()
             for node in self.nodes:
                 self._start(node, ["slurmd", "-N", node, "-D", "-f", str(self.conf)])
@@ -202,7 +206,7 @@ class Lab:
             "ProctrackType=proctrack/linuxproc",
             "TaskPlugin=task/none",
             "JobAcctGatherType=jobacct_gather/none",
-            "AccountingStorageType=accounting_storage/none",
+            *([] if any("AccountingStorageType" in x for x in self._extra) else [_NO_ACCOUNTING]),
             "MpiDefault=none",
             "SelectType=select/cons_tres",
             "SelectTypeParameters=CR_CPU",

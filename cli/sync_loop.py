@@ -16,7 +16,7 @@ from placement.sync_cycle import Cycle, Reporter
 from placement.wishes import Ear, Wishes
 from plant.errors import ColdplateError
 
-LISTEN_S = 0.5
+LISTEN_S = 0.3
 """How often the API is asked whether something has changed [s]."""
 
 

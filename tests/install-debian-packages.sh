@@ -11,6 +11,8 @@ need strace strace
 need openssl openssl
 need pdftoppm poppler-utils
 need slurmctld "slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
+need slurmdbd slurmdbd
+need mariadb-install-db "mariadb-server-core mariadb-client-core"
 need influxd influxdb
 need victoria-metrics victoria-metrics
 [ -n "$(ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc 2>/dev/null)" ] || missing="$missing fonts-noto-cjk"

@@ -173,6 +173,16 @@ async def test_a_job_moves_and_loses_nothing_before_its_signal(make_lab):
 
 
 @pytest.mark.campaign
+async def test_a_job_that_does_not_end_on_term_moves_all_the_same(make_lab):
+    """Slurm kills it after KillWait; what it did after its last checkpoint is lost, the move is not."""
+    lab = make_lab(real=2)
+    job = lab.submit("trap '' TERM; trap '' USR1; while true; do sleep 0.2; done")
+    lab.until(lambda: running(lab, job), 10, "a start")
+    moved = await checkpoint_and_move(Slurm(conf=lab.conf), job, avoid=None, checkpoint_s=0.5, deadline_s=120.0)
+    assert set(moved.before).isdisjoint(moved.after)
+
+
+@pytest.mark.campaign
 async def test_without_cred_expire_a_requeued_job_waits_two_minutes(make_lab):
     """The default of slurm.conf: why the documentation asks for cred_expire=5."""
     lab = make_lab(real=3, cred_expire_s=None)
@@ -215,6 +225,12 @@ async def test_prefer_is_not_soft(make_lab):
     lab = make_lab(real=4)
     lab.run("scontrol", "update", "nodename=n1", "availablefeatures=cool", "activefeatures=cool")
     assert "not available" in lab.run("sbatch", "--prefer=cool", "-N2", "--wrap=true", check=False)
+
+
+async def test_power_saving_needs_a_finite_suspend_time(make_lab):
+    """Why coldplate drains nodes and never powers them down: by default Slurm refuses that."""
+    lab = make_lab(real=1)
+    assert "Invalid node state" in lab.run("scontrol", "update", "nodename=n1", "state=power_down", check=False)
 
 
 async def test_a_controller_that_is_away_or_silent(make_lab):
