@@ -23,6 +23,7 @@ from placement.hint_list import NodeHints
 from placement.scheduler_reports import Report, SchedulerState
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.records import Answer, Headroom
+from store.codec import from_plain
 
 T = TypeVar("T")
 _OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
@@ -57,7 +58,7 @@ class _Points(msgspec.Struct):
 
 
 class _Headrooms(msgspec.Struct):
-    headroom: list[Headroom]
+    headroom: list[dict[str, str | float | bool | None]]
 
 
 class _Schedulers(msgspec.Struct):
@@ -163,7 +164,11 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        return self._ask("GET", "/v1/headroom", _Headrooms).headroom
+        rows = self._ask("GET", "/v1/headroom", _Headrooms).headroom
+        try:
+            return [from_plain(Headroom, row) for row in rows]  # null is a power that is not known
+        except ConfigError as error:
+            raise RefusedError(f"not an answer of coldplate: {error}") from error
 
     def put_jobs(self, jobs: Mapping[str, object], *, actor: str) -> Answer:
         """Tell all running and queued jobs; the form is that of `PUT /v1/jobs` (docs/api.md).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 
 from placement.demand import Demand
 from placement.wishes import Wishes
@@ -13,21 +14,39 @@ from plant.records import Headroom
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a node stands: its rack, its score 0..100, and the watts that its rack can still take."""
+    """Where a node stands: its rack, its score 0..100, and the watts that its rack can still take.
+
+    block, shared_w: the loop that cools it, and what all racks of that can take together [W].
+    """
 
     rack: str
     score: int
     room_w: float
+    block: str = ""
+    shared_w: float = inf
 
 
 def places(wishes: Wishes, headrooms: Iterable[Headroom]) -> dict[str, Place]:
-    """Every node that has a valid score and whose rack's headroom is known; of others nothing is proposed."""
+    """Every node that has a valid score and whose rack's headroom is known; of others nothing is proposed.
+
+    Room is the least of now (power and cooling) and of the coming hour, where the forecast tells that.
+    """
     known = {h.rack: h for h in headrooms if h.known}
     return {
-        name: Place(rack=node.rack, score=node.score, room_w=min(known[node.rack].power_w, known[node.rack].cooling_w))
+        name: Place(
+            rack=node.rack,
+            score=node.score,
+            room_w=min(known[node.rack].power_w, known[node.rack].cooling_w, _or_inf(known[node.rack].ahead_w)),
+            block=node.cdu,
+            shared_w=_or_inf(known[node.rack].shared_w),
+        )
         for name, node in wishes.nodes.items()
         if node.rack in known
     }
+
+
+def _or_inf(value_w: float) -> float:
+    return inf if isnan(value_w) else value_w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +76,7 @@ def propose(
     """Calls back what its borrower no longer needs, then lends what its lender does not need.
 
     A node whose rack's headroom is not known is never proposed, nor one whose rack can't take a full node more; several
-    nodes of a rack share its headroom. A pool with waiting work of its own lends nothing.
+    nodes of a rack, and of a loop, share its headroom. A pool with waiting work of its own lends nothing.
     """
     under_way = [loan for loan in loans if loan.state not in OVER]
     back = list(_calls_back(demands, under_way))
@@ -83,20 +102,22 @@ def _lends(
 ) -> Iterator[Proposal]:
     taken = {loan.node for loan in loans}
     room_w = {place.rack: place.room_w for place in places.values()}
+    shared_w = {place.block: place.shared_w for place in places.values()}
     left = rules.most_loans - len(loans)
     spare = {name: _spare(name, demand, rules) for name, demand in demands.items()}
     missing = _missing(demands, loans)
     for borrower in sorted(missing, key=lambda name: (-missing[name], name)):
         for lender, node in _candidates(borrower, demands, places, rules.least_score):
-            rack = places[node].rack
+            rack, block = places[node].rack, places[node].block
             if missing[borrower] <= 0 or left <= 0:
                 break
-            if node in taken or spare[lender] <= 0 or room_w[rack] < rules.node_w:
+            if node in taken or spare[lender] <= 0 or min(room_w[rack], shared_w[block]) < rules.node_w:
                 continue
             missing[borrower] -= 1
             left, spare[lender] = left - 1, spare[lender] - 1
             why = f"{borrower} waits for nodes; score {places[node].score}, {rack} has {room_w[rack] / 1e3:.0f} kW left"
             room_w[rack] -= rules.node_w
+            shared_w[block] -= rules.node_w
             taken.add(node)
             yield Proposal(node=node, lender=lender, borrower=borrower, why=why)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from placement.demand import Demand
-from placement.loan_plan import Place, Rules, propose
+from placement.hint_list import NodeScore
+from placement.loan_plan import Place, Rules, places, propose
+from placement.wishes import Wishes
 from plant.loans import Loan, LoanState
+from plant.records import Headroom
 
 RULES = Rules(keep_idle={"a": 1, "b": 0}, node_w=10e3, least_score=34, most_loans=8)
 COOL = {f"n{i}": Place(rack=f"r{i}", score=80 - i, room_w=50e3) for i in range(1, 7)}
@@ -45,6 +50,23 @@ def test_nodes_of_a_rack_share_its_headroom():
     places = {f"n{i}": Place(rack="r", score=80, room_w=25e3) for i in range(1, 7)}
     made = propose({"a": Demand(tuple(places), 0), "b": Demand((), 5)}, [], places, RULES)
     assert len(made) == 2
+
+
+def test_racks_of_a_loop_share_what_it_can_cool():
+    """A loop with room for one more node lends one, from whichever rack."""
+    loop = {f"n{i}": Place(rack=f"r{i}", score=80, room_w=50e3, block="tcs-1", shared_w=15e3) for i in range(1, 5)}
+    assert len(propose({"a": Demand(tuple(loop), 0), "b": Demand((), 4)}, [], loop, RULES)) == 1
+
+
+def test_room_is_the_least_of_now_and_soon():
+    """What the forecast takes away is not lent; what it can't tell takes nothing away."""
+    score = NodeScore(node="n1", score=80, rack="r1", cdu="tcs-1", reasons=())
+    wishes = Wishes(nodes={"n1": score, "n2": replace(score, node="n2", rack="r2")})
+    now = Headroom(rack="r1", at_s=0.0, power_w=50e3, cooling_w=40e3, marginal_w_per_w=0.1, known=True)
+    assert places(wishes, [now])["n1"].room_w == 40e3
+    found = places(wishes, [replace(now, ahead_w=12e3, shared_w=5e3), replace(now, rack="r2", known=False)])
+    assert (found["n1"].room_w, found["n1"].shared_w, found["n1"].block) == (12e3, 5e3, "tcs-1")
+    assert "n2" not in found
 
 
 def test_a_pool_with_work_of_its_own_lends_nothing():
