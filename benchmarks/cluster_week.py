@@ -87,6 +87,8 @@ class Run:
         batch = batch_jobs(int(nodes[0].sum()), span_s, load, seed)
         service = service_jobs(int(nodes[1].sum()), span_s, seed)
         self.ours: Ours | None = None
+        self.torn: list[bool] = []
+        """Of each job that started: whether it lies in more blocks than it needs."""
         select = self._selector(policy, seed, load)
         self.clusters = [
             self._cluster(batch, nodes[0], backfill, select),
@@ -129,7 +131,16 @@ class Run:
         self, jobs: ClusterJobs, nodes: Ints, discipline: Callable[..., set[int]], select: Select
     ) -> SimCluster:
         known: list[SimCluster] = []
-        cluster = SimCluster(jobs, nodes, self.site.node_w, discipline, lambda job, free: select(known[0], job, free))
+        block_nodes = int(np.bincount(self.site.layout.block, nodes).max())
+
+        def place(job: int, free: Ints) -> Ints | None:
+            found = select(known[0], job, free)
+            if found is not None:
+                blocks = np.count_nonzero(np.bincount(self.site.layout.block, found))
+                self.torn.append(bool(blocks > -(-int(jobs.nodes[job]) // block_nodes)))
+            return found
+
+        cluster = SimCluster(jobs, nodes, self.site.node_w, discipline, place)
         known.append(cluster)
         if self.ours is not None:
             cluster.on_gone = self._gone(cluster, self.ours)
