@@ -6,7 +6,7 @@ PAGE   := dashboards/dist/index.html
 PORT   ?= 8080
 SPEED  ?= 20
 
-.PHONY: setup demo test check debian faults campaign clean
+.PHONY: setup demo test check debian faults campaign mutants clean
 
 setup: $(VENV)/.installed $(PAGE)
 
@@ -44,6 +44,10 @@ faults: setup debian
 # A million hostile asks of the guard, and all of the above.
 campaign: faults
 	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement --campaign
+
+# Small faults put into the guard one by one: each must be noticed.
+mutants: setup
+	$(BIN)/python tests/actuator/kill_rate.py
 
 clean:
 	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules
