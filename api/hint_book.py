@@ -125,6 +125,7 @@ class HintBook:
             mirror.now_s,
             HEADROOM_MAX_AGE_S,
             caps(self._site, self.budgets()),
+            self._blocks,
         )
         hints = hint_list(table, self.node_w, self._blocks, self._inputs())
         shared_w = self._shared_w(headrooms)

@@ -8,13 +8,10 @@ horizon (`placement.job_power`), headroom and thermal state as the room that is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from placement.nodes import NodeTable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -151,23 +148,3 @@ def _parts(layout: Layout, expected: Expected, room: Ints, row_takes: Ints, node
         open_room[block] = 0
         left -= taken
     return parts
-
-
-def row_points(layout: Layout, expected: Expected, rise_w: float) -> Floats:
-    """How much of its row, block and rack stays free with rise_w [W] more there (r,): 1 all of it, 0 nothing."""
-    shares = []
-    for groups in (layout.row, layout.block, np.arange(len(layout.row))):
-        full, used = np.bincount(groups, layout.full_w), np.bincount(groups, expected.rack_w)
-        shares.append(np.clip(1.0 - (used + rise_w) / full, 0.0, 1.0)[groups])
-    points: Floats = np.minimum.reduce(shares)
-    return points
-
-
-def with_rows(table: NodeTable, rows: Sequence[Sequence[str]], row_room_w: Mapping[int, float]) -> NodeTable:
-    """The same nodes with no more room than their row's feed has left; room is scaled where a row is the tighter one.
-
-    rows: racks of each row; row_room_w: row number -> watts that its feed can still take. A rack in no row stays.
-    """
-    row_of = {rack: number for number, racks in enumerate(rows) for rack in racks}
-    room = [row_room_w.get(row_of.get(rack, -1), np.inf) for rack in table.racks]
-    return replace(table, room_w=np.maximum(np.minimum(table.room_w, room), 0.0))

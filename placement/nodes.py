@@ -22,7 +22,10 @@ Array = npt.NDArray[np.float64]
 NEUTRAL = 50
 """Score of a node whose telemetry is stale or missing, unless a node that fits has less."""
 COST_SHARE, ROOM_SHARE, CALM_SHARE = 0.5, 0.3, 0.2
-"""What a score is made of: marginal cooling power, room left afterwards, and time left if a pump stops."""
+"""What a score is made of: marginal cooling power, room left afterwards, and time left if a pump stops.
+
+Room is half that of the rack, half that of its CDU or loop, so that those fill evenly.
+"""
 DEAREST_W_PER_W = 0.5
 """Cooling watts per IT watt that earn nothing: a chiller of COP 3 with its pumps and fans."""
 CALM_S = 120.0
@@ -36,8 +39,9 @@ class NodeTable:
     room_w: watts that its rack (and what feeds it) can still take, now and over the forecast's horizon; now_w: now;
     limits: what lets it take no more; ahead: whether a forecast told; full_w: the rack's own power, to compare with;
     marginal: cooling W per IT W; calm_s: ride-through [s], inf where the rest of its loop carries the heat for good;
-    cap_w: watts that power budgets let its rack add, inf without one; capped_by: whose budget that is;
-    why: reason where not known.
+    cap_w: watts that power budgets let its rack add, inf without one; capped_by: whose budget that is; block_w,
+    block_full_w: what the racks of its CDU or loop can still take together, and draw at most; why: reason where not
+    known.
     """
 
     names: tuple[str, ...]
@@ -51,6 +55,8 @@ class NodeTable:
     calm_s: Array
     cap_w: Array
     capped_by: tuple[str, ...]
+    block_w: Array
+    block_full_w: Array
     known: npt.NDArray[np.bool_]
     why: tuple[str, ...]
     made_s: float
@@ -79,10 +85,11 @@ def node_table(
     now_s: float,
     max_age_s: float,
     caps: Mapping[str, Cap] | None = None,
+    blocks: Mapping[str, str] | None = None,
 ) -> NodeTable:
     """Everything by node. nodes: node -> rack; full_w: rack -> its power [W]; calm_s: rack -> ride-through [s].
 
-    caps: rack -> what power budgets leave it.
+    caps: rack -> what power budgets leave it; blocks: rack -> its CDU or loop, so that those fill evenly.
     """
     caps = caps or {}
     found = {h.rack: h for h in headrooms}
@@ -99,10 +106,13 @@ def node_table(
     now_w, ahead = np.maximum(columns[:, 0], 0.0), known & np.isfinite(columns[:, 4])
     limit = {rack: _limit(found[rack]) for rack, unknown in why.items() if not unknown}
     used = [h.at_s + max_age_s for h in headrooms if not why.get(h.rack, "x")]
+    room_w = np.where(ahead, np.clip(columns[:, 4], 0.0, now_w), now_w)
+    told = {rack: room for rack, room, sure in zip(racks, room_w.tolist(), known.tolist(), strict=True) if sure}
+    block_w, block_full_w = _blocks(racks, told, full_w, blocks or {})
     return NodeTable(
         names=tuple(nodes),
         racks=racks,
-        room_w=np.where(ahead, np.clip(columns[:, 4], 0.0, now_w), now_w),
+        room_w=room_w,
         now_w=now_w,
         limits=tuple(limit.get(r, "") for r in racks),
         ahead=ahead,
@@ -111,6 +121,8 @@ def node_table(
         calm_s=columns[:, 3],
         cap_w=np.array([caps[r].room_w if r in caps else math.inf for r in racks], dtype=np.float64),
         capped_by=tuple(caps[r].scope if r in caps else "" for r in racks),
+        block_w=block_w,
+        block_full_w=block_full_w,
         known=known,
         why=tuple(why[r] for r in racks),
         made_s=now_s,
@@ -119,6 +131,21 @@ def node_table(
 
 
 _NOTHING = Headroom(rack="", at_s=0.0, power_w=0.0, cooling_w=0.0, marginal_w_per_w=1.0, known=False)
+
+
+def _blocks(
+    racks: Sequence[str], room_w: Mapping[str, float], full_w: Mapping[str, float], blocks: Mapping[str, str]
+) -> tuple[Array, Array]:
+    """Room and full power [W] of the block of each node's rack, (n,); NaN where nobody tells of any of its racks."""
+    room: dict[str, float] = {}
+    full: dict[str, float] = {}
+    for rack in room_w:
+        block = blocks.get(rack, rack)
+        room[block] = room.get(block, 0.0) + room_w[rack]
+        full[block] = full.get(block, 0.0) + full_w.get(rack, math.nan)
+    of = [blocks.get(rack, rack) for rack in racks]
+    rooms, fulls = ([found.get(block, math.nan) for block in of] for found in (room, full))
+    return np.array(rooms, dtype=np.float64), np.array(fulls, dtype=np.float64)
 
 
 def for_now(table: NodeTable) -> NodeTable:
@@ -146,6 +173,8 @@ def scores(table: NodeTable, power_w: float | Array) -> npt.NDArray[np.int64]:
     """Score of each node for power_w [W] more on it, one figure or (n,); shape (n,)."""
     room_w = np.minimum(table.room_w, table.cap_w)
     left = np.clip((room_w - power_w) / table.full_w, 0.0, 1.0)
+    block_left = np.clip((table.block_w - power_w) / table.block_full_w, 0.0, 1.0)
+    left = np.where(np.isfinite(block_left), (left + block_left) / 2.0, left)
     cheap = 1.0 - np.clip(table.marginal / DEAREST_W_PER_W, 0.0, 1.0)
     calm = np.clip(table.calm_s / CALM_S, 0.0, 1.0)
     points = 1.0 + 99.0 * (COST_SHARE * cheap + ROOM_SHARE * left + CALM_SHARE * calm)

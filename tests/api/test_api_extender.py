@@ -45,7 +45,7 @@ async def test_filter_byte_for_byte(roomy):
 async def test_prioritize_byte_for_byte(roomy):
     """A row for each node of the question, whole numbers up to ten, nothing better than what is known."""
     got = await roomy.post("/k8s/extender/prioritize", content=CAPTURED)
-    assert got.content == b'[{"Host":"rack-01","Score":7},{"Host":"rack-02","Score":0},{"Host":"stranger","Score":5}]'
+    assert got.content == b'[{"Host":"rack-01","Score":6},{"Host":"rack-02","Score":0},{"Host":"stranger","Score":5}]'
 
 
 async def test_a_budget_without_room_filters(roomy, edge, app, until):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.balance import Expected, Layout, choose, level, row_points, with_rows
-from placement.nodes import node_table, scores
-from plant.records import Headroom
+from placement.balance import Expected, Layout, choose, level
 
 RACKS, NODES = 8, 10
 FULL_W = 10_000.0
@@ -75,24 +73,3 @@ def test_a_level_is_as_low_as_any_way_to_spread_them(seed: int) -> None:
         greedy[rack] += 700.0
     peak = (base.rack_w + 700.0 * got)[got > 0].max()
     assert peak == pytest.approx(greedy[left < usable].max())
-
-
-def test_points_fall_with_the_tightest_of_rack_block_and_row() -> None:
-    """Points fall with the tightest of rack block and row."""
-    points = row_points(LAYOUT, expected(8, 2, 2, 2, 1, 1, 1, 1), 0.0)
-    assert points[0] == pytest.approx(0.2)
-    assert points[1] == pytest.approx(0.5), "its block draws 10 of 20 kW"
-    assert points[2] == pytest.approx(0.65), "its row draws 14 of 40 kW"
-    assert points[4] == pytest.approx(0.9)
-
-
-def test_node_scores_know_of_a_row_that_is_full() -> None:
-    """Node scores know of a row that is full."""
-    rooms = [
-        Headroom(rack=r, at_s=0.0, power_w=50e3, cooling_w=60e3, marginal_w_per_w=0.1, known=True) for r in ("a", "b")
-    ]
-    table = node_table({"n1": "a", "n2": "b"}, rooms, {"a": 100e3, "b": 100e3}, {}, 0.0, 300.0)
-    assert scores(table, 5e3).tolist()[0] == scores(table, 5e3).tolist()[1] > 0
-    tight = with_rows(table, [["a"], ["b"]], {0: 2e3})
-    assert scores(tight, 5e3)[0] == 0
-    assert scores(tight, 5e3)[1] == scores(table, 5e3)[1]

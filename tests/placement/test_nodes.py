@@ -87,3 +87,19 @@ def test_blocks_share_their_mean():
     """A leaf is hinted as a whole; what is in no block keeps its own."""
     made = np.array([90, 10, 40], dtype=np.int64)
     assert block_scores(("a", "b", "c"), made, [["a", "b", "gone"]]) == {"a": 50, "b": 50, "c": 40}
+
+
+def test_of_two_equal_racks_the_one_on_the_emptier_cdu_is_better() -> None:
+    """Room is judged by rack and by CDU: peaks of CDUs fall when they fill evenly."""
+    rooms = {"a1": 60e3, "a2": 60e3, "b1": 60e3, "b2": 5e3}
+    headrooms = [
+        Headroom(rack=r, at_s=NOW_S, power_w=w, cooling_w=w, marginal_w_per_w=0.1, known=True) for r, w in rooms.items()
+    ]
+    nodes = {f"n-{rack}": rack for rack in rooms}
+    blocks = {rack: rack[0] for rack in rooms}
+    full = dict.fromkeys(rooms, 100e3)
+    plain = scores(node_table(nodes, headrooms, full, {}, NOW_S, 300.0), 1e3)
+    even = scores(node_table(nodes, headrooms, full, {}, NOW_S, 300.0, blocks=blocks), 1e3)
+    assert plain[0] == plain[1] == plain[2] > plain[3]
+    assert even[0] == even[1] == plain[0]
+    assert even[3] < even[2] < even[0]
