@@ -33,6 +33,7 @@ LOCAL_TOWER_BELOW_K, LOCAL_WET_BULB_K = 2.0, 3.0
 TOWER_BELOW_K = (0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 WET_BULB_APPROACH_K = (2.0, 3.0, 4.0, 6.0)
 STAGE_UP = (0.70, 0.80, 0.90, 1.00, 1.10)
+AIR_C = (24.0, 25.0, 26.0, 27.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,8 @@ class Tuning:
     load [1]; least_flow_share: the rule's minimum [1]; approach_k: supply less facility water [K]; tower_below_k:
     facility less condenser water [K]; wet_bulb_approach_k: the rule's least condenser water above wet bulb [K]; None
     where there is no tower to command; stage_up: load of the towers that run from which the building management
-    system's own sequence adds one [1], None where it switches none.
+    system's own sequence adds one [1], None where it switches none; air_c: air at the racks' inlets [°C], None where
+    no air unit is commanded.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Tuning:
     tower_below_k: float | None = None
     wet_bulb_approach_k: float | None = None
     stage_up: float | None = None
+    air_c: float | None = None
 
     @property
     def values(self) -> dict[str, float]:
@@ -62,11 +65,14 @@ class Tuning:
         return {axis: value for axis, value in every.items() if value is not None}
 
 
-def axes(kind: str = "reset", *, tower: bool = True, staged: bool = True) -> dict[str, tuple[float, ...]]:
-    """The grid of each parameter that a kind has, with or without a tower to command and units that are switched."""
+def axes(
+    kind: str = "reset", *, tower: bool = True, staged: bool = True, air: bool = True
+) -> dict[str, tuple[float, ...]]:
+    """The grid of each parameter that a kind has, with or without a tower, switched units and an air unit."""
     every = {"supply_c": SUPPLY_C, "flow_share": FLOW_SHARE, "approach_k": APPROACH_K}
     every |= {"tower_below_k": TOWER_BELOW_K} if tower else {}
     every |= {"stage_up": STAGE_UP} if staged else {}
+    every |= {"air_c": AIR_C} if air else {}
     own = {"least_flow_share": LEAST_FLOW_SHARE} | ({"wet_bulb_approach_k": WET_BULB_APPROACH_K} if tower else {})
     return every | (own if kind == "reset" else {})
 
@@ -74,6 +80,11 @@ def axes(kind: str = "reset", *, tower: bool = True, staged: bool = True) -> dic
 def commands_tower(site: Site) -> bool:
     """Whether a cooling tower of the site takes a setpoint."""
     return any(inputs.TOWER in group.commands for group in site.groups.values())
+
+
+def commands_air(site: Site) -> bool:
+    """Whether an air unit of the site takes a setpoint."""
+    return any(inputs.AIR in group.commands for group in site.groups.values())
 
 
 def together(tuning: Tuning) -> Iterator[Tuning]:
@@ -116,6 +127,8 @@ class Rule:
             inputs.FACILITY: supply_c - self.tuning.approach_k,
             inputs.TOWER: supply_c - self.tuning.approach_k - _or(self.tuning.tower_below_k, LOCAL_TOWER_BELOW_K),
         }
+        if inputs.AIR in group.commands:
+            values[inputs.AIR] = _or(self.tuning.air_c, group.design[inputs.AIR])
         if self.tuning.kind == "reset" and inputs.TOWER in group.commands:
             values[inputs.TOWER] = max(values[inputs.TOWER], self._least_tower_c(snapshot))
         return {point: self._within(point, values[role]) for role, point in group.commands.items() if role in values}

@@ -17,9 +17,10 @@ from benchmarks.drive import DAY_H, Day
 
 SUPPLY_C, FLOW_SHARE, APPROACH_K, TOWER_BELOW_K = (33.0, 36.0, 39.0, 42.0), (0.6, 0.75), (3.0, 5.0, 8.0), (1.5, 4.0)
 """The coarse grid."""
-STEPS = {"supply_c": 1.5, "flow_share": 0.07, "approach_k": 1.5, "tower_below_k": 1.0}
+AIR_C = 27.0
+STEPS = {"supply_c": 1.5, "flow_share": 0.07, "approach_k": 1.5, "tower_below_k": 1.0, "air_c": 1.0}
 SHRINK, ROUNDS = 0.5, 3
-LEAST = {"supply_c": 20.0, "flow_share": 0.4, "approach_k": 0.5, "tower_below_k": -1.0}
+LEAST = {"supply_c": 20.0, "flow_share": 0.4, "approach_k": 0.5, "tower_below_k": -1.0, "air_c": 15.0}
 """What no plant can go below; the envelopes clip the rest."""
 REPAIR_ROUNDS = 3
 
@@ -52,13 +53,14 @@ class Sweep:
         return tuple(tuning for _, tuning in self.best)
 
 
-def bound_day(run: Run, *, tower: bool) -> tuple[Day, int]:
+def bound_day(run: Run, *, tower: bool, air: bool = False) -> tuple[Day, int]:
     """The best schedule's own day, and how many days it took to find it."""
     sweep = Sweep(run)
-    for _, points in groupby(coarse(tower=tower), lambda point: point.supply_c):
+    for _, points in groupby(coarse(tower=tower, air=air), lambda point: point.supply_c):
         if not sweep.try_all([(point,) * DAY_H for point in points]):
             break  # warmer water holds its limits even less
-    steps = {axis: step for axis, step in STEPS.items() if tower or axis != "tower_below_k"}
+    left_out = {axis for axis, has in (("tower_below_k", tower), ("air_c", air)) if not has}
+    steps = {axis: step for axis, step in STEPS.items() if axis not in left_out}
     for _ in range(ROUNDS):
         for axis, step in steps.items():
             sweep.try_all(list(_around(sweep.schedule, axis, step)))
@@ -66,11 +68,15 @@ def bound_day(run: Run, *, tower: bool) -> tuple[Day, int]:
     return _confirmed(sweep)
 
 
-def coarse(*, tower: bool) -> list[Tuning]:
+def coarse(*, tower: bool, air: bool = False) -> list[Tuning]:
     """The first grid."""
     below = TOWER_BELOW_K if tower else (None,)
     grid = product(SUPPLY_C, FLOW_SHARE, APPROACH_K, below)
-    return [Tuning(kind="static", supply_c=t, flow_share=f, approach_k=a, tower_below_k=b) for t, f, a, b in grid]
+    air_c = AIR_C if air else None
+    return [
+        Tuning(kind="static", supply_c=t, flow_share=f, approach_k=a, tower_below_k=b, air_c=air_c)
+        for t, f, a, b in grid
+    ]
 
 
 def _around(schedule: Schedule, axis: str, step: float) -> Iterator[Schedule]:

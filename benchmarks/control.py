@@ -19,7 +19,7 @@ from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS, load_plant
 from benchmarks.robust import ROBUST
 from benchmarks.rows import Done, Row, rows_of
-from benchmarks.tasks import CYCLE_S, QUICK_CYCLE_S, YEAR_DAYS, YEAR_H, Task, days_of, has_tower, run_tasks
+from benchmarks.tasks import CYCLE_S, QUICK_CYCLE_S, YEAR_DAYS, YEAR_H, Commanded, Task, commanded, days_of, run_tasks
 from benchmarks.tuned import FILE, TWELVE, read_tuned
 from benchmarks.work import LOADS
 from plant.errors import ConfigError
@@ -128,14 +128,14 @@ def _done(tasks: Sequence[Task]) -> Iterator[Done]:
     for (plant, climate), sought in groupby(
         (task for task in tasks if task.controller == "bound"), lambda task: (task.plant, task.climate)
     ):
-        tower = has_tower(plant, climate, next(iter(tasks)).data)
-        yield from ((task, bound_of(task, tower=tower)) for task in sought)
+        has = commanded(plant, climate, next(iter(tasks)).data)
+        yield from ((task, bound_of(task, has)) for task in sought)
 
 
-def bound_of(task: Task, *, tower: bool) -> Day:
+def bound_of(task: Task, has: Commanded) -> Day:
     """The bound of one day."""
 
     def run(schedules: Sequence[Schedule]) -> list[Day]:
         return run_tasks([replace(task, schedule=schedule, cycle_s=QUICK_CYCLE_S) for schedule in schedules])
 
-    return bound_day(run, tower=tower)[0]
+    return bound_day(run, tower=has.tower, air=has.air)[0]

@@ -109,6 +109,8 @@ def _loop(pod: dict[str, Any], number: int, members: int, *, gpus: bool) -> tupl
         *(_rack(by_id["rack-01"], rack, gpus=gpus) for rack in racks),
     ]
     group = deepcopy(pod["cooling_groups"][0]) | {"id": f"tcs-{number:03d}", "members": cdus, "master": cdus[0]}
+    for part in ("design", "writable"):  # no air units here
+        group[part] = {role: value for role, value in group[part].items() if not role.startswith("air_temperature")}
     group["commands"] = {
         "supply_temperature": f"{cdus[0]}/supply_temperature_setpoint",
         "differential_pressure": f"{cdus[0]}/differential_pressure_setpoint",

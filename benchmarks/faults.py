@@ -114,7 +114,7 @@ def _limit_c(site: Site) -> float:
 
 def _did(run: Run) -> str:
     """Conditions and kinds of plan that came with the fault, and how far setpoints went."""
-    names = {"supply_temperature": (1.0, "°C"), "differential_pressure": (1e-3, "kPa"), "leaving": (1.0, "°C")}
+    names = {"differential_pressure": (1e-3, "kPa"), "temperature": (1.0, "°C")}
     moved = []
     for point, before in run.first.items():
         after = run.last.get(point, before)

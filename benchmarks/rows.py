@@ -83,4 +83,6 @@ def words(tuning: Tuning | None) -> str:
         said += f", tower {tuning.tower_below_k:g} K below that"
     if tuning.wet_bulb_approach_k is not None:
         said += f", {tuning.wet_bulb_approach_k:g} K above wet bulb at least"
+    if tuning.air_c is not None:
+        said += f", air {tuning.air_c:g} °C"
     return said

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_tower
+from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_air, commands_tower
 from benchmarks.climate import WeightedDay, read_climate, twelve_days, warmest_day
 from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
@@ -132,20 +132,21 @@ def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedD
     return [(day, "frontier" if index % 2 == 0 else "jobs") for index, day in enumerate(days)]
 
 
-def has_tower(plant: str, climate: str, data: Path | None) -> bool:
-    """Whether a plant has a tower to command."""
-    return commands_tower(_site_of(plant, climate, data))
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """What a plant has to command beside its loop: a tower, an air unit, units that are switched."""
+
+    tower: bool
+    air: bool
+    stages: bool
 
 
-def has_stages(plant: str, climate: str, data: Path | None) -> bool:
-    """Whether a plant's units are switched, so that it has a sequence of its own."""
-    return any(group.stages for group in _site_of(plant, climate, data).groups.values())
-
-
-def _site_of(plant: str, climate: str, data: Path | None) -> Site:
+def commanded(plant: str, climate: str, data: Path | None) -> Commanded:
+    """What a plant's site has to command beside its loop."""
     day = WeightedDay(0, 1.0)
     made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
     try:
-        return made.site
+        groups = made.site.groups.values()
+        return Commanded(commands_tower(made.site), commands_air(made.site), any(group.stages for group in groups))
     finally:
         made.close()

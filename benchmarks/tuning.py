@@ -19,7 +19,7 @@ from benchmarks.climate import CLIMATES, WeightedDay, read_climate
 from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS
 from benchmarks.rows import Row
-from benchmarks.tasks import QUICK_CYCLE_S, Task, days_of, has_stages, has_tower, run_tasks
+from benchmarks.tasks import QUICK_CYCLE_S, Task, commanded, days_of, run_tasks
 from benchmarks.tuned import write_tuned
 from plant.errors import ConfigError
 
@@ -85,8 +85,7 @@ class _Search:
 
     def __init__(self, plant: str, climate: str, data: Path | None, name: str, *, quick: bool, days: int = 0) -> None:
         self._kind = name.removesuffix("-no-reserve")
-        self._reserve, self._tower = self._kind == name, has_tower(plant, climate, data)
-        self._staged = has_stages(plant, climate, data)
+        self._reserve, self._has = self._kind == name, commanded(plant, climate, data)
         self._days = list(days_of(climate, data, days)) if days else _judging_days(climate, data, quick=quick)
         self._weighted, self._downhill = days > 1, quick or days > 1
         self._place, self._data, self._name = (plant, climate), data, name
@@ -110,7 +109,8 @@ class _Search:
 
     def _lines(self) -> list[Line]:
         """Each axis, and supply and approach together (facility water stays)."""
-        names = axes(self._kind, tower=self._tower, staged=self._staged)
+        has = self._has
+        names = axes(self._kind, tower=has.tower, staged=has.stages, air=has.air)
         return [*(partial(along, axis=axis) for axis in names), together]
 
     def _line(self, best: Tuning, line: Line) -> Tuning:

@@ -20,6 +20,8 @@ from plant.topology import CoolingGroup, Site
 
 FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
+AIR = "air_temperature"
+"""Role of the air unit's setpoint; it is no part of a loop's own search, see `air`."""
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",
     DP: "differential_pressure_pa",
@@ -27,6 +29,7 @@ DESIGN_KEY = {
     TOWER: "tower_temperature_c",
     FLOW: "flow_m3_s",
 }
+AIR_KEY = "air_temperature_c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def effective_point(site: Site, command: PointId) -> PointId:
 
 def design_value(group: CoolingGroup, role: str) -> float:
     """The design setpoint of a role [SI]; site files may name it by role or by role and unit."""
-    return float(group.design[role] if role in group.design else group.design[DESIGN_KEY[role]])
+    key = AIR_KEY if role == AIR else DESIGN_KEY[role]
+    return float(group.design[role] if role in group.design else group.design[key])
 
 
 def measured_heat(site: Site, snapshot: Snapshot, equipment: str) -> float:
@@ -129,7 +133,7 @@ def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> di
 
 
 def setpoint_points(site: Site, group: CoolingGroup) -> dict[str, PointId]:
-    """Role -> command point of every setpoint that a loop lives with, in their order; units' switches are none."""
+    """Role -> command point of every setpoint that a loop lives with, in their order; no unit's switch, no air's."""
     commands = {**_shared(site, group), **group.commands}
     return {role: commands[role] for role in DESIGN_KEY if role in commands}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller import inputs
+from controller.air import plan_air
 from controller.billing import Billing, prices_now, site_power_w
 from controller.constraints import CASE_RESERVE_K, Problem
 from controller.design import LoopDesign, loop_design, without
@@ -135,13 +136,16 @@ def plan_loop(
         Setpoint(point=p, current=c, value=v, target=t, design=d)
         for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
     )
+    air = plan_air(site, snapshot, group, problem.median.it_w - problem.median.heat_w, moves, now_s, SETTLE_S)
     plan = plan_of(group, heat, problem, choice, setpoints, kind, now_s)
     switched = switches(plant, staged.on) if staged else ()
     own = tuple(s for s in setpoints if s.point in group.commands.values())
+    plan = replace(plan, setpoints=(*own, *switched), staging=staged.why if staged else None)
+    breathed = {air.setpoint.point: air.move} if air else {}
     return Decision(
-        plan=replace(plan, setpoints=(*own, *switched), staging=staged.why if staged else None),
+        plan=air.within(plan, problem.prices.energy_per_kwh) if air else plan,
         target=goal,
-        moves={s.point: made[s.point] for s in own} | switch_moves(switched, moves, now_s),
+        moves={s.point: made[s.point] for s in own} | breathed | switch_moves(switched, moves, now_s),
         learnt=learnt,
         conditions=_conditions(group, choice, now_s) + failures(plant, now_s),
     )

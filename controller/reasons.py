@@ -34,6 +34,14 @@ TEMPLATES: dict[str, str] = {
         f"dp {{dp_from_kpa:.0f}} -> {{dp_to_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} -> "
         f"{{facility_to_c:.1f}} °C, tower {{tower_from_c:.1f}} -> {{tower_to_c:.1f}} °C; {_SAVES}; {_KEEPS}"
     ),
+    "plan_air": (
+        "air at the rack inlets {air_from_c:.1f} -> {air_to_c:.1f} °C, the warmest that the limits allow; "
+        "the air unit saves {air_saves_kw:.1f} kW against design"
+    ),
+    "plan_air_hot": (
+        "air at the rack inlets has come to {hottest_c:.1f} °C, near its limit of {limit_c:.1f} °C: "
+        "the air unit goes back to design, {air_to_c:.1f} °C"
+    ),
     "plan_stay": (
         f"{_AHEAD}; outdoor {{outdoor_c:.1f}} °C; stays at supply {{supply_from_c:.1f}} °C, "
         f"dp {{dp_from_kpa:.0f}} kPa, facility water {{facility_from_c:.1f}} °C; {_SAVES}; "

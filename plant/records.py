@@ -138,6 +138,7 @@ class Plan:
     is kept for power swings that no loop can follow [K]; saving_per_h: money against design [currency/h]; probe: in
     mode auto asked in place of `setpoints`, a small step that tells more of the plant, () for none.
     staging: which units of the plant are to run, and why.
+    air: what is asked of the hall's air unit, and why.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Plan:
     saving_per_h: float = 0.0
     currency: str = ""
     staging: Message | None = None
+    air: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

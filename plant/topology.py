@@ -113,7 +113,8 @@ class CoolingGroup:
     """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
 
     commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`,
-    `tower_temperature` (condenser water leaving the tower), of a sidecar `flow`, and `enable:UNIT` of each of `stages`.
+    `tower_temperature` (condenser water leaving the tower), `air_temperature` (air at the racks' inlets), of a sidecar
+    `flow`, and `enable:UNIT` of each of `stages`.
     design: role -> the setpoint that the designer chose and the devices fall back to [SI].
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
     excitation: `off`, or `small`: probing steps in mode auto while the plant is not known well.

@@ -22,6 +22,7 @@ from simulator.wet_side import WetSide
 
 FACILITY_DESIGN_C = 27.0
 BMS_PREFIX = "bms_"
+AIR_SETPOINT = "air_temperature_setpoint"
 REJECTION_KINDS = ("dry-cooler", "economiser", "cooling-tower")
 VOLUME_S = 45.0  # coolant volume where the file gives none, in seconds of flow
 
@@ -154,6 +155,8 @@ def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
     }
     if equipment.kind in REJECTION_KINDS:
         found.setdefault("leaving_temperature_setpoint", FACILITY_DESIGN_C)
+    if equipment.kind == "air-unit":
+        found.setdefault(AIR_SETPOINT, room_of(site).setpoint_c)
     found.setdefault("enable_command", 1.0)
     return found
 

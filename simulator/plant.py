@@ -71,6 +71,7 @@ class SimulatedPlant:
         self.mix = JobMix(site.workload, design_w, self.utc_offset_s)
         self._rejection = loops.commanded_rejection(site, self.controllers)
         self._tower = loops.commanded_tower(site, self.controllers)
+        self._air_unit = next((e.id for e in site.of_kind("air-unit") if e.id in self.controllers), "")
         self._ups = {
             e.id: (e.design.get("efficiency", 0.97), e.feeds, sum(design_w.get(fed, 0.0) for fed in e.feeds))
             for e in site.of_kind("ups")
@@ -209,6 +210,8 @@ class SimulatedPlant:
         gains_w = sum(float(entry.loop.bank.air_w.sum()) for entry in self.groups)
         gains_w += sum(unit.heat_w + unit.fan_w for unit in self.sidecars)
         facility_c = self.facility.supply_c if self.facility else self.room.air_c
+        if self._air_unit:
+            self.room.setpoint_c = self.controllers[self._air_unit].effective(loops.AIR_SETPOINT)
         self.room.step(dt_s, gains_w, self.weather.dry_bulb_c, self.weather.dew_point_c, facility_c)
 
     def _account(self, dt_s: float) -> None:
@@ -260,4 +263,5 @@ class SimulatedPlant:
             "tcs_supply_temperature": (low_c, high_c),
             "fws_supply_temperature": (facility_c, facility_c),
             "dew_point_margin": (low_c - self.room.dew_c, high_c - self.room.dew_c),
+            "air_inlet_temperature": (self.room.air_c, self.room.air_c),
         }

@@ -92,6 +92,8 @@ class Readings:
         if name in plant.units:
             unit = plant.units[name]
             return _cdu(plant, unit) if isinstance(unit, Cdu) else _sidecar(plant, unit)
+        if equipment.kind == "air-unit":
+            return _air_unit(plant, name)
         return _facility(plant, equipment) if plant.facility else {}
 
 
@@ -215,6 +217,20 @@ def _facility(plant: SimulatedPlant, equipment: Equipment) -> dict[str, float]:
     ]
     part = next((c for c in coolers if c.id == equipment.id), None)
     return air | _rejection(loop, part) if part else {}
+
+
+def _air_unit(plant: SimulatedPlant, name: str) -> dict[str, float]:
+    """A direct-expansion unit, or a coil on facility water."""
+    room = plant.room
+    coil = next((c for c in room.coils if c.id == name), None)
+    fan = coil.fan if coil else room.fan
+    return {
+        "air_inlet_temperature": room.air_c,
+        "cooling_power": coil.heat_w if coil else room.heat_w,
+        "fan_speed": fan,
+        "active_power": plant.power_w.get(name, 0.0),
+        "status": 1.0,
+    }
 
 
 def _pump(pump: Pump) -> dict[str, float]:

@@ -68,7 +68,7 @@ class Room:
         self.carnot_share = (unit.design.get("cop", 4.0) if unit else 4.0) / rated
         self.loop = ProportionalIntegral(0.2, 900.0, 0.0, 1.2)
         self.air_c, self.dew_c = self.setpoint_c, self.design_dew_c
-        self.heat_w = self.fan_w = self.power_w = self.rejected_w = 0.0
+        self.heat_w = self.fan = self.fan_w = self.power_w = self.rejected_w = 0.0
 
     @property
     def stored_j(self) -> float:
@@ -93,7 +93,8 @@ class Room:
     def _cool(self, dt_s: float, dry_bulb_c: float) -> None:
         share = self.loop.step(self.air_c - self.setpoint_c, dt_s)
         self.heat_w = self.heat_capacity_w * share
-        self.fan_w = self.fan_design_w * max(share, 0.3) ** 3
+        self.fan = max(share, 0.3)
+        self.fan_w = self.fan_design_w * self.fan**3
         cop = self.carnot_share * carnot_cop(self.air_c - AIR_COIL_K, dry_bulb_c + CONDENSER_APPROACH_K)
         compressor_w = self.heat_w / cop
         self.power_w = self.fan_w + compressor_w

@@ -17,15 +17,19 @@ QUANTITY: Mapping[Role, Quantity] = {
     "differential_pressure": Quantity.DIFFERENTIAL_PRESSURE,
     "facility_supply_temperature": Quantity.TEMPERATURE,
     "tower_temperature": Quantity.TEMPERATURE,
+    "air_temperature": Quantity.TEMPERATURE,
     "flow": Quantity.VOLUME_FLOW,
 }
 LIMITED_BY: Mapping[str, str] = {
     "supply_temperature": "tcs_supply_temperature",
     "differential_pressure": "tcs_differential_pressure",
     "facility_supply_temperature": "fws_supply_temperature",
+    "air_temperature": "air_inlet_temperature",
 }
-FACILITY_ROLES = frozenset({"facility_supply_temperature", "tower_temperature"})
-"""Roles whose points belong to the heat rejection; all others to the group's master."""
+FACILITY_ROLES = frozenset({"facility_supply_temperature", "tower_temperature", "air_temperature"})
+"""Roles whose points belong to the heat rejection or the hall; all others to the group's master."""
+ONLY_OF: Mapping[Role, str] = {"tower_temperature": "cooling-tower", "air_temperature": "air-unit"}
+"""Roles that only equipment of one kind can take."""
 Points = Mapping[PointId, Point]
 
 
@@ -50,7 +54,8 @@ def group_faults(form: SiteForm, points: Points) -> Iterator[Fault]:
         place = ("cooling_groups", index)
         yield from _bad_members(form, group, place)
         yield from _bad_commands(group, points, place)
-        yield from _no_tower(form, group, place)
+        for role, kind in ONLY_OF.items():
+            yield from _of_another_kind(form, group, role, kind, place)
         yield from _bad_roles(group, place)
         for role, given in group.writable.items():
             writable = Writable(group=group, role=role, given=given, place=(*place, "writable", role))
@@ -107,13 +112,14 @@ def _bad_commands(group: GroupForm, points: Points, place: tuple[str | int, ...]
             yield Fault(place=here, message=message, remedy="name a point of the master, which leads the others")
 
 
-def _no_tower(form: SiteForm, group: GroupForm, place: tuple[str | int, ...]) -> Iterator[Fault]:
-    role: Role = "tower_temperature"
+def _of_another_kind(
+    form: SiteForm, group: GroupForm, role: Role, kind: str, place: tuple[str | int, ...]
+) -> Iterator[Fault]:
     name = group.commands.get(role, "")
-    towers = [e.id for e in form.equipment if e.kind == "cooling-tower"]
-    if name and name.partition("/")[0] not in towers:
-        message = f"{group.id}: {role} goes to {name}, which belongs to no cooling tower"
-        yield Fault(place=(*place, "commands", role), message=message, remedy=one_of(name.partition("/")[0], towers))
+    fit = [e.id for e in form.equipment if e.kind == kind]
+    if name and name.partition("/")[0] not in fit:
+        message = f"{group.id}: {role} goes to {name}, which belongs to no {kind.replace('-', ' ')}"
+        yield Fault(place=(*place, "commands", role), message=message, remedy=one_of(name.partition("/")[0], fit))
 
 
 def _nature(point: Point) -> str:

@@ -32,7 +32,12 @@ Kind = Literal[
     "room",
 ]
 Role = Literal[
-    "supply_temperature", "differential_pressure", "facility_supply_temperature", "tower_temperature", "flow"
+    "supply_temperature",
+    "differential_pressure",
+    "facility_supply_temperature",
+    "tower_temperature",
+    "air_temperature",
+    "flow",
 ]
 LimitQuantity = Literal[
     "case_temperature",
@@ -42,6 +47,7 @@ LimitQuantity = Literal[
     "dew_point_margin",
     "rack_flow_m3_s",
     "fws_supply_temperature",
+    "air_inlet_temperature",
 ]
 PointPath = Annotated[str, Field(pattern=r"^[^/\s]+/[^\s]+$")]
 
@@ -130,6 +136,8 @@ class GroupDesignForm(Form):
     """Facility water leaving the heat rejection [°C]."""
     tower_temperature_c: float | None = None
     """Condenser water leaving the cooling tower [°C]."""
+    air_temperature_c: float | None = None
+    """Air at the racks' inlets, as the air unit holds it [°C]."""
     flow_m3_s: float | None = None
     """TCS flow of a sidecar [m³/s]."""
 

@@ -18,6 +18,7 @@ DESIGN_KEYS: dict[Role, str] = {
     "differential_pressure": "differential_pressure_pa",
     "facility_supply_temperature": "facility_supply_temperature_c",
     "tower_temperature": "tower_temperature_c",
+    "air_temperature": "air_temperature_c",
     "flow": "flow_m3_s",
 }
 DEW_POINT = "room_dew_point"

@@ -65,7 +65,7 @@ def record_of(options, days_ago, highest="confirm"):
     """Signed records of the loop's devices, some days old."""
     site, state = site_of(options), StateDir(options.state)
     at_s = options.clock.now() - days_ago * 86400
-    for name in ("cdu-1", "dry-coolers"):
+    for name in ("cdu-1", "dry-coolers", "air-unit"):
         address, about = address_and_identity(site, site.drives[name])
         append_record(
             state, {"identity": about, "equipment": name, "address": address, "highest": highest, "at_s": at_s}
@@ -79,7 +79,11 @@ def test_the_ladder_is_climbed_one_rung_at_a_time(rig):
     with pytest.raises(RefusedError, match="nothing was written"):
         raise_loop(rig, "tcs-1", "why")
     audit = AuditLog(state.path / "audit", "edge", rig.clock)
-    for name in ("cdu-1/supply_temperature_setpoint", "dry-coolers/leaving_temperature_setpoint"):
+    for name in (
+        "cdu-1/supply_temperature_setpoint",
+        "dry-coolers/leaving_temperature_setpoint",
+        "air-unit/air_temperature_setpoint",
+    ):
         audit.append(rig.clock.now() - 7200, "controller", "written", name, {})
     assert raise_loop(rig, "tcs-1", "a clean week") is Mode.LIMITED
     with pytest.raises(RefusedError, match="days"):

@@ -15,7 +15,7 @@ from simulator.devices import ControlSource
 from store.commissioning import append_record, read_commissioning
 from store.state import StateDir
 
-DRIVEN = ("cdu-1", "dry-coolers")
+DRIVEN = ("cdu-1", "dry-coolers", "air-unit")
 FAILING = ("cdu-1", pytest.param("dry-coolers", marks=pytest.mark.campaign))
 
 

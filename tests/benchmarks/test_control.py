@@ -12,7 +12,7 @@ from benchmarks.climate import CLIMATES, WeightedDay
 from benchmarks.drive import Day
 from benchmarks.plants import PLANTS
 from benchmarks.rows import rows_of
-from benchmarks.tasks import Task
+from benchmarks.tasks import Commanded, Task
 from benchmarks.tuned import read_tuned, write_tuned
 from benchmarks.twin_plant import example_site
 from cli.study_commands import _extras, table
@@ -111,8 +111,7 @@ def test_tuning_finds_the_least_energy_that_holds_every_limit(monkeypatch):
         return found
 
     monkeypatch.setattr(tuning, "run_tasks", run)
-    monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
-    monkeypatch.setattr(tuning, "has_stages", lambda *_arguments: False)
+    monkeypatch.setattr(tuning, "commanded", lambda *_names: Commanded(tower=False, air=False, stages=False))
     monkeypatch.setattr(tuning, "_judging_days", lambda *_args, **_names: [(WeightedDay(0, 1.0), "frontier")])
     found = tuning.tune("twin", "atlanta", None, ("static", "reset", "static-no-reserve"))
     for name in tuning.KINDS:
@@ -133,8 +132,7 @@ def test_twelve_days_count_by_their_weights(monkeypatch):
         ]
 
     monkeypatch.setattr(tuning, "run_tasks", run)
-    monkeypatch.setattr(tuning, "has_tower", lambda *_arguments: False)
-    monkeypatch.setattr(tuning, "has_stages", lambda *_arguments: False)
+    monkeypatch.setattr(tuning, "commanded", lambda *_names: Commanded(tower=False, air=False, stages=False))
     monkeypatch.setattr(tuning, "days_of", lambda *_arguments: days)
     assert tuning.tune("twin", "atlanta", None, ("reset",), days=12)["reset"].approach_k == 4.0
 

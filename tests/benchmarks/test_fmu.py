@@ -35,7 +35,7 @@ power_w: {tcs_pumps: power, fans: {variable: power, scale: 0.5}, it: {variable: 
 energy_j: {chillers: energy}
 limits:
   case_temperature: {variable: TCase, offset: -273.15}
-not_judged: [rack_return_temperature, rack_flow_m3_s]
+not_judged: [rack_return_temperature, rack_flow_m3_s, air_inlet_temperature]
 """
 
 

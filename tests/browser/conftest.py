@@ -68,6 +68,7 @@ TYPICAL = {
     "leaving_temperature": 28.1,
     "entering_temperature": 38.2,
     "effective_leaving_temperature_setpoint": 28.0,
+    "effective_air_temperature_setpoint": 25.0,
     "outdoor_dry_bulb": 17.4,
     "outdoor_relative_humidity": 0.55,
     "fan_speed": 0.46,
@@ -81,6 +82,7 @@ TYPICAL = {
     "supply_temperature_setpoint": 33.0,
     "differential_pressure_setpoint": 102_000.0,
     "leaving_temperature_setpoint": 28.0,
+    "air_temperature_setpoint": 25.0,
     "temperature": 61.3,
     "utilisation": 0.94,
     "load": 0.0,
@@ -159,7 +161,11 @@ def forecast_of(subject: str, share: float, now_s: float) -> HeatForecast:
 
 def plan_of(group: CoolingGroup, now_s: float) -> Plan:
     """A plan on its way from design to a warmer loop."""
-    ends = {"supply_temperature": (33.0, 34.0, 38.5), "differential_pressure": (102e3, 98e3, 88e3)}
+    ends = {
+        "supply_temperature": (33.0, 34.0, 38.5),
+        "differential_pressure": (102e3, 98e3, 88e3),
+        "air_temperature": (25.0, 26.0, 27.0),
+    }
     setpoints = [
         Setpoint(point=point, current=a, value=b, target=c, design=design)
         for (role, point), design in zip(group.commands.items(), group.design.values(), strict=False)

@@ -167,6 +167,25 @@ def test_a_hall_with_tower_economiser_and_chillers_closes_its_balance(hall, star
     )
 
 
+def test_the_air_unit_follows_its_setpoint(demo):
+    """Two kelvin more are held and shown within an hour, for less energy; silence brings design back."""
+    plant, alone = SimulatedPlant(demo, SUMMER_S), SimulatedPlant(demo, SUMMER_S)
+    alone.step(3600.0)
+    point = "air-unit/air_temperature_setpoint"
+    plant.command("air-unit/remote_enable", 1.0)
+    plant.command(point, 27.0)
+    for beat in range(1, 121):
+        plant.command("air-unit/heartbeat", float(beat))
+        plant.step(30.0)
+    shown = plant.measured(["air-unit"])
+    assert shown["air-unit/effective_air_temperature_setpoint"] == 27.0
+    assert shown["air-unit/air_inlet_temperature"] == pytest.approx(27.0, abs=1.0)
+    assert shown["air-unit/active_power"] == pytest.approx(plant.power_w["air-unit"], rel=0.05)
+    assert plant.ledger.energy_j["air-unit"] < 0.95 * alone.ledger.energy_j["air-unit"]
+    plant.step(600.0)
+    assert plant.measured(["air-unit"])["air-unit/effective_air_temperature_setpoint"] == 25.0
+
+
 def test_a_small_volume_shortens_the_inner_step(demo):
     """A manifold of a few litres neither rings nor loses energy, whatever the outer step."""
     changed = dict(demo.equipment)

@@ -79,6 +79,7 @@ BROKEN: dict[str, tuple[str, str, int, str, str]] = {
     "not within what": ("      facility_supply_temperature: {min: 14, max: 38, max_step: 1.5, min_dwell_s: 300, source: test}\n", "", 38, "does not say within what", "add `facility_supply_temperature"),
     "no command": ("      facility_supply_temperature: cooler/leaving_temperature_setpoint\n", "", 39, "no command names its point", "under `commands`"),
     "tower of another kind": ("      facility_supply_temperature: cooler/leaving_temperature_setpoint\n", "      facility_supply_temperature: cooler/leaving_temperature_setpoint\n      tower_temperature: cooler/leaving_temperature_setpoint\n", 35, "belongs to no cooling tower", "use one of"),
+    "air of another kind": ("      facility_supply_temperature: cooler/leaving_temperature_setpoint\n", "      facility_supply_temperature: cooler/leaving_temperature_setpoint\n      air_temperature: cooler/leaving_temperature_setpoint\n", 35, "belongs to no air unit", "use one of"),
     "enables writing": ("schema: 1", "schema: 1\nenable_writing: true", 2, "attempt to enable writing", "advisory mode"),
     "group in auto": ("    master: cdu-1", "    master: cdu-1\n    mode: auto", 32, "attempt to enable writing", "advisory mode"),
     "equipment writable": ("kind: pump, ", "kind: pump, writable: true, ", 16, "attempt to enable writing", "delete it"),

@@ -110,7 +110,7 @@ def test_a_person_outranks_the_optimiser(stack):
         return {(lease["point"], lease["holder"]) for lease in stack.get("/v1/leases")["actuator"]["leases"]}
 
     wait_for(lambda: {holder for _, holder in leases()} == {"operator:mei"}, 60, "the optimiser's leases ran out")
-    assert len(leases()) == 3, "what the hold does not name is frozen by it"
+    assert len(leases()) == 4, "what the hold does not name is frozen by it"
     assert stack.post("/v1/intents", {"kind": "set_mode", "loop": "tcs-1", "mode": "off", "reason": "end"}).is_success
     wait_for(lambda: not stack.get("/v1/leases")["actuator"]["leases"], 20, "no leases after off")
 

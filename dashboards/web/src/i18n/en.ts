@@ -119,6 +119,7 @@ export const en = {
   'plan.none': 'No plan yet.',
   'plan.why': 'Why',
   'plan.staging': 'Units of the plant',
+  'plan.air': 'Air of the hall',
   'plan.setpoint': 'Setpoint',
   'plan.current': 'now',
   'plan.next': 'next',
@@ -151,6 +152,7 @@ export const en = {
   'role.differential_pressure': 'Differential pressure',
   'role.facility_supply_temperature': 'Facility supply temperature',
   'role.tower_temperature': 'Condenser water temperature',
+  'role.air_temperature': 'Air at the rack inlets',
   'role.flow': 'Flow',
   'role.enable': 'Runs:',
 

@@ -19,6 +19,10 @@ export const messagesZh: Record<string, string> = {
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}',
   plan_sidecar:
     '未来一小时热负荷预测 {heat_low_kw:1}–{heat_high_kw:1} kW；室内空气 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，流量 {flow_from_l_min:0} → {flow_to_l_min:0} l/min；比设计值节省 {saves_kw:2} kW；约束：{binding}',
+  // 机房空气
+  plan_air:
+    '机柜进风 {air_from_c:1} → {air_to_c:1} °C，是各项限值允许的最高温度；空调机组比设计值节省 {air_saves_kw:1} kW',
+  plan_air_hot: '机柜进风已达 {hottest_c:1} °C，接近限值 {limit_c:1} °C：空调机组退回设计值 {air_to_c:1} °C',
   // 机组启停
   stage_saves: '启动 {starts}，停止 {stops}：{running}；比维持现状节省 {saves_kw:1} kW，按至少持续的 {minutes:0} 分钟计算',
   stage_needed: '启动 {starts}，停止 {stops}：{running}；现有运行机组无法在全部裕度下承担预测的 {heat_high_mw:2} MW',

@@ -121,6 +121,7 @@ export const zh: Record<Key, string> = {
   'plan.none': '尚无计划。',
   'plan.why': '原因',
   'plan.staging': '机组',
+  'plan.air': '机房空气',
   'plan.setpoint': '设定值',
   'plan.current': '当前',
   'plan.next': '下一步',
@@ -153,6 +154,7 @@ export const zh: Record<Key, string> = {
   'role.differential_pressure': '压差',
   'role.facility_supply_temperature': '设施供水温度',
   'role.tower_temperature': '冷却水温度',
+  'role.air_temperature': '机柜进风温度',
   'role.flow': '流量',
   'role.enable': '运行：',
 

@@ -161,6 +161,7 @@ export interface Plan {
   saving_per_h: number | null;
   currency: string;
   staging: Message | null;
+  air: Message | null;
 }
 
 export interface RideThrough {
