@@ -9,6 +9,7 @@ import msgspec
 from fastapi import Response
 
 from placement.rooms import Room
+from placement.shed_plan import ShedPlan
 from plant.points import PointId
 from plant.records import (
     ActuatorState,
@@ -325,9 +326,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShedRequests:
-    """Load that loops ask to have taken off; empty while cooling has reserve."""
+    """Load that loops ask to have taken off, empty while cooling has reserve; and how to do it with the known jobs."""
 
     shed: list[ShedRequest]
+    plans: list[ShedPlan] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,7 @@ async def model(here: Here) -> Response:
 
 @router.get("/v1/shed", response_model=ShedRequests, tags=["placement"], summary="Load to take off")
 async def shed(here: Here) -> Response:
-    """Watts that a loop's racks should draw less, and why; empty while cooling has reserve."""
+    """Watts that a loop's racks should draw less, and why; which jobs to cap and requeue for it, in order."""
     return reply(here.record("shed"))
 
 

@@ -36,6 +36,8 @@ from api.power import Powers, powers
 from api.scheduler_desk import SchedulerDesk
 from api.site_view import site_info
 from placement.scheduler_reports import conditions
+from placement.shed_answer import shed_plans
+from placement.shed_plan import ShedPlan
 from plant.errors import ColdplateError
 from plant.points import PointId
 from plant.ports import Store
@@ -144,12 +146,16 @@ class Service:
             "headroom": lambda: Headrooms(headroom=mirror.headroom),
             "ride_through": lambda: RideThroughs(ride_through=mirror.ride_through),
             "model": lambda: Model(model=mirror.model),
-            "shed": lambda: ShedRequests(shed=mirror.shed),
+            "shed": lambda: ShedRequests(shed=mirror.shed, plans=self._shed_plans()),
             "switchback": lambda: Switchbacks(switchback=mirror.switchback),
             "links": lambda: Links(links=mirror.links),
             "actuator": lambda: Leases(actuator=mirror.actuator),
         }
         return made[kind]()
+
+    def _shed_plans(self) -> list[ShedPlan]:
+        mirror = self.mirror
+        return shed_plans(self.site, mirror.shed, mirror.jobs, mirror.ride_through, mirror.now_s)
 
     def snapshot(self) -> dict[str, object]:
         """Everything at once, for a page that has just connected."""

@@ -48,4 +48,5 @@ def _form(outlook: JobOutlook, now_s: float, shift_s: float) -> dict[str, Any]:
         "start_sd_s": outlook.start_sd_s,
         "end_sd_s": outlook.end_sd_s,
         "failures_per_h": 3600.0 * outlook.failures_per_s,
+        **({"interruptible": True} if outlook.interruptible else {}),
     }

@@ -42,6 +42,7 @@ class JobForm(_Form):
     start_sd_s: Spread = 0.0
     end_sd_s: Spread = 0.0
     failures_per_h: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
+    interruptible: Annotated[bool, Field(description="May be stopped and started again from a checkpoint")] = False
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -135,6 +136,7 @@ def _outlook(job: JobForm, site: Site) -> JobOutlook:
         start_sd_s=job.start_sd_s,
         end_sd_s=job.end_sd_s,
         failures_per_s=job.failures_per_h / 3600.0,
+        interruptible=job.interruptible,
     )
 
 

@@ -77,7 +77,10 @@ class ShedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShedPlan:
-    """steps in order; in_time: whether relief comes before the ride-through is over; short_w: what nothing can give."""
+    """steps in order; in_time: whether relief comes before the ride-through is over; short_w: what nothing can give.
+
+    covered_in_s: when all that is asked is off; None where it never is.
+    """
 
     loop: str
     steps: tuple[ShedStep, ...] = field(default=())
@@ -85,7 +88,7 @@ class ShedPlan:
     short_w: float = 0.0
     lost_gpu_h: float = 0.0
     in_time: bool = True
-    covered_in_s: float = 0.0
+    covered_in_s: float | None = None
 
 
 def shed_plan(need: ShedNeed, jobs: Sequence[ShedJob], least_speed: float = LEAST_SPEED) -> ShedPlan:
@@ -227,5 +230,5 @@ def _plan(need: ShedNeed, steps: Sequence[ShedStep]) -> ShedPlan:
         short_w=max(need.power_w - quick_w, 0.0),
         lost_gpu_h=sum(step.lost_gpu_h for step in steps),
         in_time=math.isfinite(covered_s) and (need.within_s is None or covered_s <= need.within_s),
-        covered_in_s=covered_s,
+        covered_in_s=covered_s if math.isfinite(covered_s) else None,
     )

@@ -93,7 +93,8 @@ class JobOutlook:
     """A running or queued job's expected power over all its racks [W], with uncertainty.
 
     racks: one entry for each equal share of the power; a rack that stands twice takes two shares.
-    start_sd_s, end_sd_s [s]: how exact its times are; failures_per_s: chance of ending early, per second of running.
+    start_sd_s, end_sd_s [s]: how exact its times are; failures_per_s: chance of ending early, per second of running;
+    interruptible: whether it may be stopped and started again from a checkpoint.
     """
 
     job: str
@@ -105,6 +106,7 @@ class JobOutlook:
     start_sd_s: float = 0.0
     end_sd_s: float = 0.0
     failures_per_s: float = 0.0
+    interruptible: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -287,7 +287,10 @@ async def test_cooling_failure_is_told(informed):
     assert left["cdu-2"]["seconds"] is None
     assert left["cdu-2"]["known"]
     assert not left["cdu-3"]["known"]
-    (wish,) = (await informed.get("/v1/shed")).json()["shed"]
+    told = (await informed.get("/v1/shed")).json()
+    (wish,), (plan,) = told["shed"], told["plans"]
+    assert (plan["loop"], plan["steps"], plan["short_w"]) == ("tcs-1", [], 47e3), "nobody told of a job"
+    assert (plan["in_time"], plan["covered_in_s"]) == (False, None)
     assert wish["power_w"] == 47e3
     assert wish["reason"]["code"] == "shed_load"
     page = (await informed.get("/metrics")).text

@@ -1,0 +1,54 @@
+"""Shed plans for what loops ask, from what is known of jobs: by their lists, which tell power, places and little more.
+
+A job list does not tell idle power, GPUs or checkpoints: a node's idle share, GPUs in proportion to a rack's power, and
+half an hour since the last checkpoint are assumed, the same for all, so that the order is by power and size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from placement.job_lists import believed
+from placement.shed_plan import ShedJob, ShedNeed, ShedPlan, shed_plan
+from plant.records import JobList, JobOutlook, RideThrough, ShedRequest
+from plant.topology import Site
+
+IDLE_SHARE = 0.15
+"""Of a job's power, what its nodes draw without it."""
+
+
+def shed_plans(
+    site: Site,
+    requests: Sequence[ShedRequest],
+    lists: Iterable[JobList],
+    rides: Iterable[RideThrough],
+    now_s: float,
+) -> list[ShedPlan]:
+    """A plan for each request, with jobs that run now; now_s [s since 1970]."""
+    if not requests:
+        return []
+    jobs = [shed_job(site, job) for job in believed(lists, now_s) if job.start_s <= now_s and job.racks]
+    left_s: dict[str, float] = {}
+    for ride in rides:
+        if ride.known and ride.seconds is not None:
+            left_s[ride.loop] = min(ride.seconds, left_s.get(ride.loop, ride.seconds))
+    return [
+        shed_plan(ShedNeed(loop=r.loop, racks=frozenset(r.racks), power_w=r.power_w, within_s=left_s.get(r.loop)), jobs)
+        for r in requests
+    ]
+
+
+def shed_job(site: Site, job: JobOutlook) -> ShedJob:
+    """A job of a list as a shed plan sees it: one node for each of its equal shares."""
+    share_w = job.power_w / len(job.racks)
+    racks = [site.equipment[rack] for rack in set(job.racks) if rack in site.equipment]
+    full_w = max((rack.design.get("power_w", 0.0) for rack in racks), default=0.0)
+    gpus = round(site.gpus_per_rack * share_w / full_w) if full_w else 1
+    return ShedJob(
+        job=job.job,
+        nodes=Counter(job.racks),
+        node_gpus=max(gpus, 1),
+        dynamic_w=(1.0 - IDLE_SHARE) * share_w,
+        may_requeue=job.interruptible,
+    )
