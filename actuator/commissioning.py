@@ -8,19 +8,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from actuator.actuator import Actuator, setpoints_of
-from actuator.guard import guard_register
+from actuator.checkout import Check, Checkout, Instrument, design_of, look
 from actuator.ledger import Audit
-from actuator.watch import REMOTE, effective_point, mode_point, tolerance
+from actuator.watch import MEASURED, REMOTE, effective_point, mode_point, switched_within_s, tolerance
 from plant.clock import Clock
 from plant.errors import ColdplateError
-from plant.leases import Envelope, Lease
+from plant.leases import Lease
 from plant.live import LiveTable
 from plant.points import PointId
-from plant.ports import DeviceLink
 from plant.samples import SampleBatch
 from plant.topology import Site
 
@@ -34,38 +31,7 @@ LEAST_RESPONSE = 0.4
 LOOKS_PER_TIMEOUT = 12
 LEAST_REAL_WAIT_S = 0.05
 
-MEASURED = {
-    "supply_temperature_setpoint": "tcs_supply_temperature",
-    "bms_supply_temperature_setpoint": "bms_tcs_supply_temperature",
-    "differential_pressure_setpoint": "tcs_differential_pressure",
-    "leaving_temperature_setpoint": "leaving_temperature",
-}
-"""Where the plant shows that a setpoint is followed."""
-
 Ask = Callable[[str], bool]
-
-
-class Instrument(DeviceLink, Protocol):
-    """A device's hands that can also look at every point of its profile."""
-
-    async def look(self, point: PointId) -> float:
-        """Any numeric point now [SI]. Raises: RefusedError, SilentError."""
-        ...
-
-    def fall_silent(self) -> None:
-        """Say nothing by itself from now on, as if this process were gone, until the next write."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at. kind: checkout | step | failsafe | release; figures in SI and seconds."""
-
-    kind: str
-    subject: str
-    ok: bool
-    text: str
-    figures: dict[str, float] = field(default_factory=dict)
 
 
 class Commissioning:
@@ -100,7 +66,7 @@ class Commissioning:
 
     async def run(self, ask: Ask) -> bool:
         """All tests in order, each begun only if the one before passed and the person says yes."""
-        await self._checkout()
+        await Checkout(self._site, self._name, self._link, self._note).run()
         if not self._sound():
             return False
         try:
@@ -114,13 +80,17 @@ class Commissioning:
     async def _moves(self, ask: Ask) -> None:
         name, timeout_s = self._equipment, self._drive.timeout_s
         self._stage = "step"
-        if not ask(f"{name}: move {', '.join(self._setpoints)} by a small step?"):
+        stepped = [p for p in self._setpoints if not self._is_switch(p)]
+        if stepped and not ask(f"{name}: move {', '.join(stepped)} by a small step?"):
             return
-        await self._steps()
+        await self._steps(ask)
         if not self._sound() or not ask(f"{name}: stop the heartbeats and wait {timeout_s:.0f} s for its default?"):
             return
         self._stage = "failsafe"
         await self._failsafe()
+
+    def _is_switch(self, point: PointId) -> bool:
+        return self._site.envelopes[point].min_off_s is not None
 
     def _sound(self) -> bool:
         return all(check.ok for check in self.checks)
@@ -131,14 +101,8 @@ class Commissioning:
 
     # looking
 
-    def _has(self, name: str) -> bool:
-        return f"{self._equipment}/{name}" in self._site.points
-
     async def _look(self, point: PointId) -> float:
-        try:
-            return await self._link.look(point)
-        except ColdplateError:
-            return math.nan
+        return await look(self._link, point)
 
     async def _poll(self) -> None:
         """Every point of the device into the live table, as a collector would."""
@@ -158,109 +122,80 @@ class Commissioning:
     async def _pass(self) -> None:
         await asyncio.sleep(max(self._clock.real(self._drive.timeout_s / LOOKS_PER_TIMEOUT), LEAST_REAL_WAIT_S))
 
-    # checkout
-
-    async def _checkout(self) -> None:
-        for point in self._setpoints:
-            await self._check_setpoint(point, self._site.envelopes[point])
-        for point in filter(None, (self._drive.heartbeat, self._drive.enable, self._drive.owner)):
-            try:
-                found = await self._link.read_back(point)
-                self._note("checkout", point, math.isfinite(found), f"reads {found:g}", found=found)
-            except ColdplateError as error:
-                self._note("checkout", point, False, str(error))
-        await self._check_state()
-
-    async def _check_setpoint(self, point: PointId, envelope: Envelope) -> None:
-        unit, within = self._site.points[point].unit, 10 * tolerance(self._site, point)
-        try:
-            found = await self._link.read_back(point)
-        except ColdplateError as error:
-            self._note("checkout", point, False, str(error))
-            return
-        span = f"{envelope.minimum:g} to {envelope.maximum:g} {unit}"
-        verdict = guard_register(found, envelope)
-        self._note("checkout", point, verdict.allowed, f"reads {found:g} {unit}, allowed {span}", found=found)
-        name = point.rpartition("/")[2]
-        for other in (f"effective_{name}", f"default_{name}"):
-            if self._has(other):
-                shown = await self._look(f"{self._equipment}/{other}")
-                ok = guard_register(shown, envelope).allowed
-                text = f"reads {shown:g} {unit}, allowed {span}"
-                self._note("checkout", f"{self._equipment}/{other}", ok, text, found=shown)
-        design = self._design(point)
-        if self._has(f"default_{name}") and math.isfinite(design):
-            default = await self._look(f"{self._equipment}/default_{name}")
-            text = f"the device falls back to {default:g} {unit}, the site file says {design:g}"
-            ok = abs(default - design) <= within
-            self._note("checkout", f"{self._equipment}/default_{name}", ok, text, found=default, design=design)
-
-    def _design(self, point: PointId) -> float:
-        """The site file's fallback of a setpoint [SI]; NaN where no group commands it."""
-        groups = self._site.groups.values()
-        found = [g.design[role] for g in groups for role, command in g.commands.items() if command == point]
-        return found[0] if found else math.nan
-
-    async def _check_state(self) -> None:
-        e, drive, shown = self._equipment, self._drive, mode_point(self._site, self._drive)
-        if shown and self._has("heartbeat_timeout"):
-            found = await self._look(f"{e}/heartbeat_timeout")
-            text = f"its timeout is {found:g} s, its profile says {drive.timeout_s:g} s"
-            self._note("checkout", f"{e}/heartbeat_timeout", abs(found - drive.timeout_s) < 0.5, text, found=found)
-        if self._has("control_source"):
-            found = await self._look(f"{e}/control_source")
-            driven = not math.isfinite(found) or found == REMOTE
-            text = "somebody drives it now" if driven else "nobody drives it now"
-            self._note("checkout", f"{e}/control_source", not driven, text, found=found)
-        if self._has("alarms"):
-            found = await self._look(f"{e}/alarms")
-            text = "it has no alarm" if found == 0 else f"its alarm register reads {found:g}"
-            self._note("checkout", f"{e}/alarms", found == 0, text, found=found)
-
     # step
 
-    async def _steps(self) -> None:
+    async def _steps(self, ask: Ask) -> None:
         await self._poll()
         for point in self._setpoints:
-            await self._step(point)
+            await (self._switch(point, ask) if self._is_switch(point) else self._step(point))
             if not self._sound():
                 return
 
     async def _step(self, point: PointId) -> None:
         """One setpoint by half a step of its envelope: first what the device says, then what the plant does."""
-        envelope, within = self._site.envelopes[point], tolerance(self._site, point)
-        start = await self._followed(point)
+        envelope, start = self._site.envelopes[point], await self._followed(point)
         if not math.isfinite(start):
             self._note("step", point, False, "does not say which setpoint it follows, so it is not moved")
-            return
-        if envelope.min_off_s is not None:
-            await self._hold_switch(point, start)
             return
         step = STEP_SHARE * envelope.max_step
         target = start + step if start + step <= envelope.maximum else start - step
         shown = self._measured(point)
         before = await self._look(shown) if shown else math.nan
-        began_s = self._clock.monotonic()
-        answer = await self._ask(point, target)
-        if answer:
-            self._note("step", point, False, answer, start=start, target=target)
+        if not await self._follows(point, target):
             return
-        self._moved[point] = target
-        while abs(await self._followed(point) - target) > 1.5 * within:
-            if self._clock.monotonic() - began_s > FOLLOW_S or not await self._held():
-                text = f"was told {target:g}, follows {await self._followed(point):g} after {FOLLOW_S:.0f} s"
-                self._note("step", point, False, text, start=start, target=target)
-                return
-        took_s = self._clock.monotonic() - began_s
-        text = f"from {start:g} to {target:g} in {took_s:.0f} s"
-        self._note("step", point, True, text, start=start, target=target, took_s=took_s)
         if shown and abs(before - start) <= abs(step):
             await self._response(point, shown, before, target - start)
 
+    async def _follows(self, point: PointId, target: float) -> bool:
+        """Ask, and wait until the device says that it follows."""
+        began_s, start = self._clock.monotonic(), await self._followed(point)
+        answer = await self._ask(point, target)
+        if answer:
+            self._note("step", point, False, answer, start=start, target=target)
+            return False
+        self._moved[point] = target
+        while abs(await self._followed(point) - target) > 1.5 * tolerance(self._site, point):
+            if self._clock.monotonic() - began_s > FOLLOW_S or not await self._held():
+                text = f"was told {target:g}, follows {await self._followed(point):g} after {FOLLOW_S:.0f} s"
+                self._note("step", point, False, text, start=start, target=target)
+                return False
+        took_s = self._clock.monotonic() - began_s
+        text = f"from {start:g} to {target:g} in {took_s:.0f} s"
+        self._note("step", point, True, text, start=start, target=target, took_s=took_s)
+        return True
+
+    async def _switch(self, point: PointId, ask: Ask) -> None:
+        """A unit is started or stopped where the person says so: first what its switch says, then whether it runs."""
+        start = await self._followed(point)
+        if not math.isfinite(start):
+            self._note("step", point, False, "does not say whether it may run, so it is not switched")
+            return
+        on = start < 0.5
+        change = "start it; it may not run now" if on else "stop it; others have to carry its load"
+        if not ask(f"{self._equipment}: {change}?"):
+            await self._hold_switch(point, start)
+            return
+        if not await self._follows(point, float(on)):
+            return
+        shown, wait_s = f"{self._equipment}/running", switched_within_s(self._site, point, on=on)
+        if shown in self._points and wait_s > 0:
+            await self._runs(point, shown, FOLLOW_S + wait_s, on=on)
+
+    async def _runs(self, point: PointId, shown: PointId, wait_s: float, *, on: bool) -> None:
+        began_s = self._clock.monotonic()
+        while await self._look(shown) != float(on):
+            if self._clock.monotonic() - began_s > wait_s or not await self._held(point):
+                text = (
+                    f"reads {await self._look(shown):g} {wait_s:.0f} s after it was told to {'run' if on else 'stand'}"
+                )
+                self._note("step", shown, False, text)
+                return
+        took_s = self._clock.monotonic() - began_s
+        self._note("step", shown, True, f"{'runs' if on else 'stands'} after {took_s:.0f} s", took_s=took_s)
+
     async def _hold_switch(self, point: PointId, start: float) -> None:
-        """A switch is held where it is: to try it would start or stop the unit."""
         answer = await self._ask(point, start)
-        text = answer or f"held at {start:g} as it is; a switch is not stepped, because that starts or stops the unit"
+        text = answer or f"held at {start:g} as it is; nobody agreed to start or stop the unit"
         self._note("step", point, not answer, text, start=start)
 
     def _measured(self, point: PointId) -> PointId:
@@ -323,7 +258,11 @@ class Commissioning:
         text = f"let go {took_s:.0f} s after its last heartbeat"
         self._note("failsafe", self._equipment, True, text, took_s=took_s, timeout_s=timeout_s)
         for point in self._moved:
-            await self._returns(point, beat_s)
+            if self._is_switch(point):  # what it falls back to is its own sequence, which may start it or not
+                text = f"its own sequence has it, and says {await self._followed(point):g}"
+                self._note("failsafe", point, True, text)
+            else:
+                await self._returns(point, beat_s)
 
     async def _remote(self) -> bool | None:
         """As the device says; one that does not say is remote as long as it follows what it was told.
@@ -339,7 +278,7 @@ class Commissioning:
 
     async def _returns(self, point: PointId, beat_s: float) -> None:
         name = f"{self._equipment}/default_{point.rpartition('/')[2]}"
-        default = await self._look(name) if name in self._points else self._design(point)
+        default = await self._look(name) if name in self._points else design_of(self._site, point)
         while not abs(await self._followed(point) - default) <= 1.5 * tolerance(self._site, point):
             if self._clock.monotonic() - beat_s > RETURN_S:
                 text = f"follows {await self._followed(point):g} after {RETURN_S:.0f} s, its default is {default:g}"

@@ -107,3 +107,20 @@ def _check_following(
         text = f"{point}: {driven.value:g} was written, the device's own setpoint is {found} after {follow_s:.0f} s"
         params: dict[str, str | float] = {"ours": driven.value, "found": found, "after_s": follow_s}
         raise FaultError("command_failure", point, text, params)
+
+
+MEASURED = {
+    "supply_temperature_setpoint": "tcs_supply_temperature",
+    "bms_supply_temperature_setpoint": "bms_tcs_supply_temperature",
+    "differential_pressure_setpoint": "tcs_differential_pressure",
+    "leaving_temperature_setpoint": "leaving_temperature",
+}
+"""Where the plant shows that a setpoint is followed."""
+
+
+def switched_within_s(site: Site, point: PointId, *, on: bool) -> float:
+    """How long a unit may take after its switch [s]: its own lock, then the way up; 0 where a thermostat decides."""
+    stage = next((s for g in site.groups.values() for s in g.stages if s.command == point), None)
+    if stage is None or (on and stage.kind == "chiller"):
+        return 0.0
+    return stage.min_off_s + stage.start_s if on else stage.min_on_s

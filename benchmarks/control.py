@@ -16,7 +16,7 @@ from benchmarks.baselines import Tuning
 from benchmarks.bound import Schedule, bound_day
 from benchmarks.climate import CLIMATES
 from benchmarks.drive import DAY_H, Day
-from benchmarks.plants import PLANTS, load_plant
+from benchmarks.plants import PLANTS, TUNED_AS, load_plant
 from benchmarks.robust import ROBUST
 from benchmarks.rows import Done, Row, rows_of
 from benchmarks.tasks import CYCLE_S, QUICK_CYCLE_S, YEAR_DAYS, YEAR_H, Commanded, Task, commanded, days_of, run_tasks
@@ -114,7 +114,7 @@ def _tunings(plant: str, climate: str, data: Path | None, controllers: Sequence[
     from benchmarks.tuning import KINDS, tune  # noqa: PLC0415 - it needs this module's names
 
     wanted = [name for name in controllers if name.removesuffix("-no-reserve") in KINDS]
-    kept = read_tuned(FILE if count == 1 else TWELVE).get(plant, {}).get(climate, {})
+    kept = read_tuned(FILE if count == 1 else TWELVE).get(TUNED_AS.get(plant, plant), {}).get(climate, {})
     missing = [name for name in wanted if name not in kept]
     return {name: kept[name] for name in wanted if name in kept} | tune(
         plant, climate, data, missing, quick=count == 1, days=0 if count == 1 else 12

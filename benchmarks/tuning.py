@@ -26,7 +26,7 @@ from plant.errors import ConfigError
 KINDS = ("static", "reset")
 NO_RESERVE = tuple(f"{kind}-no-reserve" for kind in KINDS)
 ROUNDS = 2
-STARTS = tuple(Tuning(kind="static", supply_c=36.0, flow_share=share, approach_k=5.0) for share in (0.65, 0.90))
+STARTS = tuple(Tuning(kind="static", supply_c=36.0, flow_share=share, approach_k=5.0) for share in (0.60, 0.65, 0.90))
 """More than one flow: supply and flow share the case limit, along which no axis runs."""
 Line = Callable[[Tuning], Iterable[Tuning]]
 _HOUR_NOT_HELD_J = 1e15

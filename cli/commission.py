@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from actuator.actuator import setpoints_of
-from actuator.commissioning import Ask, Commissioning, Instrument
+from actuator.checkout import Instrument
+from actuator.commissioning import Ask, Commissioning
 from actuator.faults import LOCKING
 from cli.commissioned import address_and_identity
 from cli.edge import modbus_endpoints

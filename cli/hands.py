@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from actuator.commissioning import Instrument
+from actuator.checkout import Instrument
 from collector.mqtt_link import Options
 from devices import dsx_integration
 from devices.dsx import INTEGRATION
