@@ -6,7 +6,7 @@ PAGE   := dashboards/dist/index.html
 PORT   ?= 8080
 SPEED  ?= 20
 
-.PHONY: setup demo test check debian faults campaign mutants clean
+.PHONY: setup demo test check debian faults campaign mutants slurm-24.11 clean
 
 setup: $(VENV)/.installed $(PAGE)
 
@@ -49,5 +49,9 @@ campaign: faults
 mutants: setup
 	$(BIN)/python tests/actuator/kill_rate.py
 
+# The Slurm tests once more, on Slurm 24.11 of Debian 13, unpacked into a folder (root; nothing is installed).
+slurm-24.11: setup debian
+	./tests/with-slurm-24.11.sh .slurm-24.11 $(BIN)/python -m pytest tests/placement -m real
+
 clean:
-	rm -rf $(VENV) dashboards/dist dashboards/web/node_modules
+	rm -rf $(VENV) .slurm-24.11 dashboards/dist dashboards/web/node_modules

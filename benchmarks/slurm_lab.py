@@ -184,7 +184,7 @@ class Lab:
             lines = [f"SwitchName=leaf{i} Nodes={','.join(leaf)}" for i, leaf in enumerate(self._leaves, 1)]
             names = ",".join(f"leaf{i}" for i in range(1, len(self._leaves) + 1))
             (self.folder / "topology.conf").write_text("\n".join([*lines, f"SwitchName=spine Switches={names}", ""]))
-        (self.folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n" if _version() >= (24,) else "")
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n" if version() >= (24,) else "")
         self.conf.write_text("\n".join([*self._lines(), ""]))
 
     def _lines(self) -> list[str]:
@@ -230,10 +230,11 @@ class Lab:
         return path.read_text(errors="replace")[-800:] if path.exists() else ""
 
 
-def _version() -> tuple[int, ...]:
+def version() -> tuple[int, ...]:
+    """Of the Slurm that is found first, as (24, 11, 5)."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     program = shutil.which("slurmctld", path=path)
     assert program is not None
-    version = subprocess.run([program, "-V"], capture_output=True, text=True, check=True)  # noqa: S603 - as above
-    words = version.stdout.split()
+    told = subprocess.run([program, "-V"], capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    words = told.stdout.split()
     return tuple(int(part) for part in words[-1].split(".") if part.isdigit())

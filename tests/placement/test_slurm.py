@@ -48,6 +48,7 @@ async def test_every_job_lands_on_the_hinted_node(make_lab):
             lab.stop_controller()
             lab.start_controller()
             assert len((await writer.sync(scores)).changed) == 7
+            lab.until(lambda: set(lab.states()) <= {"idle", "mix"}, 30, "nodes that answer")
         job = lab.submit("sleep 60")
         lab.until(lambda job=job: running(lab, job), 15, "a start")
         assert lab.job(job)["NodeList"] == wanted

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.slurm_lab import version as lab_version
 from cli.main import app
 from placement.slurm.commands import Slurm
 from placement.slurm.cycle import BudgetBy, SlurmCycle, SlurmOptions
@@ -77,6 +78,19 @@ def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
     assert "3 weights, 1 drains, 3 notes, 60 kW held back" in back.output, back.output
     assert set(weights(lab).values()) == {10}
     assert not asyncio.run(read_nodes(Slurm(conf=lab.conf)))["n3"].drains
+
+
+def test_jobs_choose_by_a_note(make_lab, make_api, tmp_path):
+    """From 24.05 on a job's `--extra` is judged by what we write; Slurm takes nothing there that is not JSON."""
+    if lab_version() < (24, 5):
+        pytest.skip("sbatch --extra judges nodes from Slurm 24.05 on: make slurm-24.11")
+    lab = make_lab(real=3, extra=["SchedulerParameters=batch_sched_delay=1,sched_interval=2,extra_constraints"])
+    api = make_api({"n1": 10, "n2": 20, "n3": 90})
+    assert sync(lab, api, tmp_path, "--write", "--budget", "none", "--notes")[0] == 0
+    job = lab.submit("sleep 30", "--extra=coldplate_score>40")
+    lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
+    assert lab.job(job)["NodeList"] == "n3"
+    assert "Invalid extra" in lab.run("scontrol", "update", "nodename=n1", "extra=words", check=False)
 
 
 def test_the_administrators_weights_survive_our_restarts(make_lab, make_api, tmp_path):
