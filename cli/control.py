@@ -166,6 +166,7 @@ class Control:
         if self._switchback is not None:
             taking_part = {loop: mode for loop, mode in self._modes.items() if loop in self._groups}
             result = self._switchback.drive(result, snapshot, taking_part)
+            self._worker.state = result.state if result is not None else self._worker.state
             await self._publish("switchback", self._switchback.state())
         if result is None:
             self._plans = {}  # an old plan must be neither renewed nor confirmed

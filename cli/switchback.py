@@ -18,10 +18,11 @@ from pathlib import Path
 from alarms.board import ConditionBoard
 from controller.reasons import condition, message
 from controller.rule import RuleState, ruled
-from controller.state import StepResult
+from controller.state import Move, StepResult
 from plant.clock import Clock
 from plant.errors import ColdplateError, ConfigError, RefusedError, StaleError
 from plant.live import Snapshot
+from plant.points import PointId
 from plant.records import Mode, ModeState, Plan, Severity, SwitchbackState
 from plant.topology import Site
 from reports.switchback import LEAST_COVERAGE, RULE, Block, SwitchbackPlan, plan_from
@@ -86,6 +87,7 @@ class Switchback:
         self._plan, self._site, self._state, self._audit, self._clock = plan, site, state, audit, clock
         self._board = board
         self._rules: dict[str, RuleState] = {}
+        self._moves: Mapping[PointId, Move] = {}
         self._paused = ""
         if plan.site != site.id:
             raise RefusedError(f"the switchback plan is about site {plan.site!r}, this is {site.id!r}")
@@ -121,6 +123,7 @@ class Switchback:
             if block.arm == RULE and not self._paused and result is not None:
                 result = self._ruled(result, snapshot, number)
             self._count(block, now_s)
+        self._moves = result.state.moves if result is not None else self._moves
         self._keep()
         return result
 
@@ -166,11 +169,17 @@ class Switchback:
             self._audit.append(now_s, "coldplate", action, self._site.id, detail)
 
     def _ruled(self, result: StepResult, snapshot: Snapshot, number: int) -> StepResult:
+        """The rule's plans, and its moves in the memory: whoever has the next turn knows when a point last moved."""
         plans = [self._rule_plan(plan, snapshot, number) for plan in result.plans]
-        return replace(result, plans=tuple(p for p in plans if p is not None))
+        moves = dict(result.state.moves)
+        for state in self._rules.values():
+            moves |= state.moves
+        return replace(result, plans=tuple(p for p in plans if p is not None), state=replace(result.state, moves=moves))
 
     def _rule_plan(self, plan: Plan, snapshot: Snapshot, number: int) -> Plan | None:
-        group, before = self._site.groups[plan.loop], self._rules.get(plan.loop, RuleState())
+        group = self._site.groups[plan.loop]
+        own = {p: self._moves[p] for p in group.commands.values() if p in self._moves}
+        before = replace(self._rules.get(plan.loop, RuleState()), moves=own)
         try:
             found = ruled(self._site, snapshot, group, before, self._clock.now())
         except StaleError as error:

@@ -96,7 +96,7 @@ class Room:
     async def cycles(self, count: int) -> None:
         """So many cycles of control, leases renewed and watched between them."""
         for _ in range(count):
-            self.hear(self.plant.batch(gpus=True))
+            self.hear(self.plant.batch())
             await self.control.cycle()
             for _ in range(round(CYCLE_S / TICK_S)):
                 self.plant.advance(TICK_S)
