@@ -91,7 +91,7 @@ def take_back(kubeconfig: Path | None = KUBECONFIG, write: bool = WRITE) -> None
 def verify(
     node: str = typer.Option("", "--node", help="Write on this node, own keys only, and take them back."),
     throwaway: bool = typer.Option(False, "--throwaway", help="Make node objects without machines for it."),
-    pods: int = typer.Option(0, "--pods", min=0, max=100, help="With --throwaway: so many for the scheduler."),
+    pods: int = typer.Option(0, "--pods", min=0, max=40, help="With --throwaway: so many for the scheduler."),
     kubeconfig: Path | None = KUBECONFIG,
     api: str = typer.Option("", "--api", help="Also ask coldplate's scheduler extender there."),
 ) -> None:

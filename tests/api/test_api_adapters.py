@@ -1,0 +1,64 @@
+"""The adapters' own process against the real API: what it hears, marks, tells and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from benchmarks import kubernetes_lab
+from placement.api_client import Client
+from placement.loan_plan import places
+from placement.wishes import Ear
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def url(app, edge, until):
+    """The address of the app, which has heard every kind of record."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    await edge.say_everything()
+    await edge.say_live({"rack-01/power": 61e3})
+    await until(lambda: app.state.service.mirror.headroom and "live" in app.state.service.mirror.versions)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def test_a_cycle_of_kubernetes_against_the_real_api(url, edge, app, bearer, tmp_path):
+    """Every rack of the demo is a node with its score; pods come to the edge as jobs; the report is shown."""
+    mock = kubernetes_lab.Server()
+    racks = [rack.id for rack in edge.site.of_kind("rack")]
+    for rack in racks:
+        mock.add(rack)
+    gpus = {"resources": {"requests": {"nvidia.com/gpu": "8"}}}
+    mock.pods = [{"metadata": {"name": "p", "namespace": "ml"}, "spec": {"nodeName": "rack-01", "containers": [gpus]}}]
+    runner = await kubernetes_lab.started(mock, tmp_path)
+    argv = ["-m", "cli.main", "k8s", "sync", "--api", url, "--kubeconfig", str(tmp_path / "kubeconfig")]
+    token = bearer["Authorization"].removeprefix("Bearer ")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLDPLATE_TOKEN": token}
+    process = await asyncio.create_subprocess_exec(sys.executable, *argv, "--once", "--write", env=env)
+    assert await process.wait() == 0
+    await runner.cleanup()
+    scores = {name: int(node["metadata"]["annotations"]["coldplate.io/score"]) for name, node in mock.nodes.items()}
+    assert scores == {node.node: node.score for node in app.state.service.hints.now().hints.nodes}
+    (told,) = edge.told
+    assert (told.source, told.jobs[0].job, told.jobs[0].racks) == ("kubernetes", "ml/p", ("rack-01",))
+    assert told.jobs[0].power_w == 8000.0
+    (state,) = app.state.service.schedulers.states()
+    assert (state.name, state.state, state.report.nodes) == ("kubernetes", "ok", len(racks))
+
+
+async def test_what_the_planner_and_the_learner_hear(url):
+    """Powers of racks and their headroom, also where the forecast knows nothing yet."""
+    with Client(url) as client:
+        assert (await asyncio.to_thread(client.powers))["rack-01"] == 61e3
+        found = await asyncio.to_thread(lambda: places(Ear(client).hear(), client.headroom()))
+    assert found["rack-02"].room_w > found["rack-01"].room_w
