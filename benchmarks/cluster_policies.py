@@ -90,14 +90,24 @@ class Ours:
         return min(max(estimate.power_w + UPPER * estimate.sd_w, IDLE_SHARE * self.node_w), self.node_w)
 
     def select(self, cluster: SimCluster, job: int, free: Ints) -> Ints | None:
-        """As `Select`."""
+        """As `Select`: within the budgets if there is such a place, else wherever there is one.
+
+        A rack's budget counts for jobs that nobody may slow later.
+        """
         rise_w = self.upper_w(int(cluster.jobs.kind[job])) - IDLE_SHARE * self.node_w
-        expected = Expected(rack_w=self.rack_w, rack_most_w=self.most[0], row_most_w=self.most[1])
-        place = choose(self.layout, expected, free, int(cluster.jobs.nodes[job]), rise_w)
-        if place is not None:
-            self.rack_w += place * rise_w
-            self._rise_w[id(cluster), job] = rise_w
-        return place
+        nodes, (rack_w, row_w) = int(cluster.jobs.nodes[job]), self.most
+        free_rack_w = np.full_like(rack_w, np.inf)
+        for rack_most_w, row_most_w in (
+            (free_rack_w if cluster.jobs.interruptible[job] else rack_w, row_w),
+            (free_rack_w, np.full_like(row_w, np.inf)),
+        ):
+            expected = Expected(rack_w=self.rack_w, rack_most_w=rack_most_w, row_most_w=row_most_w)
+            place = choose(self.layout, expected, free, nodes, rise_w)
+            if place is not None:
+                self.rack_w += place * rise_w
+                self._rise_w[id(cluster), job] = rise_w
+                return place
+        return None
 
     def gone(self, cluster: SimCluster, job: int, place: tuple[Ints, Ints], drew_w: float | None) -> None:
         """A job left its place; drew_w: what a node of it drew at most [W], None where it was cut short."""

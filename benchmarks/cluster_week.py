@@ -116,7 +116,10 @@ class Run:
         if policy in BLIND:
             return BLIND[policy](self.site.layout, np.random.default_rng((seed, 9)))
         site = self.site
-        most = np.full(site.racks, np.inf), np.full(int(site.layout.row.max()) + 1, np.inf)
+        most = (
+            np.full(site.racks, self.budgets.rack_w),
+            np.full(int(site.layout.row.max()) + 1, self.budgets.row_w),
+        )
         self.ours = Ours(site.layout, np.full(site.racks, RACK_NODES), site.node_w, most)
         batch_nodes = int((~site.services).sum()) * RACK_NODES
         for before in (
