@@ -13,7 +13,8 @@ counted is not said in what was read of it, so both are here: the hottest rack's
 
 The oversubscribed site has 40 % more racks on the same feeds, CDUs and pumps. Where a feed would be overloaded, a blind
 site's power brake slows everything on it; ours keeps below it with caps on jobs that allow it. The table `shed` is a
-cooling fault with both clusters full (`benchmarks.shed_study`).
+cooling fault with both clusters full (`benchmarks.shed_study`); `pod_day` a day of the demo pod's twin with the real
+controller in the loop (`benchmarks.pod_day`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import numpy as np
 
 from benchmarks.cluster_policies import BLIND
 from benchmarks.cluster_week import NODE_GPUS, Budgets, Run, StudySite
+from benchmarks.pod_day import pod_rows
 from benchmarks.shed_study import shed_rows
 from benchmarks.study_sites import OVERSUBSCRIBED, demo_site, large_site
+from benchmarks.twin_plant import example_site
 from simulator.cluster_jobs import DAY_S, HOUR_S
 
 ROW_BUDGET, RACK_BUDGET = 0.77, 0.80
@@ -40,24 +43,27 @@ Row = dict[str, float | str]
 
 
 def run(quick: bool, data: Path | None) -> dict[str, float | str | list[Row]]:  # noqa: ARG001 - no data from outside
-    """Rows by site and policy, and ours against first-fit [%]; quick: a day on the demo pod and 200 racks."""
+    """Rows by site and policy, ours against first-fit [%]; quick: a day on the demo pod and 200 racks, no `pod_day`."""
     span_s = DAY_S if quick else WEEK_S
     large = large_site(QUICK_RACKS) if quick else large_site()
-    rows = [*_policies(demo_site(), span_s, 120.0), *_policies(large, span_s, 300.0)]
+    demo, budgets = _policies(demo_site(), span_s, 120.0)
+    rows = [*demo, *_policies(large, span_s, 300.0)[0]]
     rows += _oversubscribed(QUICK_RACKS if quick else 400, DAY_S if quick else 3 * DAY_S)
     figures: dict[str, float | str | list[Row]] = {}
     for site in dict.fromkeys(row["site"] for row in rows):
         figures |= _against(str(site), [row for row in rows if row["site"] == site])
-    return {**figures, "rows": rows, "shed": shed_rows(quick)}
+    day = {} if quick else {"pod_day": pod_rows(demo_site(), example_site("demo-pod.yaml"), budgets)}
+    return {**figures, "rows": rows, "shed": shed_rows(quick), **day}
 
 
-def _policies(site: StudySite, span_s: float, dt_s: float) -> list[Row]:
+def _policies(site: StudySite, span_s: float, dt_s: float) -> tuple[list[Row], Budgets]:
+    """Rows, and the budgets that first-fit's peaks made."""
     blind = {policy: _done(site, policy, span_s, dt_s) for policy in BLIND}
     first = blind["first-fit"].week
     budgets = Budgets(row_w=ROW_BUDGET * first.row_w, rack_w=RACK_BUDGET * first.rack_w, guarded=True)
     done = blind | {"first-fit+caps": _done(site, "first-fit", span_s, dt_s, budgets)}
     done |= {"ours": _done(site, "ours", span_s, dt_s), "ours+caps": _done(site, "ours", span_s, dt_s, budgets)}
-    return [_row(site, policy, run) for policy, run in done.items()]
+    return [_row(site, policy, run) for policy, run in done.items()], budgets
 
 
 def _oversubscribed(racks: int, span_s: float) -> list[Row]:

@@ -39,7 +39,8 @@ def example_site(name: str) -> Site:
 class TwinPlant:
     """The demo pod's simulator under a scenario's weather and work."""
 
-    def __init__(self, scenario: Scenario, site: Site | None = None) -> None:
+    def __init__(self, scenario: Scenario | None, site: Site | None = None) -> None:
+        """scenario: None for the site's own climate and work."""
         self.site, self._scenario = site or example_site("demo-pod.yaml"), scenario
         self._read = [e.id for e in self.site.equipment.values() if e.kind in COMPONENTS or e.kind in {"rack", "meter"}]
         points = {name: point for name, point in self.site.points.items() if "/gpu-" not in name}
@@ -53,6 +54,8 @@ class TwinPlant:
 
     def made(self, start_s: float) -> SimulatedPlant:
         """The simulator itself."""
+        if self._scenario is None:
+            return SimulatedPlant(self._simulated, start_s, inner_step_s=STEP_S)
         sky, work = self._scenario.climate.at, self._scenario.utilisation
         return SimulatedPlant(self._simulated, start_s, sky=sky, work=work, inner_step_s=STEP_S)
 
@@ -103,7 +106,8 @@ class TwinPlant:
 
     def _pass(self, plant: SimulatedPlant, span_s: float) -> None:
         """Let span_s [s] pass, in steps that resolve the work."""
-        count = math.ceil(span_s / (self._scenario.step_s or span_s) - 1e-9)
+        longest_s = (self._scenario.step_s if self._scenario else None) or span_s
+        count = math.ceil(span_s / longest_s - 1e-9)
         for _ in range(count):
             plant.step(span_s / count)
 
