@@ -20,17 +20,35 @@ LATE_CYCLES = 3
 """Cycles in a row without an answer: one may be a busy machine."""
 BLIND_S, UNMET_S = 1800.0, 900.0
 """How long inputs may be missing, and limits broken at design setpoints, before a person has to look [s]."""
+LEAST_CYCLES = 15
+"""At least so many cycles saw it: a machine that has no time for cycles has seen nothing."""
 _MAY_PASS = frozenset({"none", "worst_case"})
 """What binds a plan at design without breaking a limit of normal operation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """Something seen in so many cycles in a row, first at since_s [s since 1970]."""
+
+    since_s: float
+    cycles: int = 0
+
+    def again(self) -> Lasting:
+        """Once more."""
+        return Lasting(self.since_s, self.cycles + 1)
+
+    def lasts(self, now_s: float, least_s: float) -> bool:
+        """Whether it has lasted."""
+        return now_s - self.since_s >= least_s and self.cycles >= LEAST_CYCLES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Cycles in a row without an answer; since when a loop has had no inputs, and unmet limits [s since 1970]."""
+    """Cycles in a row without an answer; loops without inputs and with unmet limits, and how long that has lasted."""
 
     late: int = 0
-    blind_s: Mapping[str, float] = field(default_factory=dict)
-    unmet_s: Mapping[str, float] = field(default_factory=dict)
+    blind: Mapping[str, Lasting] = field(default_factory=dict)
+    unmet: Mapping[str, Lasting] = field(default_factory=dict)
 
 
 def watched(watch: Watch, result: StepResult | None, loops: Collection[str], now_s: float) -> Watch:
@@ -40,8 +58,10 @@ def watched(watch: Watch, result: StepResult | None, loops: Collection[str], now
     plans = {plan.loop: plan for plan in result.plans}
     blind = [g for g in loops if g not in plans and result.let_go.get(g, "") in BLIND | {""}]
     unmet = [g for g in loops if g in plans and _unmet(plans[g])]
+    first = Lasting(now_s)
     return Watch(
-        blind_s={g: watch.blind_s.get(g, now_s) for g in blind}, unmet_s={g: watch.unmet_s.get(g, now_s) for g in unmet}
+        blind={g: watch.blind.get(g, first).again() for g in blind},
+        unmet={g: watch.unmet.get(g, first).again() for g in unmet},
     )
 
 
@@ -49,8 +69,8 @@ def causes(watch: Watch, result: StepResult | None, loops: Collection[str], now_
     """Loops that are not driven again before a person acknowledges, each with the cause; `watch` has seen `result`."""
     if result is None:
         return dict.fromkeys(loops, "optimiser_late") if watch.late >= LATE_CYCLES else {}
-    found = {g: "inputs_missing" for g, since_s in watch.blind_s.items() if now_s - since_s >= BLIND_S}
-    found |= {g: "limits_unmet" for g, since_s in watch.unmet_s.items() if now_s - since_s >= UNMET_S}
+    found = {g: "inputs_missing" for g, seen in watch.blind.items() if seen.lasts(now_s, BLIND_S)}
+    found |= {g: "limits_unmet" for g, seen in watch.unmet.items() if seen.lasts(now_s, UNMET_S)}
     return found | {g: cause for g, cause in result.let_go.items() if g in loops and cause in AT_ONCE}
 
 
