@@ -85,10 +85,17 @@ class NodePower:
 
     def power_w(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
         """Power of states (s) of nodes [W]: node [s], cpu_free [s] and gpu_free [s, g] in thousandths."""
-        cores = -(-self.cpu[node] // CORE_MILLI) - cpu_free // CORE_MILLI
-        packages = np.ceil(cores * CORE_MILLI / self.package_milli[node])
-        power_w: Floats = self._gpus_w(node, gpu_free) + packages * self.package_rise_w[node]
+        power_w: Floats = self._gpus_w(node, gpu_free) + self._packages(node, cpu_free) * self.package_rise_w[node]
         return power_w
+
+    def awake(self, node: Ints, cpu_free: Ints) -> tuple[Ints, Floats]:
+        """What is free in packages with work (in the first, if none has), and a package's share for each GPU [s].
+
+        Both in thousandths of a thread; the share is the whole package where there is no GPU.
+        """
+        size, cpu = self.package_milli[node], self.cpu[node]
+        awake = np.minimum(cpu, np.maximum(self._packages(node, cpu_free), 1).astype(np.int64) * size)
+        return awake - (cpu - cpu_free), np.minimum(size, cpu) / np.maximum(self.gpus[node], 1)
 
     def shared_w(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
         """As `power_w`, but of a package that is begun only the share that is taken of what the node has of it.
@@ -102,6 +109,12 @@ class NodePower:
         packages = whole + (taken - whole * size) / np.maximum(left, 1)
         power_w: Floats = self._gpus_w(node, gpu_free) + packages * self.package_rise_w[node]
         return power_w
+
+    def _packages(self, node: Ints, cpu_free: Ints) -> Floats:
+        """Packages with work [s]."""
+        cores = -(-self.cpu[node] // CORE_MILLI) - cpu_free // CORE_MILLI
+        packages: Floats = np.ceil(cores * CORE_MILLI / self.package_milli[node])
+        return packages
 
     def _gpus_w(self, node: Ints, gpu_free: Ints) -> Floats:
         """Everything but what packages with work add [W]."""

@@ -4,16 +4,21 @@ One policy: of all places that fit, the cheapest in
 
     stranded GPU that the placement makes [GPUs]
     + `power` · power that it adds / `POWER_SCALE_W`
-    + `balance` · imbalance that it makes [threads]
+    + `balance` · imbalance of the node that it makes [threads]
+    + `pairing` · imbalance of the node's packages with work that it makes [threads]
 
 The first is fragmentation gradient descent (Weng et al., USENIX ATC 2023), the second is that of Lettich et al.
 (CCGrid 2025), but for `shared` of it a processor package that is begun counts by the share of it that is taken:
 whoever begins one does not pay for the threads that later pods will use, and a package of which the node has few
-threads, or a node whose threads are dear, is left for need.
+threads, or a node whose threads are dear, is left for need. Power counts most while the cluster is empty.
 
 The imbalance of a node is |free threads − free GPU · `threads` · the workload's threads per GPU|: cheap cards may sit
-beside many threads, and without this term they are given to pods that need few, until GPUs without threads remain and
-nodes with few threads must begin their second package.
+beside many threads, and without this term they are given to pods that need few, until GPUs without threads remain.
+
+The threads and the GPUs that a package has to serve should run out together, else GPUs wait for a further package or
+threads for nobody: its imbalance is what is free in packages with work (in the first, if there is none) − free GPU ·
+a package's threads per GPU of the node; what is missing counts by `missing`. So pods with many and with few threads
+meet, and cards beside large packages are kept for pods with many.
 """
 
 from __future__ import annotations
@@ -35,15 +40,24 @@ POWER_SCALE_W = 250.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What power and balance count against stranded GPU, as the module says.
+    """What counts how much against stranded GPU, as the module says.
 
-    The defaults were chosen on arrivals of `bench placement` with seeds 100–104; it shows others.
+    `power` falls from its first value, where nothing is taken, to its second, where `settled` of the GPU is, and stays
+    there. The defaults were chosen on arrivals of `bench placement` with seeds 100–109; it shows others.
     """
 
-    power: float = 2.0
-    shared: float = 0.8
-    balance: float = 0.03
+    power: tuple[float, float] = (3.0, 1.2)
+    settled: float = 0.25
+    shared: float = 0.86
+    balance: float = 0.0154
     threads: float = 1.65
+    pairing: float = 0.0385
+    missing: float = 0.5
+
+    def power_at(self, taken: float) -> float:
+        """What power counts where this share of the GPU is taken [0..1]."""
+        first, last = self.power
+        return last + (first - last) * max(0.0, 1.0 - taken / self.settled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +81,14 @@ class Placement:
 
 @dataclass(slots=True)
 class _Scores:
-    """What a request costs on each node [n], as of `changes`; infinite where it does not fit."""
+    """What a request costs on each node [n], as of `changes`.
+
+    `place` is all but power, infinite where the request does not fit; `watts` are as counted, `power_w` as drawn.
+    """
 
     changes: Ints
-    cost: Floats
+    place: Floats
+    watts: Floats
     stranded: Floats
     power_w: Floats
     gpus: Ints
@@ -94,8 +112,9 @@ class Packer:
     def place(self, pod: Pod) -> Placement | None:
         """The best place for the pod, which is not taken yet; None if it fits nowhere."""
         scores = self._scores(pod)
-        node = int(np.argmin(scores.cost)) if scores.cost.size else 0
-        if not (scores.cost.size and np.isfinite(scores.cost[node])):
+        cost = scores.place + self.weights.power_at(self.cluster.allocated_share) * scores.watts
+        node = int(np.argmin(cost)) if cost.size else 0
+        if not (cost.size and np.isfinite(cost[node])):
             return None
         return Placement(
             node=node,
@@ -111,23 +130,24 @@ class Packer:
         scores = self._known.setdefault(pod.request, _no_scores(len(self.cluster.nodes), pod.gpus))
         stale = np.nonzero(scores.changes != self.cluster.changes)[0]
         scores.changes[stale] = self.cluster.changes[stale]
-        scores.cost[stale] = np.inf
+        scores.place[stale] = np.inf
         fitting = stale[self.cluster.fits(pod)[stale]]
         if fitting.size:
             self._score(scores, candidates(self.cluster, pod, fitting))
         return scores
 
     def _score(self, scores: _Scores, ways: Candidates) -> None:
-        """Fill in the cheapest way on each node."""
-        stranded, power_w = self._strands(ways), self._draws(ways, self._power.power_w)
-        shared_w = self._draws(ways, self._power.shared_w)
-        weights = self.weights
-        counted_w = (1.0 - weights.shared) * power_w + weights.shared * shared_w
-        cost = stranded + weights.power / POWER_SCALE_W * counted_w + weights.balance * self._unbalances(ways)
-        order = np.lexsort((np.round(cost, 9), ways.node))
+        """Fill in the cheapest way on each node, by what power counts at last."""
+        weights, stranded = self.weights, self._strands(ways)
+        power_w, shared_w = self._adds(ways, self._power.power_w), self._adds(ways, self._power.shared_w)
+        watts = ((1.0 - weights.shared) * power_w + weights.shared * shared_w) / POWER_SCALE_W
+        place = stranded + weights.balance * self._adds(ways, self._imbalance)
+        place += weights.pairing * self._adds(ways, self._package_imbalance)
+        order = np.lexsort((np.round(place + weights.power[1] * watts, 9), ways.node))
         nodes, first = np.unique(ways.node[order], return_index=True)
         best = order[first]
-        scores.cost[nodes], scores.stranded[nodes], scores.power_w[nodes] = cost[best], stranded[best], power_w[best]
+        scores.place[nodes], scores.watts[nodes] = place[best], watts[best]
+        scores.stranded[nodes], scores.power_w[nodes] = stranded[best], power_w[best]
         scores.gpus[nodes] = ways.gpus[best]
 
     def _strands(self, ways: Candidates) -> Floats:
@@ -144,21 +164,23 @@ class Packer:
         after = stranded_milli(self.workload, self._accepted[node], ways.cpu_free, ways.memory_free, ways.gpu_free)
         return (after - before) / GPU_MILLI
 
-    def _draws(self, ways: Candidates, power_w: Callable[[Ints, Ints, Ints], Floats]) -> Floats:
-        """Power that each way adds [W]."""
+    def _adds(self, ways: Candidates, of: Callable[[Ints, Ints, Ints], Floats]) -> Floats:
+        """How much each way adds to a figure of its node's state: node [s], CPU free [s], GPU free [s, g]."""
         cluster, node = self.cluster, ways.node
-        before = power_w(node, cluster.cpu_free[node], cluster.gpu_free[node])
-        return power_w(node, ways.cpu_free, ways.gpu_free) - before
+        before = of(node, cluster.cpu_free[node], cluster.gpu_free[node])
+        return of(node, ways.cpu_free, ways.gpu_free) - before
 
-    def _unbalances(self, ways: Candidates) -> Floats:
-        """How many more threads are free without GPUs for them, or missing beside free GPUs."""
-        cluster, node = self.cluster, ways.node
-        after = self._imbalance(ways.cpu_free, ways.gpu_free)
-        return after - self._imbalance(cluster.cpu_free[node], cluster.gpu_free[node])
-
-    def _imbalance(self, cpu_free: Ints, gpu_free: Ints) -> Floats:
+    def _imbalance(self, _: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
+        """Threads that are free without GPUs for them, or missing beside free GPUs."""
         wanted = self.weights.threads * self.workload.cpu_per_gpu * gpu_free.sum(axis=1)
         threads: Floats = np.abs(cpu_free - wanted) / CPU_MILLI
+        return threads
+
+    def _package_imbalance(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
+        """Threads of packages with work that are free without GPUs for them, or missing beside free GPUs (weighted)."""
+        awake_free, per_gpu = self._power.awake(node, cpu_free)
+        left = (awake_free - per_gpu * gpu_free.sum(axis=1) / GPU_MILLI) / CPU_MILLI
+        threads: Floats = np.where(left > 0, left, -self.weights.missing * left)
         return threads
 
 
@@ -170,7 +192,8 @@ def place(cluster: Cluster, pod: Pod, workload: Workload) -> Placement | None:
 def _no_scores(nodes: int, gpus: int) -> _Scores:
     return _Scores(
         changes=np.full(nodes, -1, dtype=np.int64),
-        cost=np.full(nodes, np.inf),
+        place=np.full(nodes, np.inf),
+        watts=np.zeros(nodes),
         stranded=np.zeros(nodes),
         power_w=np.zeros(nodes),
         gpus=np.zeros((nodes, gpus), dtype=np.int64),
@@ -179,7 +202,7 @@ def _no_scores(nodes: int, gpus: int) -> _Scores:
 
 def _reasons(scores: _Scores, node: int) -> tuple[str, ...]:
     """What speaks for the node, against the other nodes that fit."""
-    fit = np.isfinite(scores.cost)
+    fit = np.isfinite(scores.place)
     strands, draws = scores.stranded[fit], scores.power_w[fit]
     return (
         f"fits on {int(fit.sum())} nodes",

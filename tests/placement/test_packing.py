@@ -50,7 +50,7 @@ def test_power_decides_between_places_that_strand_alike():
     workload = Workload([_pod()])
     best = place(cluster, _pod(), workload)
     assert (best.name, best.power_w) == ("cheap", pytest.approx(60 + 145))
-    blind = Packer(cluster, workload, Weights(power=0.0, balance=0.0)).place(_pod())
+    blind = Packer(cluster, workload, Weights(power=(0.0, 0.0), balance=0.0, pairing=0.0)).place(_pod())
     assert blind.name == "dear"
 
 
@@ -58,7 +58,7 @@ def test_many_threads_go_where_threads_are_left_over():
     """The workload asks 16 threads a GPU; a pod with 30 takes the node with 40 a GPU, one with 4 the one with 8."""
     nodes = [_node("poor", cpu=16), _node("rich", cpu=80)]
     workload = Workload([_pod(cpu=16)])
-    packer = Packer(Cluster(nodes), workload, Weights(power=0.0, balance=1.0, threads=1.0))
+    packer = Packer(Cluster(nodes), workload, Weights(power=(0.0, 0.0), balance=1.0, threads=1.0, pairing=0.0))
     assert packer.place(_pod(cpu=16)).name == "rich"
     assert packer.place(_pod(cpu=4)).name == "poor"
 
@@ -97,8 +97,24 @@ def test_a_package_is_left_for_need_if_few_threads_share_it():
     workload = Workload([_pod()])
     pod = _pod(gpus=0, cpu=4)
     for shared, name, power_w in ((0.0, "few", 145), (0.8, "many", 250)):
-        best = Packer(cluster, workload, Weights(balance=0.0, shared=shared)).place(pod)
+        best = Packer(cluster, workload, Weights(balance=0.0, shared=shared, pairing=0.0)).place(pod)
         assert (best.name, best.power_w) == (name, power_w)
+
+
+def test_threads_and_gpus_of_a_package_run_out_together():
+    """A10, 64 threads a package, two GPUs: few threads go beside 50, and many beside 10."""
+    cluster = Cluster([_node("greedy", cpu=128, model="A10"), _node("modest", cpu=128, model="A10")])
+    cluster.take(_pod(cpu=50), 0, [0])
+    cluster.take(_pod(cpu=10), 1, [0])
+    packer = Packer(cluster, Workload([_pod()]), Weights(power=(0.0, 0.0), balance=0.0, pairing=0.1))
+    assert packer.place(_pod(cpu=5)).name == "greedy"
+    assert packer.place(_pod(cpu=20)).name == "modest"
+
+
+def test_power_counts_less_when_much_is_taken():
+    """From its first value, where nothing is taken, down to its second, where `settled` is, and no further."""
+    weights = Weights(power=(3.0, 1.0), settled=0.5)
+    assert [weights.power_at(taken) for taken in (0.0, 0.25, 0.5, 1.0)] == [3.0, 2.0, 1.0, 1.0]
 
 
 def test_power_of_a_cluster_by_hand():
