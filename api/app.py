@@ -69,9 +69,11 @@ def create_app(
         Gate, allowed_hosts=allowed_hosts, count=lambda route, status: requests.update([(route, status)])
     )
     problems.install(app)
+    for hot in (extender.router, hints.plain):
+        app.include_router(hot)
     app.include_router(reading.router)
     app.include_router(commands.router)
-    for room in (jobs, hints, extender, budget, schedulers):
+    for room in (jobs, hints, budget, schedulers):
         app.include_router(room.router)
     _add_metrics(app, service, requests)
     _add_page(app, page)

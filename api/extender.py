@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answers import Problem, Responses, encode
-from api.service import Service, service_of
+from api.plain import PlainRoute, here
 from placement.kubernetes.extender import refusal
 from plant.errors import ConfigError
 
-router = APIRouter(prefix="/k8s/extender", tags=["kubernetes"])
-Here = Annotated[Service, Depends(service_of)]
+router = APIRouter(prefix="/k8s/extender", tags=["kubernetes"], route_class=PlainRoute)
 _JSON = "application/json"
 _POD = {
     "metadata": {"name": "train-7", "namespace": "default"},
@@ -39,20 +38,20 @@ def _described(answer: object) -> dict[str, Any]:
 
 
 @router.post("/filter", summary="Nodes that can take a pod", **_described(_FILTERED))
-async def filter_nodes(request: Request, here: Here) -> Response:
+async def filter_nodes(request: Request) -> Response:
     """Takes out nodes of racks, CDUs, loops or sites without room in cooling, power or budget; unknown nodes pass.
 
     A pod whose power annotation can't be read gets an answer with `Error`, which stands in the pod's events.
     """
     body = await request.body()
-    return _answer(here.hints.extender.filter, body, refusal)
+    return _answer(here(request).hints.extender.filter, body, refusal)
 
 
 @router.post("/prioritize", summary="Nodes by score, 0 to 10", **_described(_SCORED))
-async def prioritize(request: Request, here: Here) -> Response:
+async def prioritize(request: Request) -> Response:
     """One row for each node of the question; a node that coldplate does not know gets a neutral score."""
     body = await request.body()
-    return _answer(here.hints.extender.prioritize, body, None)
+    return _answer(here(request).hints.extender.prioritize, body, None)
 
 
 def _answer(verb: Callable[[bytes], bytes], body: bytes, refused: Callable[[str], bytes] | None) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import Problem, reply
@@ -27,6 +27,9 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in _HEADERS.items())
+_KEPT_FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
+_ASKED_AGAIN = (b"cache-control", b"no-cache")
 Count = Callable[[str, int], None]
 
 
@@ -83,11 +86,10 @@ class Gate:
     def _dressed(self, scope: Scope, send: Send) -> Send:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
                 asset = scope["path"].startswith("/assets/") and message["status"] == 200
-                headers.setdefault("cache-control", "public, max-age=31536000, immutable" if asset else "no-cache")
+                given = {name for name, _ in message["headers"]}
+                more = (*_RAW_HEADERS, _KEPT_FOR_EVER if asset else _ASKED_AGAIN)
+                message["headers"] = [*message["headers"], *(pair for pair in more if pair[0] not in given)]
                 self._count(_route(scope), message["status"])
             await send(message)
 

@@ -4,45 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
-from fastapi.openapi.models import Example
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.answers import Problem, Responses, reply
 from api.hints_given import WorkloadHints
+from api.plain import PlainRoute, body_of, here, validated
 from api.service import Service, service_of
 from api.workload import WorkloadBody, comparison, hints_for
 from placement.explaining import Comparison
 from placement.hint_list import NodeHints
 
 router = APIRouter()
+plain = APIRouter(route_class=PlainRoute)
+"""Asked many times a second; to be looked at before any other."""
 Here = Annotated[Service, Depends(service_of)]
 SITE_TIME = "x-site-time"
 """Header: the site's clock when the answer was given [s since 1970]; a cached list carries that of its making."""
 HintId = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[\w-]+$")]
-EXAMPLES: dict[str, Example] = {
+EXAMPLES = {
     "training": {
         "summary": "64 GPUs on 8 nodes of one CDU for six hours",
         "value": {"gpus": 64, "nodes": 8, "duration_s": 21600, "locality": "cdu"},
     },
     "short and interruptible": {"value": {"power_kw": 5.6, "duration_s": 300, "interruptible": True, "k": 5}},
 }
+_IF_NONE_MATCH = {"name": "if-none-match", "in": "header", "schema": {"type": "string"}, "description": "A known ETag"}
 _UNKNOWN: Responses = {404: {"model": Problem, "description": "No such node or hint"}}
 _EXPIRED: Responses = {410: {"model": Problem, "description": "The hint has expired; ask for a new one"}}
 _CACHED: Responses = {304: {"description": "The list is the one whose ETag was sent in If-None-Match"}}
 
 
-@router.get(
+@plain.get(
     "/v1/hints/nodes",
     response_model=NodeHints,
     responses=_CACHED,
     tags=["placement"],
     summary="A score for every node",
+    openapi_extra={"parameters": [_IF_NONE_MATCH]},
 )
-async def nodes(here: Here, if_none_match: Annotated[str, Header()] = "") -> Response:
+async def nodes(request: Request) -> Response:
     """0 to 100 for one more busy node there; with an ETag. Nodes that are not known get a neutral score."""
-    edition = here.hints.now()
-    headers = {"etag": edition.etag, SITE_TIME: f"{here.mirror.now_s:.3f}"}
-    if matches(if_none_match, edition.etag):
+    service = here(request)
+    edition = service.hints.now()
+    headers = {"etag": edition.etag, SITE_TIME: f"{service.mirror.now_s:.3f}"}
+    if matches(request.headers.get("if-none-match", ""), edition.etag):
         return Response(status_code=304, headers=headers)
     return Response(edition.body, media_type="application/json", headers=headers)
 
@@ -55,20 +60,27 @@ async def nodes(here: Here, if_none_match: Annotated[str, Header()] = "") -> Res
     summary="Why one node comes before another",
 )
 async def explain(
-    here: Here,
+    at: Here,
     node: Annotated[str, Query(max_length=253)],
     before: Annotated[str, Query(max_length=253)],
     power_kw: Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)] = None,
 ) -> Response:
     """Both scores with their parts, and what makes the difference, for power_kw [kW] or one more busy node."""
-    return reply(comparison(here.hints, node, before, power_kw))
+    return reply(comparison(at.hints, node, before, power_kw))
 
 
-@router.post("/v1/hints", response_model=WorkloadHints, tags=["placement"], summary="Nodes for a workload")
-async def hints(here: Here, body: Annotated[WorkloadBody, Body(openapi_examples=EXAMPLES)]) -> Response:
+@plain.post(
+    "/v1/hints",
+    response_model=WorkloadHints,
+    tags=["placement"],
+    summary="Nodes for a workload",
+    openapi_extra=body_of(WorkloadBody, examples=EXAMPLES),
+)
+async def hints(request: Request) -> Response:
     """The k best nodes with reasons, and a place for all of it. A read: nothing is reserved."""
-    made = hints_for(here.hints, here.site, body)
-    here.given.keep(made)
+    service = here(request)
+    made = hints_for(service.hints, service.site, await validated(WorkloadBody, request))
+    service.given.keep(made)
     return reply(made)
 
 
@@ -79,9 +91,9 @@ async def hints(here: Here, body: Annotated[WorkloadBody, Body(openapi_examples=
     tags=["placement"],
     summary="A hint again, while it is valid",
 )
-async def hint(here: Here, hint_id: HintId) -> Response:
+async def hint(at: Here, hint_id: HintId) -> Response:
     """An expired hint is answered as such, never as if it still held."""
-    return reply(here.given.valid(hint_id, here.mirror.now_s))
+    return reply(at.given.valid(hint_id, at.mirror.now_s))
 
 
 def matches(sent: str, etag: str) -> bool:

@@ -14,7 +14,7 @@ from api.problems import ProblemError
 from placement.explaining import Comparison, compare
 from placement.hint_list import MODEL_VERSION, confidence
 from placement.hints import HINT_LIFE_S
-from placement.nodes import best
+from placement.nodes import first, judged
 from placement.workload import Locality, Workload, judged_for, place
 from plant.topology import Site
 
@@ -74,6 +74,7 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
     """
     edition, work = book.now(), body.workload(site, book.pod_power.gpu_w)
     table = judged_for(edition.table, work)
+    found = judged(table, work.power_w)
     return WorkloadHints(
         id=secrets.token_hex(8),
         generated_at=edition.table.made_s,
@@ -82,8 +83,8 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
         confidence=confidence(table),
         inputs=edition.hints.inputs,
         node_power_w=work.power_w,
-        nodes=tuple(best(table, work.power_w, body.k)),
-        place=place(table, book.layout, edition.shared_w, work),
+        nodes=tuple(first(table, found, body.k)),
+        place=place(table, found, book.layout, edition.shared_w, work),
     )
 
 

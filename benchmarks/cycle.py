@@ -72,6 +72,14 @@ def _row(cdus: int, cycles: int, *, gpus: bool) -> Row:
 
 def make_site(cdus: int, *, gpus: bool) -> Site:
     """The demo pod's design as many loops; gpus: with the points of every GPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "site.yaml"
+        YAML(typ="safe").dump(site_document(cdus, gpus=gpus), path)
+        return load_site(path)
+
+
+def site_document(cdus: int, *, gpus: bool) -> dict[str, Any]:
+    """The same as a site file's content."""
     pod = YAML(typ="safe").load(demo_pod())
     members = min(cdus, 2)
     loops = [_loop(pod, number, members, gpus=gpus) for number in range(cdus // members)]
@@ -85,10 +93,7 @@ def make_site(cdus: int, *, gpus: bool) -> Site:
     }
     for unused in ("workload", "climate"):
         whole.pop(unused, None)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "site.yaml"
-        YAML(typ="safe").dump(whole, path)
-        return load_site(path)
+    return dict(whole)
 
 
 def _loop(pod: dict[str, Any], number: int, members: int, *, gpus: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, str] = {
     "demo-day": "one simulated day of the demo pod: the controller against the design setpoints",
     "faults": "cooling failures on the twin: limits crossed, margins, reaction; is ride-through ever optimistic",
     "forecast": "heat and air forecasts: skill against persistence, coverage, job knowledge, update time",
+    "hints": "hints and the Kubernetes extender for 10,000 nodes over HTTP: times, rate; beside plain FastAPI",
     "identification": "a plant that is not what its site file says: parameters found in a day, errors before and after",
     "modbus-faults": "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus",
     "mqtt": "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from placement.nodes import (
@@ -19,16 +20,18 @@ from plant.records import Message, Params
 WORDS = {
     "cost": "{first} costs {a:.3f} W of cooling for each watt of IT, {second} {b:.3f} W",
     "room": "{first} keeps {a:.1f} kW of room, {second} {b:.1f} kW",
+    "block": "the CDU of {first} keeps {a:.1f} kW of room, that of {second} {b:.1f} kW",
     "calm": "{first} has {a:.0f} s of ride-through if a pump stops, {second} {b:.0f} s",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Points of a score that come of cheap cooling, of room left, and of ride-through; together with 1 the score."""
+    """Points of a score: for cheap cooling, room in rack and block (CDU or loop), ride-through; with 1 the score."""
 
     cost: float
     room: float
+    block: float
     calm: float
 
 
@@ -72,11 +75,14 @@ def _order(hint: NodeHint) -> tuple[int, bool]:
 def _parts(table: NodeTable, node: str, power_w: float) -> Parts:
     i = table.names.index(node)
     if not table.known[i]:
-        return Parts(cost=0.0, room=0.0, calm=0.0)
+        return Parts(cost=0.0, room=0.0, block=0.0, calm=0.0)
     left = (min(table.room_w[i], table.cap_w[i]) - power_w) / table.full_w[i]
+    block_left = float((table.block_w[i] - power_w) / table.block_full_w[i])
+    share = ROOM_SHARE / 2.0 if math.isfinite(block_left) else ROOM_SHARE
     return Parts(
         cost=99.0 * COST_SHARE * (1.0 - _unit(table.marginal[i] / DEAREST_W_PER_W)),
-        room=99.0 * ROOM_SHARE * _unit(left),
+        room=99.0 * share * _unit(left),
+        block=99.0 * share * _unit(block_left) if math.isfinite(block_left) else 0.0,
         calm=99.0 * CALM_SHARE * _unit(table.calm_s[i] / CALM_S),
     )
 
@@ -95,6 +101,7 @@ def _why(table: NodeTable, better: NodeHint, worse: NodeHint, power_w: float) ->
     shown = {
         "cost": (float(table.marginal[i]), float(table.marginal[j])),
         "room": ((better.room_w - power_w) / 1e3, (worse.room_w - power_w) / 1e3),
+        "block": ((table.block_w[i] - power_w) / 1e3, (table.block_w[j] - power_w) / 1e3),
         "calm": (float(table.calm_s[i]), float(table.calm_s[j])),
     }
     telling = sorted((name for name, gain in gains.items() if gain > 0), key=lambda name: -gains[name])

@@ -38,10 +38,10 @@ class NodeTable:
 
     room_w: watts that its rack (and what feeds it) can still take, now and over the forecast's horizon; now_w: now;
     limits: what lets it take no more; ahead: whether a forecast told; full_w: the rack's own power, to compare with;
-    marginal: cooling W per IT W; calm_s: ride-through [s], inf where the rest of its loop carries the heat for good;
-    cap_w: watts that power budgets let its rack add, inf without one; capped_by: whose budget that is; block_w,
-    block_full_w: what the racks of its CDU or loop can still take together, and draw at most; why: reason where not
-    known.
+    base: points for cheap cooling and ride-through; marginal: cooling W per IT W; calm_s: ride-through [s], inf where
+    the rest of its loop carries the heat for good; cap_w: watts that power budgets let its rack add, inf without one;
+    capped_by: whose budget that is; block_w, block_full_w: what the racks of its CDU or loop can still take together,
+    and draw at most; why: reason where not known.
     """
 
     names: tuple[str, ...]
@@ -51,6 +51,7 @@ class NodeTable:
     limits: tuple[str, ...]
     ahead: npt.NDArray[np.bool_]
     full_w: Array
+    base: Array
     marginal: Array
     calm_s: Array
     cap_w: Array
@@ -117,6 +118,7 @@ def node_table(
         limits=tuple(limit.get(r, "") for r in racks),
         ahead=ahead,
         full_w=columns[:, 1],
+        base=_base(columns[:, 2], columns[:, 3]),
         marginal=columns[:, 2],
         calm_s=columns[:, 3],
         cap_w=np.array([caps[r].room_w if r in caps else math.inf for r in racks], dtype=np.float64),
@@ -148,6 +150,12 @@ def _blocks(
     return np.array(rooms, dtype=np.float64), np.array(fulls, dtype=np.float64)
 
 
+def _base(marginal: Array, calm_s: Array) -> Array:
+    cheap = 1.0 - np.clip(marginal / DEAREST_W_PER_W, 0.0, 1.0)
+    calm = np.clip(calm_s / CALM_S, 0.0, 1.0)
+    return np.asarray(1.0 + 99.0 * (COST_SHARE * cheap + CALM_SHARE * calm), dtype=np.float64)
+
+
 def for_now(table: NodeTable) -> NodeTable:
     """The same table for work that can be stopped again at any time: what the forecast may take back counts too."""
     return replace(table, room_w=table.now_w)
@@ -169,20 +177,45 @@ def _why(headroom: Headroom | None, now_s: float, max_age_s: float) -> str:
     return "" if all(map(math.isfinite, values)) else "its rack's headroom is no number"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """All nodes for one power, (n,): score, whether it fits, and the order from the best to the worst."""
+
+    power_w: float
+    made: npt.NDArray[np.int64]
+    fits: npt.NDArray[np.bool_]
+    order: npt.NDArray[np.intp]
+
+
+def judged(table: NodeTable, power_w: float) -> Judged:
+    """Every node for power_w [W] more on it; ties in the table's order, what is known before what is not."""
+    made, fits = _scored(table, power_w)
+    # sixteen bits: numpy sorts them by radix, ten times as fast
+    order = np.argsort((-2 * made - table.known).astype(np.int16), kind="stable")
+    return Judged(power_w=power_w, made=made, fits=fits, order=order)
+
+
 def scores(table: NodeTable, power_w: float | Array) -> npt.NDArray[np.int64]:
     """Score of each node for power_w [W] more on it, one figure or (n,); shape (n,)."""
-    room_w = np.minimum(table.room_w, table.cap_w)
-    left = np.clip((room_w - power_w) / table.full_w, 0.0, 1.0)
-    block_left = np.clip((table.block_w - power_w) / table.block_full_w, 0.0, 1.0)
+    return _scored(table, power_w)[0]
+
+
+def _scored(table: NodeTable, power_w: float | Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    left = _unit((np.minimum(table.room_w, table.cap_w) - power_w) / table.full_w)
+    block_left = _unit((table.block_w - power_w) / table.block_full_w)
     left = np.where(np.isfinite(block_left), (left + block_left) / 2.0, left)
-    cheap = 1.0 - np.clip(table.marginal / DEAREST_W_PER_W, 0.0, 1.0)
-    calm = np.clip(table.calm_s / CALM_S, 0.0, 1.0)
-    points = 1.0 + 99.0 * (COST_SHARE * cheap + ROOM_SHARE * left + CALM_SHARE * calm)
+    points = table.base + 99.0 * ROOM_SHARE * left
     allowed = table.cap_w >= power_w
     fits = table.known & allowed & (table.room_w >= power_w)
     made = np.where(fits, np.rint(points), 0.0)
-    neutral = _neutral(made, fits)
-    return np.where(table.known | ~allowed, made, neutral).astype(np.int64)
+    unknown = allowed & ~table.known
+    made[unknown] = _neutral(made, fits)
+    return made.astype(np.int64), fits
+
+
+def _unit(values: Array) -> Array:
+    """Cut to 0..1; half as dear as numpy's own clip."""
+    return np.minimum(np.maximum(values, 0.0), 1.0)
 
 
 def neutral_score(table: NodeTable, made: npt.NDArray[np.int64], power_w: float) -> int:
@@ -196,10 +229,12 @@ def _neutral(made: npt.NDArray[Any], fits: npt.NDArray[np.bool_]) -> int:
 
 def best(table: NodeTable, power_w: float, k: int) -> list[NodeHint]:
     """The k best nodes for power_w [W] more on one node, best first, ties by the table's order."""
-    made = scores(table, power_w)
-    known_first = 2 * made + table.known
-    order = np.argsort(-known_first, kind="stable")[:k]
-    return [_hint(table, int(i), int(made[i]), power_w) for i in order]
+    return first(table, judged(table, power_w), k)
+
+
+def first(table: NodeTable, found: Judged, k: int) -> list[NodeHint]:
+    """The k best nodes of those that were judged."""
+    return [_hint(table, i, int(found.made[i]), found.power_w) for i in found.order[:k].tolist()]
 
 
 def explain(table: NodeTable, node: str, power_w: float) -> NodeHint:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from placement.nodes import Array, NodeTable, for_now, scores
+from placement.nodes import Array, Judged, NodeTable, for_now
 
 Locality = Literal["any", "rack", "cdu"]
+_SOME = 64
 SHORT_S = 600.0
 """A workload that is over sooner than this takes what is free now, whatever the forecast says of later [s]."""
 
@@ -64,28 +65,28 @@ def judged_for(table: NodeTable, work: Workload) -> NodeTable:
     return for_now(table) if work.interruptible or work.duration_s < SHORT_S else table
 
 
-def place(table: NodeTable, layout: Layout, shared_w: Array, work: Workload) -> Place:
-    """Nodes for all of it. table: as `judged_for` gives it; shared_w: what each block can still take, (blocks,) [W].
+def place(table: NodeTable, found: Judged, layout: Layout, shared_w: Array, work: Workload) -> Place:
+    """Nodes for all of it. table: as `judged_for` gives it, `found` of it; shared_w: room of each block, (blocks,) [W].
 
     Racks, blocks and budgets take no more than their room, however many nodes of them look good one by one. A node
     that is not known is never chosen.
     """
-    made = scores(table, work.power_w)
-    fits = table.known & (table.room_w >= work.power_w) & (table.cap_w >= work.power_w)
-    order = np.argsort(-made, kind="stable")
-    order = order[fits[order]]
+    order = found.order[found.fits[found.order]]
     if work.locality == "any":
-        chosen = _fill(table, layout, shared_w, work, order)
-        return _told(table, chosen, work, "")
+        return _told(table, _fill(table, layout, shared_w, work, order), work, "")
     codes, names = (layout.rack, layout.racks) if work.locality == "rack" else (layout.block, layout.blocks)
+    number = np.bincount(codes[order], minlength=len(names))
     best: tuple[int, ...] = ()
     block = ""
-    for code in dict.fromkeys(codes[order].tolist()):
-        chosen = _fill(table, layout, shared_w, work, order[codes[order] == code])
-        if len(chosen) > len(best):
-            best, block = chosen, names[code]
+    while len(order):
+        code = int(codes[order[0]])
+        if number[code] > len(best):
+            chosen = _fill(table, layout, shared_w, work, order[codes[order] == code])
+            best, block = (chosen, names[code]) if len(chosen) > len(best) else (best, block)
         if len(best) == work.nodes:
             break
+        number[code] = 0
+        order = order[number[codes[order]] > len(best)]
     return _told(table, best, work, block)
 
 
@@ -101,7 +102,7 @@ def _fill(
     blocks: dict[int, float] = {}
     budgets: dict[str, float] = {}
     chosen: list[int] = []
-    for i in order.tolist():
+    for i in _one_by_one(order):
         rack, block, scope = int(layout.rack[i]), int(layout.block[i]), table.capped_by[i]
         rack_w = racks.get(rack, float(table.room_w[i]))
         block_w = blocks.get(block, float(shared_w[block]))
@@ -113,3 +114,9 @@ def _fill(
             if len(chosen) == work.nodes:
                 break
     return tuple(chosen)
+
+
+def _one_by_one(order: npt.NDArray[np.intp]) -> Iterator[int]:
+    """As plain numbers, some at a time: few are looked at."""
+    for start in range(0, len(order), _SOME):
+        yield from order[start : start + _SOME].tolist()

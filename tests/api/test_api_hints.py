@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from plant.budgets import Budget, BudgetSource
@@ -106,7 +108,7 @@ async def test_an_expired_hint_is_answered_as_expired(informed, app):
     mirror.clock = type(mirror.clock)(speed=1.0001, origin_epoch_s=hint["valid_until"] + 35)
     got = await informed.get(f"/v1/hints/{hint['id']}")
     assert (got.status_code, got.json()["remedy"]) == (410, "ask for a new one: POST /v1/hints")
-    assert got.json()["error"].startswith(f"hint {hint['id']} expired 35 s ago")
+    assert re.match(rf"hint {hint['id']} expired \d+ s ago", got.json()["error"])
     assert (await informed.get("/v1/hints/none")).status_code == 404
 
 

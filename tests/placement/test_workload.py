@@ -10,7 +10,7 @@ import pytest
 
 from placement.budgets import Cap
 from placement.explaining import compare
-from placement.nodes import node_table
+from placement.nodes import judged, node_table
 from placement.rooms import believed, cdu_rooms, node_rooms
 from placement.workload import Workload, judged_for, layout_of, place
 from plant.records import Headroom, RideThrough
@@ -32,7 +32,7 @@ def chosen(work: Workload, *headrooms: Headroom, shared_kw: float = math.inf, ca
     full = dict.fromkeys(BLOCKS, 132e3)
     table = judged_for(node_table(NODES, headrooms, full, dict.fromkeys(BLOCKS, 60.0), NOW_S, 300.0, caps), work)
     shared_w = np.full(2, shared_kw * 1e3)
-    return place(table, layout_of(NODES, BLOCKS), shared_w, work)
+    return place(table, judged(table, work.power_w), layout_of(NODES, BLOCKS), shared_w, work)
 
 
 def test_a_rack_takes_no_more_than_its_room():
@@ -90,7 +90,7 @@ def test_why_one_comes_before_another():
     assert found.why[0].code == "hint.more_cost"
     assert "a1-n0 costs 0.050 W of cooling for each watt of IT, b1-n0 0.100 W" in found.why[0].text
     for hint, parts in ((found.node, found.node_parts), (found.before, found.before_parts)):
-        assert hint.score == round(1 + parts.cost + parts.room + parts.calm)
+        assert hint.score == round(1 + parts.cost + parts.room + parts.block + parts.calm)
     short = compare(table, "b2-n0", "a1-n0", 10e3)
     assert (short.first, short.why[0].text) == ("a1-n0", "b2 is 5.0 kW short of room (pdu)")
     unknown = compare(table, "a2-n0", "a1-n0", 10e3)

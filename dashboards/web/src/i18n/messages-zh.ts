@@ -193,6 +193,7 @@ export const messagesZh: Record<string, string> = {
   'hint.room_short': '{rack} 差 {short_w:k1} kW（{limit}）',
   'hint.more_cost': '{first} 每瓦 IT 需 {a:3} W 制冷，{second} 需 {b:3} W：相差 {points:1} 分',
   'hint.more_room': '{first} 还余 {a:1} kW，{second} 还余 {b:1} kW：相差 {points:1} 分',
+  'hint.more_block': '{first} 所属 CDU 还余 {a:1} kW，{second} 的为 {b:1} kW：相差 {points:1} 分',
   'hint.more_calm': '若一台泵停止，{first} 可维持 {a:0} 秒，{second} {b:0} 秒：相差 {points:1} 分',
   'hint.equal': '{first} 与 {second} 相同，按站点文件中的顺序',
   'hint.calm': '若一台泵停止，可维持 {calm_s:0} 秒',
