@@ -41,9 +41,9 @@ check: setup
 faults: setup debian
 	$(BIN)/python -m pytest tests/faults --campaign
 
-# A million hostile asks of the guard, and all of the above.
+# A million hostile asks of the guard, a whole switchback on the simulated pod, and all of the above.
 campaign: faults
-	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement --campaign
+	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement tests/cli --campaign
 
 # Small faults put into the guard one by one: each must be noticed.
 mutants: setup
