@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,9 @@ class Accounting:
         self._folder = folder
         self._port, self._dbd = free_ports(2)
         self._children: list[subprocess.Popen[bytes]] = []
+        # In memory where there is such a folder: a database that lives for a minute need not reach a disk
+        shm = Path("/dev/shm")  # noqa: S108 - a name of our own below it
+        self._data = tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None)
 
     @property
     def lines(self) -> list[str]:
@@ -95,9 +99,10 @@ class Accounting:
                 child.kill()
                 child.wait(10)
         self._children.clear()
+        self._data.cleanup()
 
     def _database(self) -> None:
-        data, sock = self._folder / "db", self._folder / "db.sock"
+        data, sock = Path(self._data.name) / "db", self._folder / "db.sock"
         self._folder.mkdir(parents=True, exist_ok=True)
         small = ["--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M"]
         base = ["--no-defaults", f"--datadir={data}"]

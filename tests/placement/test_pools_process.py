@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -211,3 +213,28 @@ def waiting_pod(name: str) -> dict:
         "spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "8"}}}]},
         "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
     }
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_again_and_again(two, seed):
+    """SIGKILL at random moments, there and back: the node ends where it began, in one pool at a time."""
+    chance = random.Random(seed)
+    two.do("settle", "--write")
+    two.do("lend", "n1", "--to", "serve")
+    kills = 0
+    for goal in ("lent", "returned"):
+        while two.loan()["state"] != goal:
+            process = two.start()
+            time.sleep(chance.uniform(1.0, 5.0))
+            process.kill()
+            kills += process.wait(30) == -signal.SIGKILL
+            both = not two.cordoned("n1") and two.reason("n1").startswith(("idle", "mixed"))
+            assert not both, f"two pools take work on n1 after {kills} kills: {two.loan()}"
+        if goal == "lent":
+            assert two.reason("n1").startswith("drained coldplate: loan 1")
+            assert not two.cordoned("n1")
+            two.do("return", "n1")
+    assert kills >= 2
+    assert two.cordoned("n1")
+    assert two.reason("n1").startswith("idle")
