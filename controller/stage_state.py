@@ -23,12 +23,13 @@ class Seen:
     """What was last seen of a unit.
 
     on: whether it may run; since_s: when that changed, or when it was first seen running, -inf if it was off then;
-    idle_s: since when it may run and does not, NaN if it does [s since 1970].
+    idle_s: since when it may run and does not, NaN if it does [s since 1970]; ran: it ran since it may.
     """
 
     on: bool
     since_s: float
     idle_s: float = math.nan
+    ran: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,12 @@ def look(before: Mapping[str, Seen], site: Site, snapshot: Snapshot, now_s: floa
 def _looked(before: Seen | None, snapshot: Snapshot, stage: Stage, on: bool, now_s: float) -> Seen:
     before = before or Seen(on, now_s if on else -math.inf)
     since_s = before.since_s if before.on == on else now_s
-    if not on or snapshot.get(stage.running) != 0:  # a unit that does not tell is not accused
+    if not on:
         return Seen(on, since_s)
-    return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s)
+    running, ran = snapshot.get(stage.running), before.ran and before.on
+    if running != 0:  # a unit that does not tell is not accused
+        return Seen(on, since_s, ran=ran or running > 0)
+    return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s, ran)
 
 
 def units_of(
@@ -80,7 +84,8 @@ def units_of(
 def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s: float, *, warm: bool) -> Unit:
     known = math.isfinite(snapshot.get(inputs.effective_point(site, stage.command)))
     seen = seen or Seen(on=False, since_s=-math.inf)
-    late = seen.on and now_s - seen.idle_s > stage.start_s and (stage.kind != "chiller" or warm)
+    patience_s = -1.0 if seen.ran else stage.start_s  # one that ran has tripped: nobody waits for it to start
+    late = seen.on and now_s - seen.idle_s > patience_s and (stage.kind != "chiller" or warm)
     failed = known and (late or faulty(snapshot, site.equipment[stage.unit]))
     for_s = now_s - seen.since_s
     return Unit(

@@ -172,3 +172,23 @@ def test_chillers_run_where_towers_do_not_reach(climate):
     assert day.violation_s == {}
     assert day.energy_j["chillers"] > 0.0
     assert plant.site.envelopes["cdu-1/supply_temperature_setpoint"].maximum == COLD_C
+
+
+@pytest.mark.parametrize("kind", ["cooling-tower", "pump"])
+def test_a_unit_lost_at_full_load_breaks_no_limit(climate, kind):
+    """Dynamic N+1: until what stands runs in its place the rest holds every limit, decided every ten minutes."""
+    plant = TrainsPlant(Scenario(climate=climate, utilisation=lambda _rack, _at_s: 1.0))
+    ours, start_s, counted = Ours(plant.site), climate.start_s(SUMMER) + 11 * 3600.0, []
+
+    class Failing:
+        def decide(self, snapshot, now_s):
+            units = [plant.water.switches[unit.id] for unit in plant.site.of_kind(kind)]
+            counted.append(sum(unit.running for unit in units))
+            if now_s == start_s + 9000.0:
+                next(unit for unit in units if unit.running).permitted = False
+            return ours.decide(snapshot, now_s)
+
+    day = drive_day(plant, Failing(), start_s, 600.0, hours=1)
+    assert day.violation_s == {}
+    assert counted[15] == counted[14] - 1
+    assert counted[16] >= counted[15]
