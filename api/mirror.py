@@ -14,6 +14,7 @@ import msgspec
 from plant.budgets import Budget
 from plant.clock import ScaledClock
 from plant.errors import ColdplateError
+from plant.outcomes import Outcomes
 from plant.points import PointId
 from plant.records import (
     ActuatorState,
@@ -45,6 +46,7 @@ _TYPES: dict[str, Any] = {
     "links": list[LinkState],
     "jobs": list[JobList],
     "budgets": list[Budget],
+    "outcomes": Outcomes,
     "actuator": ActuatorState,
     "counters": dict[str, float],
     "clock": str,
@@ -88,6 +90,7 @@ class Mirror:
     links: list[LinkState] = field(default_factory=list)
     jobs: list[JobList] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
     actuator: ActuatorState | None = None
     counters: dict[str, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from cli.hands import bms_integrations, hands
 from cli.jobs import JobDesk
 from cli.link_log import LinkLog
 from cli.model_memory import keep_model, recall_model
+from cli.outcomes import OutcomeDesk
 from cli.switchback import Switchback, load_plan
 from collector.collector import Collector
 from collector.forwarder import Forwarder
@@ -112,6 +113,7 @@ class Edge:
         recall_model(worker, state)
         desk = JobDesk(site, clock, state, audit, self.board, self.options.jobs)
         budgets = BudgetDesk(site, clock, state, audit, self.board, self.live)
+        outcomes = OutcomeDesk(clock, state, audit)
         control = Control(
             site,
             clock,
@@ -127,12 +129,13 @@ class Edge:
             budgets.follow,
             None if self._plan is None else Switchback(self._plan, site, state, audit, clock, self.board),
         )
-        bus = BusServer(state.path / "bus.sock", control.intent, desk.take, budgets.take)
+        bus = BusServer(state.path / "bus.sock", control.intent, desk.take, budgets.take, outcomes.take)
         control.publish_to(bus, store)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
             stack.push_async_callback(worker.close)
             await bus.start()
+            await outcomes.start(bus)
             stack.push_async_callback(bus.close)
             publish = Publisher(self, bus, collector, forwarder, store, actuator)
             jobs: list[Callable[[], Awaitable[None]]] = [

@@ -25,6 +25,7 @@ FILES = (
     "commissioning.key",
     "jobs.json",
     "budgets.json",
+    "outcomes.json",
 )
 FOLDERS = ("spool", "audit")
 _PRIVATE = 0o600

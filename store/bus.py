@@ -1,7 +1,7 @@
 """Records between the processes of one host, over a Unix socket: one JSON object a line.
 
 To a subscriber: {"kind", "body"}. From a client: {"subscribe": true}, or {"intent": {..}}, {"jobs": {..}},
-{"budget": {..}} or {"budget_end": {..}}, which are answered by {"answer": {..}}.
+{"budget": {..}}, {"budget_end": {..}} or {"outcome": {..}}, which are answered by {"answer": {..}}.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from plant.budgets import Budget, BudgetEnd
 from plant.errors import ColdplateError, ConfigError, RefusedError, SilentError
+from plant.outcomes import HintOutcome
 from plant.records import Answer, Intent, JobList
 from store import codec
 
@@ -35,6 +36,7 @@ SILENCE_S = 8.0
 Handler = Callable[[Intent], Awaitable[Answer]]
 JobsHandler = Callable[[JobList], Awaitable[Answer]]
 BudgetHandler = Callable[[Budget | BudgetEnd], Awaitable[Answer]]
+OutcomeHandler = Callable[[HintOutcome], Awaitable[Answer]]
 
 
 async def _no_jobs(_: JobList) -> Answer:
@@ -43,6 +45,10 @@ async def _no_jobs(_: JobList) -> Answer:
 
 async def _no_budgets(_: Budget | BudgetEnd) -> Answer:
     return Answer(accepted=False, text="this edge takes no budgets")
+
+
+async def _no_outcomes(_: HintOutcome) -> Answer:
+    return Answer(accepted=False, text="this edge takes no outcomes")
 
 
 @contextmanager
@@ -120,8 +126,10 @@ class BusServer:
         on_intent: Handler,
         on_jobs: JobsHandler = _no_jobs,
         on_budget: BudgetHandler = _no_budgets,
+        on_outcome: OutcomeHandler = _no_outcomes,
     ) -> None:
         self._path, self._on_intent, self._on_jobs, self._on_budget = path, on_intent, on_jobs, on_budget
+        self._on_outcome = on_outcome
         self._latest: dict[str, bytes] = {}
         self._live: dict[str, list[Any]] = {}
         self._subscribers: set[_Subscriber] = set()
@@ -232,6 +240,8 @@ class BusServer:
     def _asked(self, request: Any) -> Awaitable[Answer]:
         if "jobs" in request:
             return self._on_jobs(codec.from_plain(JobList, request["jobs"]))
+        if "outcome" in request:
+            return self._on_outcome(codec.from_plain(HintOutcome, request["outcome"]))
         if "budget" in request:
             return self._on_budget(codec.from_plain(Budget, request["budget"]))
         if "budget_end" in request:
@@ -281,6 +291,14 @@ class BusClient:
             SilentError: nobody answered in time.
         """
         return await self._answer({"budget" if isinstance(told, Budget) else "budget_end": told})
+
+    async def outcome(self, told: HintOutcome) -> Answer:
+        """Tell what became of a hint.
+
+        Raises:
+            SilentError: nobody answered in time.
+        """
+        return await self._answer({"outcome": told})
 
     async def _answer(self, request: object) -> Answer:
         try:

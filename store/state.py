@@ -1,6 +1,6 @@
 """The state directory: everything that outlives a process, with a version, a lock, a backup and a restore.
 
-version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  commissioning.json  bus.sock
+version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  outcomes.json  commissioning.json  bus.sock
 history.sqlite  spool/  audit/
 """
 

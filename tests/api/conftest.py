@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from plant.budgets import Budget, BudgetEnd
 from plant.clock import ScaledClock
+from plant.outcomes import HintOutcome
 from plant.records import (
     ActuatorState,
     Answer,
@@ -63,6 +64,7 @@ class Edge:
     heard: list[Intent] = field(default_factory=list)
     told: list[JobList] = field(default_factory=list)
     budgets: list[Budget | BudgetEnd] = field(default_factory=list)
+    outcomes: list[HintOutcome] = field(default_factory=list)
     server: BusServer | None = None
 
     async def _on_intent(self, intent: Intent) -> Answer:
@@ -77,9 +79,13 @@ class Edge:
         self.budgets.append(told)
         return self.answer
 
+    async def _on_outcome(self, told: HintOutcome) -> Answer:
+        self.outcomes.append(told)
+        return self.answer
+
     async def start(self) -> None:
         """Listen and tell the clock."""
-        self.server = BusServer(self.path, self._on_intent, self._on_jobs, self._on_budget)
+        self.server = BusServer(self.path, self._on_intent, self._on_jobs, self._on_budget, self._on_outcome)
         await self.server.start()
         await self.say("clock", self.clock.spec())
 
