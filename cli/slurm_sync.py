@@ -40,6 +40,7 @@ class SlurmSync:
         now_s = time.time() + (cycle.skew_s or 0.0)
         power = self.memory.power(1e3 * self.cycle.options.node_kw)
         rack_w = await asyncio.to_thread(self.client.powers)
+        self._learned &= {job.id for job in jobs}
         learn(jobs, node_powers(jobs, wishes.rack_of, rack_w, now_s), power, self._learned)
         self.memory.keep_power(power)
         found = outlooks(jobs, wishes.rack_of, power, now_s, HORIZON_S)

@@ -8,7 +8,7 @@ import pytest
 
 from placement.job_power import JobPower
 from placement.slurm.jobs import Job
-from placement.slurm.outlook import learn, outlooks
+from placement.slurm.outlook import SETTLED_S, learn, node_powers, outlooks
 
 NOW_S = 10_000.0
 
@@ -66,3 +66,21 @@ def test_the_queue_as_an_outlook():
     assert (planned.racks, planned.power_w) == (("rack-1", "rack-2"), 20_000.0)
     assert planned.start_sd_s == pytest.approx(270.0)
     assert endless.end_s == pytest.approx(NOW_S - 600 + 86400)
+
+
+def test_power_is_learned_where_a_rack_runs_one_kind_only():
+    """Once for each job, after it has settled; a rack of two kinds, or with an idle node, teaches nothing."""
+    racks = {"n1": "r1", "n2": "r1", "n3": "r2", "n4": "r3", "n5": "r3"}
+    old = NOW_S - SETTLED_S - 1
+    jobs = [
+        job(id="1", start_s=old, nodes=("n1", "n2")),
+        job(id="2", start_s=NOW_S - 10, nodes=("n3",)),
+        job(id="3", start_s=old, nodes=("n4",)),
+    ]
+    found = node_powers(jobs, racks, {"r1": 12e3, "r2": 6e3, "r3": 6e3}, NOW_S)
+    assert found == {"n1": 6e3, "n2": 6e3}
+    power, learned = JobPower(default_w=5000.0), set()
+    learn(jobs, found, power, learned)
+    learn(jobs, found, power, learned)
+    assert (power.runs, learned) == ({jobs[0].kind: 1}, {"1"})
+    assert power.estimate(jobs[0].kind).power_w == 6e3
