@@ -58,14 +58,21 @@ class Room:
     """One site's control in mode auto; `site` may differ from the plant's."""
 
     def __init__(
-        self, site: Site, folder: Path, plant: MemoryPlant | None = None, plan: SwitchbackPlan | None = None
+        self,
+        site: Site,
+        folder: Path,
+        plant: MemoryPlant | None = None,
+        plan: SwitchbackPlan | None = None,
+        worker: StepWorker | None = None,
     ) -> None:
+        """worker: one with a process of its own, in place of the direct one."""
         self.site, self.plant = site, plant or MemoryPlant(site, NOON_S)
         self.clock, self.deaf = self.plant.clock, False
         self.state = StateDir(folder / "state")
         own = [f"{link.host}:{link.port}" for link in site.links.values()]
         self.state.write_json("commissioning.json", {"endpoints": own, "start_mode": "auto"})
         self.store = EmbeddedStore.open(self.state.path / "history.sqlite", site.retention)
+        self.own_worker = worker
         self.plan, self.epoch, self.audit, self.switchback = plan, 0, None, None
         self.open()
 
@@ -79,7 +86,7 @@ class Room:
         self.actuator = Actuator(
             self.site, drives, self.live, self.clock, self.audit, self.epoch, frozenset(self.site.drives)
         )
-        self.worker = Direct(self.site)
+        self.worker = self.own_worker or Direct(self.site)
         if self.plan is not None:
             self.switchback = Switchback(self.plan, self.site, self.state, self.audit, self.clock, self.board)
         budgets = BudgetDesk(self.site, self.clock, self.state, self.audit, self.board, self.live)

@@ -16,6 +16,7 @@ from benchmarks.fault_scenarios import Scenario
 from cli.main import app
 from controller.letting_go import LATE_CYCLES
 from controller.loops import plan_loop
+from controller.worker import HANG_FILE, StepWorker
 from plant.records import IntentKind, Mode
 from simulator.memory import MemoryPlant
 from simulator.plant import SimulatedPlant
@@ -118,6 +119,27 @@ async def test_an_optimiser_that_never_returns(site, tmp_path):
     await room.cycles(1)
     room.worker.late = False
     await assert_let_go(room, "optimiser_late")
+
+
+@pytest.mark.campaign
+async def test_a_real_process_that_hangs(site, tmp_path, monkeypatch):
+    """The same through the worker's own process, which is killed at each deadline and started again."""
+    hang = tmp_path / "hang"
+    monkeypatch.setenv(HANG_FILE, str(hang))
+    worker = StepWorker(site, deadline_s=60.0)
+    room = Room(site, tmp_path, worker=worker)
+    try:
+        await room.cycles(1)
+        assert room.written() > 0
+        hang.touch()
+        worker.deadline_s = 0.5
+        await room.cycles(LATE_CYCLES)
+        assert worker.kills == LATE_CYCLES
+        hang.unlink()
+        worker.deadline_s = 60.0
+        await assert_let_go(room, "optimiser_late")
+    finally:
+        await worker.close()
 
 
 async def test_telemetry_older_than_its_limit(site, tmp_path):
