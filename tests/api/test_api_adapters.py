@@ -11,9 +11,12 @@ import pytest
 import uvicorn
 
 from benchmarks import kubernetes_lab
+from cli.k8s_sync import extender_answers
 from placement.api_client import Client
+from placement.kubernetes.cluster import connect
 from placement.loan_plan import places
 from placement.wishes import Ear
+from plant.errors import RefusedError, SilentError
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +65,19 @@ async def test_what_the_planner_and_the_learner_hear(url):
         assert (await asyncio.to_thread(client.powers))["rack-01"] == 61e3
         found = await asyncio.to_thread(lambda: places(Ear(client).hear(), client.headroom()))
     assert found["rack-02"].room_w > found["rack-01"].room_w
+
+
+async def test_verify_asks_the_real_extender(url, edge, tmp_path):
+    """Filter and prioritize about every node of the cluster, as kube-scheduler asks; a wrong address is told."""
+    mock = kubernetes_lab.Server()
+    for name in [rack.id for rack in edge.site.of_kind("rack")] + ["stranger"]:
+        mock.add(name)
+    runner = await kubernetes_lab.started(mock, tmp_path)
+    async with connect(tmp_path / "kubeconfig") as cluster:
+        count = len(mock.nodes)
+        assert await extender_answers(cluster, url) == f"{count} of {count} nodes pass, {count} have a score"
+        with pytest.raises(RefusedError, match="HTTP 405"):
+            await extender_answers(cluster, f"{url}/elsewhere")
+        with pytest.raises(SilentError):
+            await extender_answers(cluster, "http://127.0.0.1:9")
+    await runner.cleanup()
