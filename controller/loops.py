@@ -136,7 +136,9 @@ def plan_loop(
         Setpoint(point=p, current=c, value=v, target=t, design=d)
         for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
     )
-    air = plan_air(site, snapshot, group, problem.median.it_w - problem.median.heat_w, moves, now_s, SETTLE_S)
+    room_w = problem.median.it_w - problem.median.heat_w
+    safe = kind == "plan_design"  # then the air, too, goes back to the device's own
+    air = None if safe else plan_air(site, snapshot, group, room_w, moves, now_s, SETTLE_S)
     plan = plan_of(group, heat, problem, choice, setpoints, kind, now_s)
     switched = switches(plant, staged.on) if staged else ()
     own = tuple(s for s in setpoints if s.point in group.commands.values())
