@@ -203,9 +203,10 @@ def _no_scores(nodes: int, gpus: int) -> _Scores:
 def _reasons(scores: _Scores, node: int) -> tuple[str, ...]:
     """What speaks for the node, against the other nodes that fit."""
     fit = np.isfinite(scores.place)
-    strands, draws = scores.stranded[fit], scores.power_w[fit]
+    strands, draws, apart = scores.stranded, scores.power_w, scores.place - scores.stranded
     return (
         f"fits on {int(fit.sum())} nodes",
-        f"strands {scores.stranded[node]:+.3f} GPUs (all that fit: {strands.min():+.3f} to {strands.max():+.3f})",
-        f"draws {scores.power_w[node]:.0f} W more (all that fit: {draws.min():.0f} to {draws.max():.0f} W)",
+        f"strands {strands[node]:+.3f} GPUs (all that fit: {strands[fit].min():+.3f} to {strands[fit].max():+.3f})",
+        f"draws {draws[node]:.0f} W more (all that fit: {draws[fit].min():.0f} to {draws[fit].max():.0f} W)",
+        f"imbalance counts {apart[node]:+.3f} (all that fit: {apart[fit].min():+.3f} to {apart[fit].max():+.3f})",
     )

@@ -108,7 +108,10 @@ def test_threads_and_gpus_of_a_package_run_out_together():
     cluster.take(_pod(cpu=10), 1, [0])
     packer = Packer(cluster, Workload([_pod()]), Weights(power=(0.0, 0.0), balance=0.0, pairing=0.1))
     assert packer.place(_pod(cpu=5)).name == "greedy"
-    assert packer.place(_pod(cpu=20)).name == "modest"
+    best = packer.place(_pod(cpu=20))
+    assert best.name == "modest"
+    # Surplus 22 -> 34 threads; beside 50, half of 18 missing -> 58 in surplus, once the second package is awake.
+    assert best.reasons[-1] == "imbalance counts +1.200 (all that fit: +1.200 to +4.900)"
 
 
 def test_power_counts_less_when_much_is_taken():
