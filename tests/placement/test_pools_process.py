@@ -33,6 +33,7 @@ class Pools:
             self.mock.add(node)
         self.config(allow="operator")
         self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.started: list[subprocess.Popen[bytes]] = []
 
     def config(self, allow: str) -> None:
         """Write the pools file."""
@@ -59,7 +60,14 @@ pools:
 
     def start(self) -> subprocess.Popen[bytes]:
         """The loop."""
-        return subprocess.Popen(self.argv("run", "--allow", "--every", "0.1"), env=self.env)
+        self.started.append(subprocess.Popen(self.argv("run", "--allow", "--every", "0.1"), env=self.env))
+        return self.started[-1]
+
+    def close(self) -> None:
+        """End every process, also after a failure."""
+        for process in self.started:
+            process.kill()
+            process.wait(30)
 
     def loan(self) -> dict:
         """The newest loan as written down."""
@@ -82,7 +90,9 @@ pools:
 @pytest.fixture
 def two(make_lab, server_apart, tmp_path):
     """Both clusters."""
-    return Pools(make_lab(real=2), server_apart, tmp_path)
+    both = Pools(make_lab(real=2), server_apart, tmp_path)
+    yield both
+    both.close()
 
 
 def test_killed_in_mid_loan_it_goes_on(two, tmp_path):
