@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from controller import inputs
 from controller.air import plan_air
-from controller.billing import Billing, prices_now, site_power_w
+from controller.billing import Billing
 from controller.constraints import CASE_RESERVE_K, Problem
-from controller.design import LoopDesign, loop_design, without
+from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.facility_plant import facility_owner
 from controller.identification.applied import applied
 from controller.identification.known import Known
-from controller.learning import Learnt, corrected, observe, with_shown_flow
-from controller.model import Load, Setpoints, evaluate
-from controller.objective import Prices
+from controller.learning import Learnt, observe
+from controller.loop_problems import LoopProblems
+from controller.model import Load, Setpoints
 from controller.optimise import Choice, search, stepped
-from controller.problems import build_problem
 from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
 from controller.stage_choice import Plant
@@ -97,34 +96,27 @@ def plan_loop(
         ConfigError: a design figure is missing.
     """
     plant = whole_plant(site, snapshot, group, memory.seen, now_s)
-    learnt = _learnt(site, snapshot, group, memory, plant, heat_w, now_s, beside)
+    running = applied(loop_design(site, group, missing(plant, plant.on)), site, group, memory.known)
+    learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
     moves = memory.moves
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
-
-    running = _design(site, group, memory, missing(plant, plant.on))
-
-    def designed(off: frozenset[str]) -> LoopDesign:
-        return with_shown_flow(corrected(without(running, site, group, off), learnt), snapshot, group)
-
-    def asked(off: frozenset[str], cost_minutes: int, worst_minutes: int) -> Problem:
-        problem = build_problem(
-            site,
-            snapshot,
-            group,
-            heat,
-            memory.target,
-            designed(off),
-            hot_w,
-            memory.gpu_w,
-            beside,
-            cost_minutes,
-            worst_minutes,
-        )
-        return replace(problem, prices=_prices(site, snapshot, problem, memory.billing, now_s))
-
-    staged = _staged(site, group, plant, asked, designed, heat)
+    problems = LoopProblems(
+        site=site,
+        snapshot=snapshot,
+        group=group,
+        heat=heat,
+        running=running,
+        learnt=learnt,
+        target=memory.target,
+        billing=memory.billing,
+        hot_w=hot_w,
+        gpu_w=memory.gpu_w,
+        beside=beside,
+        now_s=now_s,
+    )
+    staged = _staged(problems, plant)
     off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
-    problem = asked(off, COST_MINUTES, worst)
+    problem = problems.asked(off, COST_MINUTES, worst)
     choice = search(problem)
     too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
@@ -153,31 +145,12 @@ def plan_loop(
     )
 
 
-def _design(site: Site, group: CoolingGroup, memory: Memory, off: frozenset[str]) -> LoopDesign:
-    return applied(loop_design(site, group, off), site, group, memory.known)
-
-
-def _prices(site: Site, snapshot: Snapshot, problem: Problem, billing: Billing, now_s: float) -> Prices:
-    """What counts now; without a demand charge nobody need know what the rest of the site draws."""
-    rest_w = np.nan
-    if site.tariff.demand_per_kw_month > 0.0 and np.isfinite(billing.expected_w):
-        here = evaluate(problem.design, problem.median, Setpoints.of(np.array([problem.current])))
-        rest_w = site_power_w(site, snapshot) - float(here.cooling_w[0])
-    return prices_now(site, billing, now_s, COST_MINUTES, rest_w)
-
-
-def _staged(
-    site: Site,
-    group: CoolingGroup,
-    plant: Plant,
-    asked: Callable[[frozenset[str], int, int], Problem],
-    designed: Callable[[frozenset[str]], LoopDesign],
-    heat: HeatForecast,
-) -> Staged | None:
+def _staged(problems: LoopProblems, plant: Plant) -> Staged | None:
     """What is to run, where this loop's site lets it be switched."""
-    if not group.stages:
+    if not problems.group.stages:
         return None
-    return decide(site, plant, asked, designed, max(heat.at(0.95)[:WORST_MINUTES]))
+    high_w = max(problems.heat.at(0.95)[:WORST_MINUTES])
+    return decide(problems.site, plant, problems.asked, problems.designed, high_w)
 
 
 def _learnt(
@@ -186,16 +159,16 @@ def _learnt(
     group: CoolingGroup,
     memory: Memory,
     plant: Plant,
+    design: LoopDesign,
     heat_w: float,
     now_s: float,
     beside: Beside,
 ) -> Learnt:
-    """What the meters add, once the last move has settled."""
+    """What the meters add, once the last move has settled; design: with the units that run."""
     if any(now_s - move.at_s < LEARN_AFTER_S for move in memory.moves.values()):
         return memory.learnt
     if group.id != facility_owner(site, group).id or not is_plant(plant, plant.on):
         return memory.learnt  # the plant's meters tell of all loops; the one that commands it learns
-    design = _design(site, group, memory, missing(plant, plant.on))
     now = inputs.current_setpoints(site, snapshot, group)
     at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     it_w = heat_w * design.rack_power_w / design.liquid_heat_w

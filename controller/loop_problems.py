@@ -1,0 +1,76 @@
+"""The problems of one loop at one moment: with some units of its plant standing, and over so many minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controller.billing import Billing, prices_now, site_power_w
+from controller.constraints import Problem
+from controller.design import LoopDesign, without
+from controller.explaining import COST_MINUTES
+from controller.learning import Learnt, corrected, with_shown_flow
+from controller.model import Setpoints, evaluate
+from controller.objective import Prices
+from controller.problems import build_problem
+from controller.shared_plant import Beside
+from plant.live import Snapshot
+from plant.records import HeatForecast
+from plant.topology import CoolingGroup, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopProblems:
+    """What every problem of a loop has in common.
+
+    running: its design with the units that run; target: where it went last; hot_w, gpu_w: what the hottest GPU draws
+    and may come to draw [W].
+    """
+
+    site: Site
+    snapshot: Snapshot
+    group: CoolingGroup
+    heat: HeatForecast
+    running: LoopDesign
+    learnt: Learnt
+    target: tuple[float, ...]
+    billing: Billing
+    hot_w: float
+    gpu_w: float
+    beside: Beside
+    now_s: float
+
+    def designed(self, off: frozenset[str]) -> LoopDesign:
+        """The loop without some units, with all that was learned of it."""
+        left = corrected(without(self.running, self.site, self.group, off), self.learnt)
+        return with_shown_flow(left, self.snapshot, self.group)
+
+    def asked(self, off: frozenset[str], cost_minutes: int, worst_minutes: int) -> Problem:
+        """The problem without some units; minutes: over which cost and limits are judged.
+
+        Raises:
+            StaleError: an input is missing.
+        """
+        problem = build_problem(
+            self.site,
+            self.snapshot,
+            self.group,
+            self.heat,
+            self.target,
+            self.designed(off),
+            self.hot_w,
+            self.gpu_w,
+            self.beside,
+            cost_minutes,
+            worst_minutes,
+        )
+        return replace(problem, prices=self._prices(problem))
+
+    def _prices(self, problem: Problem) -> Prices:
+        """What counts now; without a demand charge nobody need know what the rest of the site draws."""
+        site, rest_w = self.site, np.nan
+        if site.tariff.demand_per_kw_month > 0.0 and np.isfinite(self.billing.expected_w):
+            here = evaluate(problem.design, problem.median, Setpoints.of(np.array([problem.current])))
+            rest_w = site_power_w(site, self.snapshot) - float(here.cooling_w[0])
+        return prices_now(site, self.billing, self.now_s, COST_MINUTES, rest_w)
