@@ -137,9 +137,10 @@ def test_limited_stays_near_design(pod, plans):
     """Limited mode asks nothing further than 1 K or 10 % from design."""
     modes, _ = apply_intent(initial_modes(pod), set_mode(Mode.LIMITED), pod, plans, ALL, 0.0)
     far = replace(plans[0], setpoints=tuple(replace(s, value=s.design * 1.3) for s in plans[0].setpoints))
-    supply, dp, facility = setpoints_to_ask(far, modes["tcs-1"])
+    supply, dp, facility, air = setpoints_to_ask(far, modes["tcs-1"])
     assert supply.value == pytest.approx(33.0)
     assert facility.value == pytest.approx(28.0)
+    assert air.value == pytest.approx(air.design + 1.0)
     assert dp.value == pytest.approx(121000.0)
 
 

@@ -99,4 +99,6 @@ def test_plan_tells_what_it_keeps(pod, pod_snapshot, now_s):
     assert plan.swing_margin_k > 3.0
     assert swing_margin_k(idle, target) == pytest.approx(plan.predicted_case_c - target[0], abs=0.1)
     assert plan.currency == "EUR"
-    assert plan.saving_per_h == pytest.approx(0.22 * plan.reason.params["saves_kw"])
+    assert plan.air is not None
+    saved_kw = plan.reason.params["saves_kw"] + plan.air.params["air_saves_kw"]
+    assert plan.saving_per_h == pytest.approx(0.22 * saved_kw)
