@@ -44,14 +44,14 @@ async def filter_nodes(request: Request) -> Response:
     A pod whose power annotation can't be read gets an answer with `Error`, which stands in the pod's events.
     """
     body = await request.body()
-    return _answer(here(request).hints.extender.filter, body, refusal)
+    return _answer(here(request).hints.now().extender.filter, body, refusal)
 
 
 @router.post("/prioritize", summary="Nodes by score, 0 to 10", **_described(_SCORED))
 async def prioritize(request: Request) -> Response:
     """One row for each node of the question; a node that coldplate does not know gets a neutral score."""
     body = await request.body()
-    return _answer(here(request).hints.extender.prioritize, body, None)
+    return _answer(here(request).hints.now().extender.prioritize, body, None)
 
 
 def _answer(verb: Callable[[bytes], bytes], body: bytes, refused: Callable[[str], bytes] | None) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,18 +26,34 @@ WATCHED_S = 2.0
 """Under a budget, how often what runs is looked at again [s, real]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Edition:
-    """What one state of the inputs gives: the table, the list, its JSON and its ETag.
+    """What one state of the inputs gives: the table, and by and by what is asked of it.
 
-    shared_w: what each block (CDU or loop) can still take, (blocks,) [W].
+    shared_w: what each block (CDU or loop) can still take, (blocks,) [W]; node_w: what one more busy node draws [W].
     """
 
     table: NodeTable
     shared_w: Array
-    hints: NodeHints
-    body: bytes
-    etag: str
+    inputs: tuple[InputAge, ...]
+    node_w: Array
+    blocks: Mapping[str, str]
+    pod_power: PodPower
+
+    @cached_property
+    def hints(self) -> NodeHints:
+        """The list of all nodes; costs as much as all the rest, and many a scheduler never asks for it."""
+        return hint_list(self.table, self.node_w, self.blocks, self.inputs)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The list as JSON."""
+        return encode(self.hints)
+
+    @cached_property
+    def extender(self) -> Extender:
+        """The Kubernetes scheduler extender over the table."""
+        return Extender(self.table, self.pod_power)
 
 
 class HintBook:
@@ -47,7 +63,6 @@ class HintBook:
         self._site, self._mirror = site, mirror
         self._key: tuple[float, ...] = ()
         self._edition: Edition | None = None
-        self._extender: tuple[NodeTable, Extender] | None = None
 
     @cached_property
     def full_w(self) -> dict[str, float]:
@@ -99,14 +114,6 @@ class HintBook:
             self._key, self._edition = key, self._made()
         return self._edition
 
-    @property
-    def extender(self) -> Extender:
-        """The scheduler extender over the table of this moment."""
-        table = self.now().table
-        if self._extender is None or self._extender[0] is not table:
-            self._extender = table, Extender(table, self.pod_power)
-        return self._extender[1]
-
     @cached_property
     def pod_power(self) -> PodPower:
         """What a pod's GPU draws [W]: the racks' design power by their GPUs, as Kubernetes names no type."""
@@ -127,9 +134,14 @@ class HintBook:
             caps(self._site, self.budgets()),
             self._blocks,
         )
-        hints = hint_list(table, self.node_w, self._blocks, self._inputs())
-        shared_w = self._shared_w(headrooms)
-        return Edition(table=table, shared_w=shared_w, hints=hints, body=encode(hints), etag=f'"{hints.id}"')
+        return Edition(
+            table=table,
+            shared_w=self._shared_w(headrooms),
+            inputs=self._inputs(),
+            node_w=self.node_w,
+            blocks=self._blocks,
+            pod_power=self.pod_power,
+        )
 
     def _shared_w(self, headrooms: Iterable[Headroom]) -> Array:
         """By block, the least that one of its racks tells; what nobody tells does not limit."""

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.answers import Problem, Responses, reply
-from api.hints_given import WorkloadHints
 from api.plain import PlainRoute, body_of, here, validated
 from api.service import Service, service_of
 from api.workload import WorkloadBody, comparison, hints_for
 from placement.explaining import Comparison
 from placement.hint_list import NodeHints
+from placement.workload_hints import WorkloadHints
 
 router = APIRouter()
 plain = APIRouter(route_class=PlainRoute)
@@ -46,8 +46,9 @@ async def nodes(request: Request) -> Response:
     """0 to 100 for one more busy node there; with an ETag. Nodes that are not known get a neutral score."""
     service = here(request)
     edition = service.hints.now()
-    headers = {"etag": edition.etag, SITE_TIME: f"{service.mirror.now_s:.3f}"}
-    if matches(request.headers.get("if-none-match", ""), edition.etag):
+    etag = f'"{edition.hints.id}"'
+    headers = {"etag": etag, SITE_TIME: f"{service.mirror.now_s:.3f}"}
+    if matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     return Response(edition.body, media_type="application/json", headers=headers)
 

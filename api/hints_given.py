@@ -6,30 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from api.problems import ProblemError
-from placement.hint_list import InputAge
-from placement.nodes import NodeHint
-from placement.workload import Place
+from placement.workload_hints import WorkloadHints
 
 MOST_KEPT = 10_000
 """Hints that can still be asked for by their id; older ones are forgotten."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadHints:
-    """The best nodes one by one, and a place for all of it; times [s since 1970, site clock], power of a node [W].
-
-    valid_until: from then on it says nothing and is answered as expired.
-    """
-
-    id: str
-    generated_at: float
-    valid_until: float
-    model_version: str
-    confidence: float
-    inputs: tuple[InputAge, ...]
-    node_power_w: float
-    nodes: tuple[NodeHint, ...]
-    place: Place
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from api.answers import Problem, Responses, reply
 from api.commands import INTENT_TIMEOUT_S, Actor, Body, operator
-from api.hints_given import WorkloadHints
 from api.problems import ProblemError
 from api.service import Service, service_of
+from placement.workload_hints import WorkloadHints
 from plant.errors import RetryError
 from plant.outcomes import HintOutcome, Outcomes
 from plant.records import Answer

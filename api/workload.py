@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 
 from api.commands import Body
 from api.hint_book import HintBook
-from api.hints_given import WorkloadHints
 from api.problems import ProblemError
 from placement.explaining import Comparison, compare
 from placement.hint_list import MODEL_VERSION, confidence
 from placement.hints import HINT_LIFE_S
 from placement.nodes import first, judged
 from placement.workload import Locality, Workload, judged_for, place
+from placement.workload_hints import WorkloadHints
 from plant.topology import Site
 
 DEFAULT_K = 20
@@ -81,7 +81,7 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
         valid_until=min(edition.table.expires_s, book.now_s + HINT_LIFE_S),
         model_version=MODEL_VERSION,
         confidence=confidence(table),
-        inputs=edition.hints.inputs,
+        inputs=edition.inputs,
         node_power_w=work.power_w,
         nodes=tuple(first(table, found, body.k)),
         place=place(table, found, book.layout, edition.shared_w, work),

@@ -13,7 +13,7 @@ import http.client
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
 from placement.scheduler_reports import Report, SchedulerState
+from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.records import Answer, Headroom
 from store.codec import from_plain
@@ -96,6 +97,25 @@ class Client:
         if status != _NOT_MODIFIED or self._hints is None:
             self._hints, self._etag = _decoded(body, NodeHints), found.get("etag", "")
         return Heard(hints=self._hints, site_time_s=float(found.get("x-site-time", "nan")))
+
+    def workload(self, work: Mapping[str, object]) -> WorkloadHints:
+        """Nodes for a workload; the form is that of `POST /v1/hints` (docs/api.md), e.g. {"gpus": 8}.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no, naming the field.
+        """
+        made = self._ask("POST", "/v1/hints", dict[str, Any], work)
+        return from_plain(WorkloadHints, made)  # null is a cost that is not known
+
+    def outcome(self, hint_id: str, told: Mapping[str, object]) -> Answer:
+        """Tell what became of a hint, once; the form is that of `POST /v1/hints/{hint_id}/outcome`.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no, e.g. as the hint had expired when it was used.
+        """
+        return self._ask("POST", f"/v1/hints/{quote(hint_id, safe='')}/outcome", Answer, told)
 
     def budgets(self) -> list[BudgetShown]:
         """Power budgets in force.

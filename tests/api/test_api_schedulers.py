@@ -84,6 +84,12 @@ def speak(url: str, edge, token: str) -> None:
     assert again.hints is first.hints
     assert {n.rack for n in first.hints.nodes} == {r.id for r in edge.site.of_kind("rack")}
     assert client.budgets() == []
+    hint = client.workload({"power_kw": 5.0, "k": 3})
+    assert [n.node for n in hint.nodes] == ["rack-08", "rack-07", "rack-06"]
+    assert client.outcome(hint.id, {"followed": True, "nodes": list(hint.place.nodes)}).accepted
+    assert len(client.headroom()) == 8
+    with pytest.raises(RefusedError, match="has been told already"):
+        client.outcome(hint.id, {"followed": True})
     assert client.put_budget(700.0, "peak", first.site_time_s + 600, source="grid", actor="dso").accepted
     assert client.end_budget("over", source="grid", actor="dso").accepted
     assert edge.budgets[0].power_w == 700e3
