@@ -2,9 +2,9 @@
 
 Coordinate search over the printed grids (supply temperature, flow, approach, least flow), twice round, from the best
 supply at two flows; judged on the warmest, the coldest and a middle one of the twelve days. A quick one goes downhill
-from neighbour to neighbour along each grid, on the warmest day, or on all of the twelve weighted days of a climate. A
-day ends with the first hour outside a limit. The N+1 reserve is one of the limits; the `-no-reserve` ones need not hold
-it.
+from neighbour to neighbour along each grid, from what was kept, on the warmest day, or on all of the twelve weighted
+days of a climate. A day ends with the first hour outside a limit. The N+1 reserve is one of the limits; the
+`-no-reserve` ones need not hold it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS
 from benchmarks.rows import Row
 from benchmarks.tasks import QUICK_CYCLE_S, Task, commanded, days_of, run_tasks
-from benchmarks.tuned import write_tuned
+from benchmarks.tuned import FILE, TWELVE, read_tuned, write_tuned
 from plant.errors import ConfigError
 
 KINDS = ("static", "reset")
@@ -103,7 +103,10 @@ class _Search:
         return best
 
     def _starts(self) -> list[Tuning]:
-        starts = [replace(start, kind=self._kind) for start in STARTS]
+        """Downhill goes on from what was kept."""
+        kept = read_tuned(TWELVE if self._weighted else FILE).get(self._place[0], {}).get(self._place[1], {})
+        starts = [kept[self._name]] if self._downhill and self._name in kept else list(STARTS)
+        starts = [replace(start, kind=self._kind) for start in starts]
         self._judge(starts)
         return starts
 
