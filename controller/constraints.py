@@ -9,7 +9,7 @@ import numpy as np
 from controller import model
 from controller.design import LoopDesign
 from controller.exchange import Array
-from controller.loss import lost_cdu_case_c
+from controller.loss import HEAT_RESERVE, lost_cdu_case_c
 from controller.objective import ENERGY, Prices
 from plant.leases import Envelope
 
@@ -23,8 +23,8 @@ DEW_RESERVE_K = 0.5
 FLOW_RESERVE = 1.05
 FACILITY_FLOW_SHARE = 0.90
 """Share of the facility water valves' and pumps' range that may be needed at the upper quantile."""
-WORST_RESERVE_K = 0.1
-"""After the loss the tolerance is still all there, and every GPU is taken to be at full power."""
+OVER_RATING = 1.01
+"""Heat that hot racks at full work with their loop's pumps bring, over their rating [1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +63,14 @@ class Problem:
 def worst_margin(problem: Problem, points: Array) -> Array:
     """Kelvin to the case limit if coldplate and the largest CDU die now, for points of shape (n, k).
 
-    Every GPU goes to the power that must be carried, and so does the loop's heat, whatever the forecast says of it.
+    Every GPU goes to the power that must be carried, and so does the loop's heat, whatever the forecast says of it: up
+    to the racks' rating, of which pump heat and leakage are a part but for `OVER_RATING`.
     """
     facility_c = np.maximum(points[:, 2], problem.design_point[2])
     design = problem.design
     carried = problem.upper.gpu_w / (CASE_TOLERANCE * max(r.gpu_power_w for r, _ in design.racks))
-    full = replace(problem.upper, heat_w=max(min(carried, 1.0) * design.liquid_heat_w, problem.upper.heat_w))
+    rated_w = min(carried, 1.0) * OVER_RATING * design.liquid_heat_w / HEAT_RESERVE
+    full = replace(problem.upper, heat_w=max(rated_w, problem.median.heat_w))
     case_c = lost_cdu_case_c(design, full, points[:, 0], points[:, 1], facility_c)
     return problem.bounds.case_c - case_c
 
@@ -89,7 +91,7 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
         "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
         "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
     }
-    return found | ({"worst_case": worst_margin(problem, points) - WORST_RESERVE_K} if bounds.reserve else {})
+    return found | ({"worst_case": worst_margin(problem, points)} if bounds.reserve else {})
 
 
 def ranges(problem: Problem) -> Array:

@@ -21,7 +21,7 @@ from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
 
 FANS = "fans"
-NOISE_SD, SHOWN_SD = 0.2, 0.06
+NOISE_SD, SHOWN_SD = 0.1, 0.06
 """What one reading is off by: against the model from setpoints on, and against fans judged by the water at them."""
 LEAST_SPEED, METER_SHARE, MOST_SHARE = 0.3, 0.95, 1.3
 """A pump tells what it can do from this speed, less what flow meters err; nobody believes more of design flow."""

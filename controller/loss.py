@@ -97,7 +97,7 @@ def _case(design: LoopDesign, load: Load) -> _Case:
         coolant=design.coolant,
         water=design.water,
         lags=design.lags,
-        heat_w=float(step_w * np.ceil(HEAT_RESERVE * load.heat_w / step_w)),
+        heat_w=float(step_w * np.ceil(HEAT_RESERVE * load.heat_w / step_w - 1e-6)),
         gpu_w=float(5.0 * np.ceil(TOLERANCE * load.gpu_w / 5.0)),
         most_m3_s=float(step_m3_s * np.floor(most_m3_s / step_m3_s + 1e-9)),
         design=design,

@@ -21,7 +21,10 @@ from controller.objective import cost_w
 
 SAVING_SHARE = 0.01
 SAVING_W = 30.0
-MOVE_COST_W = 20.0
+"""Below it no unit is switched, and a sidecar stays."""
+MOVE_SHARE, MOVE_W = 0.003, 15.0
+"""Below it a loop's setpoints stay: of what its cooling draws, and in watts."""
+MOVE_COST_W = 15.0
 """Cost of one max_step away from the present target, so that equal optima do not make the loop wander."""
 _SUPPLY_GRID, _DP_GRID = (0.0, 0.4, 0.7, 0.85, 1.0), (0.0, 0.3, 1.0)
 """The coarse grid: shares of the writable range."""
@@ -178,7 +181,7 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
     near = np.diag(_NEAR[: len(point)])
     both = judge(problem, np.stack([point, problem.current, problem.design_point, *(point + near), *(point - near)]))
     cooling_w = both.outcome.cooling_w
-    threshold_w = max(SAVING_SHARE * float(cooling_w[1]), SAVING_W)
+    threshold_w = max(MOVE_SHARE * float(cooling_w[1]), MOVE_W)
     case_c = model.full_load_case_c(problem.design, point[:1], point[1:2], problem.upper.gpu_w)
     worst_k = worst_margin(problem, both.points)
     gain_w = float(both.cost_w[1] - both.cost_w[0])

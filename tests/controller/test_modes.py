@@ -142,6 +142,7 @@ def test_limited_stays_near_design(pod, plans):
     assert facility.value == pytest.approx(28.0)
     assert air.value == pytest.approx(air.design + 1.0)
     assert dp.value == pytest.approx(121000.0)
+    assert air.value == pytest.approx(26.0)
 
 
 def test_no_plan_asks_nothing(pod):

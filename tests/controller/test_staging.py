@@ -163,7 +163,7 @@ def test_one_that_does_not_start_is_replaced(three):
     """A pump that is asked for and never runs is told after its start time, and the other one is asked for."""
     hall = stopped(trains.Hall(three, wet_bulb_c=24.0), "pump-2", "pump-3")
     hall.broken.add("pump-2")
-    decisions = trains.day(hall, [HIGH_W] * 6, 600)
+    decisions = trains.day(hall, [1.2 * HIGH_W] * 6, 600)
     switched = {unit for _, unit, on in hall.switched if on}
     assert {"pump-2", "pump-3"} <= switched
     assert ("unit_failed", "pump-2") in {(c.code, c.subject) for c in decisions[-1].conditions}
