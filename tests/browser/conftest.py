@@ -17,8 +17,10 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from api.app import create_app
+from api.service import Service
 from controller.reasons import condition, message
 from dashboards.files import dist_folder
+from plant.budgets import Budget, BudgetEnd
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
 from plant.leases import Lease
@@ -103,18 +105,19 @@ def typical(point: Point) -> float:
 
 @dataclass
 class Edge:
-    """The plant side of the page: publishes records, remembers intents."""
+    """The plant side of the page: publishes records, remembers intents, keeps budgets."""
 
     site: Site
     path: Path
     clock: ScaledClock
     heard: list[Intent] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
     answer: Answer = field(default_factory=lambda: Answer(accepted=True, text="all loops are off"))
     server: BusServer | None = None
 
     async def start(self) -> None:
         """Listen, and tell the time."""
-        self.server = BusServer(self.path, self._on_intent)
+        self.server = BusServer(self.path, self._on_intent, on_budget=self._on_budget)
         await self.server.start()
         await self.say("clock", self.clock.spec())
 
@@ -140,6 +143,12 @@ class Edge:
         if self.answer.accepted and intent.kind == "all_to_default":
             await self.say("modes", [mode_of(g, Mode.OFF, self.clock.now()) for g in self.site.groups.values()])
         return self.answer
+
+    async def _on_budget(self, told: Budget | BudgetEnd) -> Answer:
+        others = [b for b in self.budgets if (b.scope, b.source) != (told.scope, told.source)]
+        self.budgets = [*others, told] if isinstance(told, Budget) else others
+        await self.say("budgets", self.budgets)
+        return Answer(accepted=True, text=f"the budget of {told.scope} is known")
 
 
 def mode_of(group: CoolingGroup, mode: Mode, now_s: float) -> ModeState:
@@ -268,6 +277,7 @@ class Served:
 
     edge: Edge
     address: str
+    service: Service
 
     def url(self, query: str = "") -> str:
         """Address of the page."""
@@ -333,7 +343,7 @@ async def served(site: Site, tmp_path: Path, silent: set[str]) -> AsyncIterator[
     talking = asyncio.create_task(_keep_talking(edge, silent))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.02)
-    yield Served(edge, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    yield Served(edge, f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.service)
     talking.cancel()
     app.state.service.closing = True
     server.should_exit = True

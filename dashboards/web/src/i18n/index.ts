@@ -1,11 +1,15 @@
 import { preferences } from '../lib/preferences.svelte';
 import type { Message } from '../lib/records';
-import { en, type Key } from './en';
+import { en as enPage } from './en';
+import { enPlacement } from './en-placement';
 import { fill } from './fill';
 import { messagesZh } from './messages-zh';
-import { zh } from './zh';
+import { zh as zhPage } from './zh';
+import { zhPlacement } from './zh-placement';
 
-export type { Key } from './en';
+const en = { ...enPage, ...enPlacement };
+export type Key = keyof typeof en;
+const zh: Record<Key, string> = { ...zhPage, ...zhPlacement };
 
 /** The text of a key in the chosen language. */
 export function t(key: Key, params: Record<string, string | number> = {}): string {

@@ -1,6 +1,7 @@
 /** Requests to the server. Commands carry the token, which lives in this tab's session only. */
 import { t } from '../i18n';
 import type { AuditEntry, Hint, HistorySeries, SiteInfo } from './records';
+import type { BudgetShown, OutcomeTotals, SchedulerState } from './records-placement';
 
 /** The server (or the way to it) said no; the message is for people. */
 export class ApiError extends Error {
@@ -30,11 +31,13 @@ function words(status: number, body: unknown): string {
   return [error ?? `HTTP ${status}`, remedy].filter(Boolean).join('; ');
 }
 
-function post<T>(path: string, body: unknown, token = ''): Promise<T> {
-  const headers: Record<string, string> = { 'Content-Type': 'application/json' };
-  if (token !== '') headers['Authorization'] = `Bearer ${token}`;
-  return ask<T>(path, { method: 'POST', headers, body: JSON.stringify(body) });
+function send<T>(method: 'POST' | 'PUT', path: string, body: unknown, token: string): Promise<T> {
+  const headers = { 'Content-Type': 'application/json', ...bearer(token) };
+  return ask<T>(path, { method, headers, body: JSON.stringify(body) });
 }
+
+const bearer = (token: string): Record<string, string> => (token === '' ? {} : { Authorization: `Bearer ${token}` });
+const post = <T>(path: string, body: unknown, token = ''): Promise<T> => send('POST', path, body, token);
 
 export interface IntentBody {
   kind: 'set_mode' | 'hold' | 'confirm' | 'acknowledge';
@@ -45,6 +48,15 @@ export interface IntentBody {
   values?: Record<string, number>;
   expires_in_s?: number;
   plan?: string;
+}
+
+export interface BudgetBody {
+  scope: string;
+  kw: number;
+  reason: string;
+  until: number;
+  source: 'operator' | 'grid';
+  actor: string;
 }
 
 export interface Answer {
@@ -58,6 +70,21 @@ export const askHint = (power_w: number): Promise<Hint> => post('/v1/placement/h
 export const sendIntent = (intent: IntentBody, token: string): Promise<Answer> => post('/v1/intents', intent, token);
 export const allToDefault = (reason: string, actor: string, token: string): Promise<Answer> =>
   post('/v1/all-to-default', { ...(reason && { reason }), ...(actor && { actor }) }, token);
+
+export const fetchBudgets = (): Promise<{ budgets: BudgetShown[] }> => ask('/v1/budget');
+export const fetchSchedulers = (): Promise<{ schedulers: SchedulerState[] }> => ask('/v1/schedulers');
+export const fetchOutcomes = (): Promise<{ totals: OutcomeTotals }> => ask('/v1/hints');
+export const setBudget = (body: BudgetBody, token: string): Promise<Answer> => send('PUT', '/v1/budget', body, token);
+export const endBudget = (which: Omit<BudgetBody, 'kw' | 'until'>, token: string): Promise<Answer> =>
+  ask(`/v1/budget?${new URLSearchParams({ ...which })}`, { method: 'DELETE', headers: bearer(token) });
+
+/** Every node's score with the list's ETag; null while it is the list whose `etag` is known. */
+export async function fetchNodeScores(etag: string): Promise<{ nodes: { rack: string; score: number }[]; etag: string } | null> {
+  const response = await fetch('/v1/hints/nodes', { headers: { 'If-None-Match': etag } });
+  if (!response.ok) return null;
+  const { nodes } = (await response.json()) as { nodes: { rack: string; score: number }[] };
+  return { nodes, etag: response.headers.get('etag') ?? '' };
+}
 
 /** Means of some points' history, one series a point. */
 export function fetchHistory(points: string[], start_s: number, end_s: number): Promise<{ series: HistorySeries[] }> {

@@ -3,7 +3,8 @@ import { t } from '../i18n';
 import { ApiError, allToDefault, sendIntent, type Answer, type IntentBody } from './api';
 import { token } from './token.svelte';
 
-class Commands {
+/** One form's commands and what became of them. */
+export class Commands {
   actor = $state('');
   reason = $state('');
   busy = $state(false);
@@ -20,7 +21,8 @@ class Commands {
     return this.run(() => allToDefault(this.reason.trim(), this.actor.trim(), token.value));
   }
 
-  private async run(send: () => Promise<Answer>): Promise<void> {
+  /** Send something that needs the token; the outcome is shown whatever happens. */
+  async run(send: () => Promise<Answer>): Promise<void> {
     if (token.value === '') return this.tell(t('control.need_token'), true);
     this.busy = true;
     try {
@@ -40,4 +42,5 @@ class Commands {
   }
 }
 
+/** Those of the control panel, whose token and name hold for the whole page. */
 export const commands = new Commands();

@@ -2,11 +2,11 @@
 import { SvelteMap } from 'svelte/reactivity';
 import { fetchSite } from './api';
 import type {
-  ActuatorState, Condition, Forecast, LinkState, ModeState, Plan, PointInfo, PointValue, RackGpus, RideThrough, ShedRequest,
+  ActuatorState, Condition, Forecast, Headroom, LinkState, ModeState, Plan, PointInfo, PointValue, RackGpus, RideThrough, ShedRequest,
   SiteInfo, Status, SwitchbackState,
 } from './records';
 
-const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'ride_through', 'shed', 'switchback', 'links', 'actuator'] as const;
+const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'headroom', 'ride_through', 'shed', 'switchback', 'links', 'actuator'] as const;
 const SILENCE_MS = 12_000; // the server says something every 2 s
 const RETRY_MS = 2_000;
 
@@ -18,6 +18,7 @@ interface SnapshotEvent {
   plans: unknown;
   modes: unknown;
   conditions: unknown;
+  headroom: unknown;
   ride_through: unknown;
   shed: unknown;
   switchback: unknown;
@@ -39,6 +40,7 @@ class Live {
   plans: Plan[] = $state.raw([]);
   modes: ModeState[] = $state.raw([]);
   conditions: Condition[] = $state.raw([]);
+  headroom: Headroom[] = $state.raw([]);
   rideThrough: RideThrough[] = $state.raw([]);
   shed: ShedRequest[] = $state.raw([]);
   switchback: SwitchbackState | null = $state.raw(null);
@@ -154,6 +156,7 @@ class Live {
     else if (kind === 'plans') this.plans = unwrap<Plan[] | null>(data, 'plans') ?? [];
     else if (kind === 'modes') this.modes = unwrap<ModeState[] | null>(data, 'modes') ?? [];
     else if (kind === 'conditions') this.conditions = unwrap<Condition[] | null>(data, 'conditions') ?? [];
+    else if (kind === 'headroom') this.headroom = unwrap<Headroom[] | null>(data, 'headroom') ?? [];
     else if (kind === 'ride_through') this.rideThrough = unwrap<RideThrough[] | null>(data, 'ride_through') ?? [];
     else if (kind === 'shed') this.shed = unwrap<ShedRequest[] | null>(data, 'shed') ?? [];
     else if (kind === 'switchback') this.switchback = unwrap<SwitchbackState | null>(data, 'switchback');

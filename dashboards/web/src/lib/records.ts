@@ -264,3 +264,15 @@ export interface HistorySeries {
   times_s: number[];
   values: (number | null)[];
 }
+
+export interface Headroom {
+  rack: string;
+  power_w: number;
+  cooling_w: number;
+  marginal_w_per_w: number | null;
+  known: boolean;
+  reason: string;
+  limiting: string;
+  ahead_w: number | null;
+  ahead_limiting: string;
+}

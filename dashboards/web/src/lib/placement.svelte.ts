@@ -1,0 +1,48 @@
+/** Budgets, schedulers' reports and hints' outcomes: asked for every few seconds, for they are not in the stream. */
+import { fetchBudgets, fetchNodeScores, fetchOutcomes, fetchSchedulers } from './api';
+import type { BudgetShown, OutcomeTotals, SchedulerState } from './records-placement';
+
+const EVERY_MS = 5_000;
+
+class PlacementNews {
+  /** null: the server has not answered yet. */
+  budgets: BudgetShown[] | null = $state.raw(null);
+  schedulers: SchedulerState[] | null = $state.raw(null);
+  totals: OutcomeTotals | null = $state.raw(null);
+  /** Rack -> least and greatest score of its nodes, 0 to 100. */
+  scores: Map<string, [number, number]> = $state.raw(new Map());
+  private etag = '';
+
+  /** Ask now and then every few seconds; the result stops it. */
+  start(): () => void {
+    const load = (): void => void this.load();
+    load();
+    const timer = setInterval(load, EVERY_MS);
+    return () => clearInterval(timer);
+  }
+
+  /** Ask for everything once; what can't be had stays as it was, the connection bar says so. */
+  async load(): Promise<void> {
+    await Promise.allSettled([
+      fetchBudgets().then((body) => (this.budgets = body.budgets)),
+      fetchSchedulers().then((body) => (this.schedulers = body.schedulers)),
+      fetchOutcomes().then((body) => (this.totals = body.totals)),
+      this.loadScores(),
+    ]);
+  }
+
+  /** The list is long on a large site: it comes only when it has changed. */
+  private async loadScores(): Promise<void> {
+    const list = await fetchNodeScores(this.etag);
+    if (list === null) return;
+    const scores = new Map<string, [number, number]>();
+    for (const { rack, score } of list.nodes) {
+      const [least, most] = scores.get(rack) ?? [score, score];
+      scores.set(rack, [Math.min(least, score), Math.max(most, score)]);
+    }
+    this.scores = scores;
+    this.etag = list.etag;
+  }
+}
+
+export const placement = new PlacementNews();
