@@ -10,7 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answers import Problem, reply
 
 MAX_BODY_BYTES = 65_536
-_LONG_BODIES = {"/v1/jobs": 4_194_304, "/v1/schedulers": 4_194_304, "/k8s/extender": 67_108_864}
+_LONG_BODIES = {
+    "/v1/jobs": 4_194_304,
+    "/v1/schedulers": 4_194_304,
+    "/v1/advise": 4_194_304,
+    "/k8s/extender": 67_108_864,
+}
 """Bodies that list thousands of jobs or nodes, or whole node objects [bytes], by the path's first two parts."""
 _REMEDIES = {"/k8s/extender": "set nodeCacheCapable: true in the scheduler's configuration: names instead of nodes"}
 _POLICY = (

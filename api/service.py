@@ -65,6 +65,7 @@ class Service:
     streams: int = 0
     given: HintsGiven = field(default_factory=HintsGiven)
     schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
+    packing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @cached_property
     def hints(self) -> HintBook:
