@@ -56,6 +56,9 @@ def sync(
     node_kw: float = NODE_KW,
     gpu_kw: float | None = typer.Option(None, "--gpu-kw", min=0.001, help="The same of a GPU [kW]."),
     notes: bool = typer.Option(False, "--notes", help="Also write scores into Comment and Extra of nodes."),
+    interruptible: list[str] = typer.Option(
+        [], "--interruptible", help="Jobs that may be stopped: qos=NAME, partition=NAME or comment=WORD; repeatable."
+    ),
     timeout_s: float = typer.Option(15.0, "--timeout", min=0.5, max=120.0, help="Of one Slurm command [s]."),
 ) -> None:
     """Keep weights, budget and drains as coldplate's hints say; tell it jobs and how it went."""
@@ -65,12 +68,14 @@ def sync(
     from placement.slurm.commands import Slurm
     from placement.slurm.cycle import Blocks, BudgetBy, SlurmCycle, SlurmOptions
     from placement.slurm.memory import Memory
+    from placement.slurm.stoppable import stoppable
     from placement.sync_cycle import Reporter
     from placement.wishes import Ear
 
     for option, value, kinds in (("--budget", budget, list(BudgetBy)), ("--blocks", blocks, list(Blocks))):
         if value not in kinds:
             raise ConfigError(f"{value!r} is no choice", where=option, remedy=f"choose {', '.join(kinds)}")
+    stop = tuple(stoppable(text) for text in interruptible)
     options = SlurmOptions(
         write=write,
         budget=BudgetBy(budget),
@@ -85,7 +90,7 @@ def sync(
     slurm, memory, secret = Slurm(conf=conf, timeout_s=timeout_s), Memory(state / f"{name}.json"), token(token_file)
     client = Client(api, secret)
     cycle = SlurmCycle(slurm, memory.writer(slurm), options)
-    synced = SlurmSync(name, client, slurm, cycle, memory, every_s, bool(secret))
+    synced = SlurmSync(name, client, slurm, cycle, memory, every_s, bool(secret), stop)
     if not write:
         print("dry run: nothing is changed; --write does it")
     if not secret:

@@ -13,6 +13,7 @@ from placement.slurm.cycle import SlurmCycle
 from placement.slurm.jobs import read_jobs
 from placement.slurm.memory import Memory
 from placement.slurm.outlook import learn, node_powers, outlooks
+from placement.slurm.stoppable import Stoppable
 from placement.sync_cycle import Cycle
 from placement.wishes import Wishes
 
@@ -21,7 +22,7 @@ HORIZON_S = 7200.0
 
 @dataclass(slots=True)
 class SlurmSync:
-    """One cluster. told: whether the API takes our word (a token is known)."""
+    """One cluster. told: whether the API takes our word (a token is known); interruptible: jobs that may be stopped."""
 
     name: str
     client: Client
@@ -30,13 +31,14 @@ class SlurmSync:
     memory: Memory
     period_s: float
     told: bool
+    interruptible: tuple[Stoppable, ...] = ()
     _learned: set[str] = field(default_factory=set)
 
     async def jobs(self, wishes: Wishes, cycle: Cycle) -> None:
         """Tell the API what runs and waits, with powers as learned."""
         if not wishes.places or not self.told:
             return
-        jobs = await read_jobs(self.slurm)
+        jobs = await read_jobs(self.slurm, self.interruptible)
         now_s = time.time() + (cycle.skew_s or 0.0)
         power = self.memory.power(1e3 * self.cycle.options.node_kw)
         rack_w = await asyncio.to_thread(self.client.powers)

@@ -16,6 +16,8 @@ SOON_S = 300.0
 POWER_ERROR = 0.35
 """Relative spread where nobody has measured it: between an idle GPU and a full one."""
 FAILURES_PER_S = 1.0 / (48 * 3600.0)
+STOP_KEY = "coldplate.io/interruptible"
+"""Annotation of pods that may be stopped and started again: "true"."""
 
 Pod = Mapping[str, Any]
 
@@ -45,6 +47,12 @@ def power_w(pod: Pod, power: PodPower) -> float:
     return gpus_of(pod) * power.gpu_w or power.other_w
 
 
+def interruptible(pod: Pod) -> bool:
+    """Whether a pod says that it may be stopped, and something that owns it would start it again."""
+    said = (pod["metadata"].get("annotations") or {}).get(STOP_KEY, "")
+    return said == "true" and any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences") or ())
+
+
 def _running(name: str, pods: list[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> JobOutlook:
     starts = [_time(pod.get("status", {}).get("startTime"), now_s) for pod in pods]
     ends = [
@@ -60,6 +68,7 @@ def _running(name: str, pods: list[Pod], rack_of: Mapping[str, str], power: PodP
         power_w=total_w,
         power_sd_w=POWER_ERROR * total_w,
         failures_per_s=FAILURES_PER_S,
+        interruptible=all(map(interruptible, pods)),
     )
 
 
@@ -74,6 +83,7 @@ def _waiting(name: str, pods: list[Pod], racks: tuple[str, ...], power: PodPower
         power_sd_w=POWER_ERROR * total_w,
         start_sd_s=SOON_S,
         failures_per_s=FAILURES_PER_S,
+        interruptible=all(map(interruptible, pods)),
     )
 
 

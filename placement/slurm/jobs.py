@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from placement.slurm.commands import Slurm
+from placement.slurm.stoppable import Stoppable, stoppable_jobs
 
-_FIELDS = "%i|%T|%D|%S|%e|%l|%N|%Y|%u|%r|%j"
+_FIELDS = "%i|%T|%D|%S|%e|%l|%N|%Y|%u|%A|%r|%j"
 """The name comes last: users may put anything in it."""
 _NOWHERE = ("(null)", "n/a", "N/A", "None")
 
@@ -17,7 +18,8 @@ _NOWHERE = ("(null)", "n/a", "N/A", "None")
 class Job:
     """One job; times [s since 1970], NaN where Slurm has no plan for one that waits; limit_s [s]: inf if none.
 
-    nodes: its own, empty while it waits; planned: where Slurm means to start it; count: how many it wants.
+    nodes: its own, empty while it waits; planned: where Slurm means to start it; count: how many it wants;
+    interruptible: may be requeued, and the site says that it is meant for that.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Job:
     user: str
     reason: str
     name: str
+    interruptible: bool = False
 
     @property
     def kind(self) -> str:
@@ -38,17 +41,18 @@ class Job:
         return f"{self.user}/{self.name.rstrip('0123456789-_.')}"
 
 
-async def read_jobs(slurm: Slurm) -> list[Job]:
-    """All jobs that run or wait.
+async def read_jobs(slurm: Slurm, interruptible: Sequence[Stoppable] = ()) -> list[Job]:
+    """All jobs that run or wait; interruptible: how the site names those that may be stopped.
 
     Raises:
         SilentError: no answer.
         RefusedError: Slurm refused.
     """
     text = await slurm.run("squeue", "-a", "-h", "-t", "running,pending,suspended,completing", "-o", _FIELDS)
-    rows = [line.split("|", 10) for line in text.splitlines() if line.count("|") >= 10]
+    rows = [line.split("|", 11) for line in text.splitlines() if line.count("|") >= 11]
     nodes = await expand(slurm, {names for row in rows for names in row[6:8] if names and names not in _NOWHERE})
-    return [_job(row, nodes) for row in rows]
+    stop = await stoppable_jobs(slurm, interruptible)
+    return [_job(row, nodes, stop) for row in rows]
 
 
 async def expand(slurm: Slurm, lists: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -72,8 +76,8 @@ async def expand(slurm: Slurm, lists: Iterable[str]) -> dict[str, tuple[str, ...
     return {names: tuple(found.get(names, ())) for names in wanted}
 
 
-def _job(row: list[str], nodes: dict[str, tuple[str, ...]]) -> Job:
-    job, state, count, start, end, limit, names, planned, user, reason, name = row
+def _job(row: list[str], nodes: dict[str, tuple[str, ...]], stop: frozenset[str]) -> Job:
+    job, state, count, start, end, limit, names, planned, user, number, reason, name = row
     return Job(
         id=job,
         state=state,
@@ -86,6 +90,7 @@ def _job(row: list[str], nodes: dict[str, tuple[str, ...]]) -> Job:
         user=user,
         reason=reason,
         name=name,
+        interruptible=number in stop,
     )
 
 

@@ -83,6 +83,7 @@ def _outlook(job: Job, rack_of: Mapping[str, str], power: JobPower, now_s: float
         start_sd_s=0.0 if running else START_SHARE * max(start_s - now_s, 0.0),
         end_sd_s=EARLY_SHARE * max(end_s - max(now_s, start_s), 0.0),
         failures_per_s=FAILURES_PER_S,
+        interruptible=job.interruptible,
     )
 
 

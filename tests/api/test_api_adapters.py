@@ -42,7 +42,9 @@ async def test_a_cycle_of_kubernetes_against_the_real_api(url, edge, app, bearer
     for rack in racks:
         mock.add(rack)
     gpus = {"resources": {"requests": {"nvidia.com/gpu": "8"}}}
-    mock.pods = [{"metadata": {"name": "p", "namespace": "ml"}, "spec": {"nodeName": "rack-01", "containers": [gpus]}}]
+    owners = [{"kind": "Job", "name": "p", "controller": True}]
+    metadata = {"namespace": "ml", "ownerReferences": owners, "annotations": {"coldplate.io/interruptible": "true"}}
+    mock.pods = [{"metadata": metadata, "spec": {"nodeName": "rack-01", "containers": [gpus]}}]
     runner = await kubernetes_lab.started(mock, tmp_path)
     argv = ["-m", "cli.main", "k8s", "sync", "--api", url, "--kubeconfig", str(tmp_path / "kubeconfig")]
     token = bearer["Authorization"].removeprefix("Bearer ")
@@ -53,7 +55,8 @@ async def test_a_cycle_of_kubernetes_against_the_real_api(url, edge, app, bearer
     scores = {name: int(node["metadata"]["annotations"]["coldplate.io/score"]) for name, node in mock.nodes.items()}
     assert scores == {node.node: node.score for node in app.state.service.hints.now().hints.nodes}
     (told,) = edge.told
-    assert (told.source, told.jobs[0].job, told.jobs[0].racks) == ("kubernetes", "ml/p", ("rack-01",))
+    assert (told.source, told.jobs[0].job, told.jobs[0].racks) == ("kubernetes", "ml/Job/p", ("rack-01",))
+    assert told.jobs[0].interruptible
     assert told.jobs[0].power_w == 8000.0
     (state,) = app.state.service.schedulers.states()
     assert (state.name, state.state, state.report.nodes) == ("kubernetes", "ok", len(racks))

@@ -53,7 +53,7 @@ def test_readings_that_are_no_power_teach_nothing():
 def test_the_queue_as_an_outlook():
     """Running and planned jobs with their racks; what has no plan, or starts too late, is not there."""
     jobs = [
-        job(),
+        job(interruptible=True),
         job(id="2", state="PENDING", start_s=NOW_S + 900, end_s=NOW_S + 1800, nodes=(), count=4),
         job(id="3", state="PENDING", start_s=math.nan, end_s=math.nan, nodes=()),
         job(id="4", state="PENDING", start_s=NOW_S + 9000, end_s=NOW_S + 9900, nodes=()),
@@ -62,6 +62,7 @@ def test_the_queue_as_an_outlook():
     found = outlooks(jobs, {"n1": "rack-1", "n2": "rack-1", "n3": "rack-2"}, JobPower(default_w=5000.0), NOW_S, 7200.0)
     assert [o.job for o in found] == ["1", "2", "5"]
     running, planned, endless = found
+    assert [o.interruptible for o in found] == [True, False, False]
     assert (running.racks, running.power_w, running.start_sd_s) == (("rack-1", "rack-1"), 10_000.0, 0.0)
     assert (planned.racks, planned.power_w) == (("rack-1", "rack-2"), 20_000.0)
     assert planned.start_sd_s == pytest.approx(270.0)

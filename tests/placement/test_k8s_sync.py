@@ -157,6 +157,27 @@ def test_pods_as_future_load():
     assert found["a/waits/waiting"].start_s > now_s
 
 
+def test_pods_that_may_be_stopped():
+    """Where every pod of a controller says so; a bare pod never comes back, so it may not; other words are no yes."""
+
+    def pod(owner: str, said: str, node: str = "n1") -> dict:
+        owners = [{"kind": "Job", "name": owner, "controller": True}] if owner else []
+        metadata = {"name": "bare", "annotations": {"coldplate.io/interruptible": said}, "ownerReferences": owners}
+        gpu = {"resources": {"requests": {"nvidia.com/gpu": "1"}}}
+        return {"metadata": metadata, "spec": {"containers": [gpu], **({"nodeName": node} if node else {})}}
+
+    pods = [pod("all", "true"), pod("all", "true"), pod("some", "true"), pod("some", ""), pod("", "true")]
+    pods += [pod("word", "yes"), pod("waits", "true", node="")]
+    found = {o.job: o.interruptible for o in pod_outlooks(pods, {"n1": "r1"}, POWER, 1_795_000_000.0)}
+    assert found == {
+        "default/Job/all": True,
+        "default/Job/some": False,
+        "default/bare": False,
+        "default/Job/word": False,
+        "default/Job/waits/waiting": True,
+    }
+
+
 def test_verify_on_a_named_node_leaves_nothing(server_apart):
     """Every row holds, its marks are gone; a node that has marks already is refused, and so is an unknown one."""
     mock = server_apart.mock

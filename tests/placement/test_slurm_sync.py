@@ -46,14 +46,14 @@ def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
     api.budgets = [budget(40.0), budget(5.0, scope="r3", over_kw=1.0, room_kw=0.0)]
     lab.run("scontrol", "update", "nodename=n4", "comment=do not touch")
     hints = tmp_path / "hints"
-    words = ("--notes", "--hint-file", str(hints), "--node-kw", "5.6")
+    words = ("--notes", "--hint-file", str(hints), "--node-kw", "5.6", "--interruptible", "comment=ckpt")
     status, said = sync(lab, api, tmp_path / "state", *words)
     assert status == 0
     assert "dry run" in said
     assert set(weights(lab).values()) == {10}
     assert not hints.exists()
     assert api.reports[-1].dry_run
-    job = lab.submit("sleep 60", "-w", "n1", "-L", "power_kw:20", "--time=10", "-J", "train-1")
+    job = lab.submit("sleep 60", "-w", "n1", "-L", "power_kw:20", "--time=10", "-J", "train-1", "--comment=ckpt")
     lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
     status, said = sync(lab, api, tmp_path / "state", "--write", *words)
     assert status == 0, said
@@ -72,6 +72,7 @@ def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
     assert abs(report.scheduler_skew_s) < 5
     known = api.jobs[-1]["jobs"][0]
     assert (known["id"], known["racks"], known["power_kw"]) == (job, ["rack-n1"], 5.6)
+    assert known["interruptible"]
     back = CliRunner().invoke(
         app, ["slurm", "take-back", "--conf", str(lab.conf), "--state", str(tmp_path / "state"), "--write"]
     )
@@ -172,6 +173,7 @@ def test_slurm_away_slow_or_without_its_licence(make_lab, make_api, budget, tmp_
     assert "refuse_above_kw=40" in hints.read_text()
     assert api.reports[-1].last_success is None
     assert "choose licence, qos, none" in sync(lab, api, tmp_path, "--budget", "magic")[1]
+    assert "'spot' names no jobs" in sync(lab, api, tmp_path, "--interruptible", "spot")[1]
 
 
 def test_the_process_follows_at_once(make_lab, make_api, budget, tmp_path):
