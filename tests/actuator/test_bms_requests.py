@@ -29,7 +29,7 @@ pytestmark = pytest.mark.real
 
 SETPOINT = "cdu-1/bms_supply_temperature_setpoint"
 PRESSURE = "cdu-1/differential_pressure_setpoint"
-SPEED = 20.0
+SPEED = 12.0
 
 
 @pytest.fixture

@@ -102,12 +102,16 @@ async def test_each_resource_is_fetched_once_a_poll(peers, make_site, tmp_path):
     service = RedfishService([SimulatedCdu("1")])
     async with serving(service.app) as port:
         rig = Rig(make_site, tmp_path, port, [CDU])
+
+        def seldom() -> bool:
+            """A busy machine polls late, and then the slow ones are due sooner."""
+            return 2 * service.requests.count("1/Filters/1") < rig.count("http_reads")
+
         async with peers.running(rig.collector.run()):
-            await peers.until(lambda: rig.count("http_reads") >= 4)
+            await peers.until(lambda: rig.count("http_reads") >= 4 and seldom())
         polls = rig.count("http_reads")
-        asked = {path: service.requests.count(path) for path in set(service.requests)}
-        assert abs(asked["1/SecondaryCoolantConnectors/1"] - polls) <= 1
-        assert asked["1/Filters/1"] < polls / 2
+        assert service.requests.count("1/Filters/1") >= 1
+        assert abs(service.requests.count("1/SecondaryCoolantConnectors/1") - polls) <= 1
 
 
 async def test_null_is_not_zero_and_a_fault_marks_its_values(peers, make_site, tmp_path):
