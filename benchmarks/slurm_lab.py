@@ -34,7 +34,8 @@ def free_ports(count: int) -> list[int]:
 class Lab:
     """`real` nodes with slurmds, and `more` that exist on paper only (state unknown to them: down).
 
-    extra: lines for slurm.conf; `leaves`: a switch for each list of nodes; before: what needs munge and comes first.
+    names: of the real ones in place of n1, n2 ...; extra: lines for slurm.conf; `leaves`: a switch for each list of
+    nodes; before: what needs munge and comes first.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Lab:
         folder: Path,
         *,
         real: int = 8,
+        names: Sequence[str] = (),
         more: int = 0,
         cred_expire_s: int | None = 5,
         extra: Sequence[str] = (),
@@ -49,11 +51,11 @@ class Lab:
         before: Callable[[], None] | None = None,
     ) -> None:
         self.folder, self.user = folder, getpass.getuser()
-        self.nodes = [f"n{i}" for i in range(1, real + 1)]
+        self.nodes = list(names) or [f"n{i}" for i in range(1, real + 1)]
         self._paper = more
         self._cred_expire_s = cred_expire_s
         self._extra, self._leaves, self._before = list(extra), leaves, before
-        self._ports = free_ports(real + 2)
+        self._ports = free_ports(len(self.nodes) + 2)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self.conf = folder / "slurm.conf"
 

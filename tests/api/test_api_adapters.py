@@ -11,13 +11,19 @@ import pytest
 import uvicorn
 
 from benchmarks import kubernetes_lab
+from benchmarks.slurm_lab import Lab
 from cli.k8s_sync import extender_answers
 from placement.api_client import Client
 from placement.kubernetes.cluster import connect
 from placement.loan_plan import places
+from placement.slurm.commands import Slurm
+from placement.slurm.nodes import read_nodes
+from placement.slurm.weights import level
 from placement.wishes import Ear
 from plant.errors import RefusedError, SilentError
 
+LAB_WEIGHT = 10
+"""Of every node of the lab's slurm.conf."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -60,6 +66,36 @@ async def test_a_cycle_of_kubernetes_against_the_real_api(url, edge, app, bearer
     assert told.jobs[0].power_w == 8000.0
     (state,) = app.state.service.schedulers.states()
     assert (state.name, state.state, state.report.nodes) == ("kubernetes", "ok", len(racks))
+
+
+@pytest.mark.real
+async def test_a_cycle_of_slurm_against_the_real_api(url, edge, app, bearer, real_program, tmp_path):
+    """Two racks of the demo are nodes of a real slurmctld: weights by score, the job to the edge, the report shown."""
+    real_program("slurmctld")
+    # The app answers in this thread's loop, so nothing here may block it
+    lab = await asyncio.to_thread(Lab(tmp_path / "lab", names=["rack-01", "rack-02"]).__enter__)
+    try:
+        options = ("-w", "rack-01", "--exclusive", "--time=10", "--comment=ckpt")
+        job = await asyncio.to_thread(lab.submit, "sleep 60", *options)
+        await asyncio.to_thread(lab.until, lambda: lab.job(job)["JobState"] == "RUNNING", 60.0, "a start")
+        words = ["--conf", str(lab.conf), "--state", str(tmp_path), "--budget", "none", "--node-kw", "5.6"]
+        argv = ["-m", "cli.main", "slurm", "sync", "--api", url, *words, "--interruptible", "comment=ckpt"]
+        env = lab.env | {"PYTHONPATH": str(ROOT), "COLDPLATE_TOKEN": bearer["Authorization"].removeprefix("Bearer ")}
+        process = await asyncio.create_subprocess_exec(sys.executable, *argv, "--once", "--write", env=env)
+        assert await process.wait() == 0
+        nodes = await read_nodes(Slurm(conf=lab.conf))
+    finally:
+        await asyncio.to_thread(lab.close)
+    scores = {node.node: node.score for node in app.state.service.hints.now().hints.nodes}
+    assert {n: nodes[n].weight for n in lab.nodes} == {n: LAB_WEIGHT + level(scores[n]) for n in lab.nodes}
+    assert level(min(scores[n] for n in lab.nodes)) > 0, "else nothing had to be written"
+    (told,) = edge.told
+    (known,) = told.jobs
+    assert (told.source, known.job, known.racks, known.interruptible) == ("slurm", job, ("rack-01",), True)
+    assert known.power_w == 5600.0
+    (state,) = app.state.service.schedulers.states()
+    assert (state.name, state.state, state.report.nodes, state.report.only_there) == ("slurm", "ok", 2, ())
+    assert "rack-03" in state.report.only_here
 
 
 async def test_what_the_planner_and_the_learner_hear(url):
