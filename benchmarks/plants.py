@@ -85,12 +85,13 @@ PLANTS: dict[str, str] = {
     "trains": "benchmarks.trains_plant:TrainsPlant",
 }
 VARIANTS: dict[str, str] = {
+    "trains-told": "benchmarks.trains_variants:told",
     "trains-worn": "benchmarks.trains_variants:worn",
     "trains-hot": "benchmarks.trains_variants:hot",
     "trains-cold": "benchmarks.trains_variants:cold",
 }
 """Run only when they are asked for."""
-TUNED_AS = {"trains-worn": "trains", "trains-hot": "trains"}
+TUNED_AS = {"trains-told": "trains", "trains-worn": "trains", "trains-hot": "trains"}
 """Whose kept tunings a quick run takes: nobody tunes to wear or to weather that is not foreseen."""
 FMU = "fmu"
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from benchmarks.judge import Judge
 from benchmarks.plants import PlantTruth, Scenario
+from benchmarks.rack_instruments import shares_of, shown_by_racks
 from benchmarks.trains_units import WATER_J_M3_K, PlateExchanger, VariablePump
 from benchmarks.trains_water import NEW, Staging, TrainsWater, Wear
 from benchmarks.twin_plant import example_site
@@ -39,15 +40,24 @@ KINDS = ("cooling-tower", "economiser", "chiller", "pump")
 
 
 class TrainsPlant:
-    """The hall of site-configs/six-trains.yaml under a scenario's weather and work."""
+    """The hall of site-configs/six-trains.yaml under a scenario's weather and work.
+
+    told: of how many GPUs of each rack case and power are shown; with none of them racks show their power alone.
+    """
 
     def __init__(
-        self, scenario: Scenario, site: Site | None = None, staging: Staging | None = None, wear: Wear = NEW
+        self,
+        scenario: Scenario,
+        site: Site | None = None,
+        staging: Staging | None = None,
+        wear: Wear = NEW,
+        told: int = 0,
     ) -> None:
         self.site, self._scenario = site or example_site("six-trains.yaml"), scenario
         self._group = next(iter(self.site.groups.values()))
         self._racks = [self.site.equipment[rack] for rack in self._group.racks]
         self._staging, self._wear, self._judge = staging or Staging(), wear, Judge(self.site)
+        self._told = told
         self._figures = {
             key: np.array([rack.design[key] for rack in self._racks])
             for key in ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w")
@@ -202,7 +212,7 @@ class TrainsPlant:
 
     def _show(self) -> dict[PointId, float]:
         """What the instruments show: the site's points that this plant knows."""
-        shown = {f"{rack.id}/power": watts for rack, watts in zip(self._racks, self._power_w.tolist(), strict=True)}
+        shown = self._rack_values()
         cdu = self._cdu()
         for member in self._group.members:
             shown |= {f"{member}/{name}": value for name, value in cdu.items()}
@@ -213,6 +223,21 @@ class TrainsPlant:
             equipment, _, name = point.partition("/")
             shown |= {point: value, f"{equipment}/effective_{name}": value}
         return {point: value for point, value in shown.items() if point in self.site.points}
+
+    def _rack_values(self) -> dict[str, float]:
+        """What racks show, and those of their GPUs that tell."""
+        if not self._told:
+            return {f"{rack.id}/power": watts for rack, watts in zip(self._racks, self._power_w.tolist(), strict=True)}
+        liquid_w = self._figures["liquid_fraction"] * self._power_w
+        dp_pa = self._setpoints[self._group.commands["differential_pressure"]]
+        values = {
+            "power": self._power_w,
+            "liquid_return_temperature": self._supply_c + liquid_w / (self._flows * COOLANT_J_M3_K),
+            "liquid_flow": self._flows,
+            "liquid_differential_pressure": np.full(len(self._racks), dp_pa),
+        }
+        names, rises_k = [rack.id for rack in self._racks], self._cases - self._supply_c
+        return shown_by_racks(names, values, self._supply_c, rises_k, self._plates_w, shares_of(self._told, HOTTEST))
 
     def _cdu(self) -> dict[str, float]:
         """One CDU's share."""

@@ -11,6 +11,8 @@ from benchmarks.trains_water import Wear
 from benchmarks.twin_plant import example_site
 
 WORN = Wear(fill=0.80, chillers=0.80, pumps=0.85, plates=0.85)
+TOLD = 4
+"""GPUs of each rack that tell in the hall that shows them, as its site file says."""
 HOTTER_K = 7.0
 """Above the weather file, at the same humidity: the towers' water gets up to eight kelvin warmer than at design."""
 _WATERS = ("supply_temperature", "facility_supply_temperature", "tower_temperature")
@@ -21,6 +23,11 @@ COLD_C = 29.0
 def worn(scenario: Scenario) -> TrainsPlant:
     """Towers' fill and chillers 20 %, pumps' efficiency and plates' UA 15 % below what the site file says."""
     return TrainsPlant(scenario, wear=WORN)
+
+
+def told(scenario: Scenario) -> TrainsPlant:
+    """The same hall where racks tell flow and temperatures, and `TOLD` GPUs of each their case and power."""
+    return TrainsPlant(scenario, told=TOLD)
 
 
 def hot(scenario: Scenario) -> TrainsPlant:

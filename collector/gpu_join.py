@@ -21,7 +21,7 @@ class GpuJoin:
     def __init__(self, site: Site, wires: Sequence[Wire]) -> None:
         self._fields: dict[tuple[str, int], list[_Field]] = {}
         for wire in wires:
-            for index in range(site.gpus_per_rack):
+            for index in range(wire.gpus or site.gpus_per_rack):
                 fields = _fields(wire, index)
                 for name in {wire.object.casefold(), wire.equipment.casefold()}:
                     self._fields[name, index] = fields

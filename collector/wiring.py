@@ -14,18 +14,22 @@ from plant.topology import Site
 
 @dataclass(frozen=True)
 class Wire:
-    """One equipment's source on a link: its profile, and its Modbus unit or the name that publishers use."""
+    """One equipment's source on a link: its profile, and its Modbus unit or the name that publishers use.
+
+    gpus: how many of a rack's GPUs it tells of, 0 for all.
+    """
 
     equipment: str
     profile: Profile
     unit: int
     object: str
+    gpus: int = 0
 
 
 def wires(site: Site, link: str) -> list[Wire]:
     """Everything that hangs on a link."""
     return [
-        Wire(equipment.id, load_profile(source.profile), source.unit, source.object or equipment.id)
+        Wire(equipment.id, load_profile(source.profile), source.unit, source.object or equipment.id, source.gpus)
         for equipment in site.equipment.values()
         for source in equipment.sources
         if source.link == link
@@ -64,7 +68,7 @@ def equipment_of(point: PointId) -> str:
 def _points(site: Site, wire: Wire) -> Iterator[tuple[PointId, ProfilePoint]]:
     for point in wire.profile.points:
         if wire.profile.per_gpu:
-            for index in range(site.gpus_per_rack):
+            for index in range(wire.gpus or site.gpus_per_rack):
                 yield gpu_point(wire.equipment, index, point.name), point
         else:
             yield f"{wire.equipment}/{point.name}", point

@@ -25,7 +25,7 @@ class LoopProblems:
     """What every problem of a loop has in common.
 
     running: its design with the units that run; target: where it went last; hot_w, gpu_w: what the hottest GPU draws
-    and may come to draw [W].
+    or stands for (`controller.hottest`), and may come to draw [W].
     """
 
     site: Site

@@ -14,6 +14,7 @@ from controller.constraints import CASE_RESERVE_K, Problem
 from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.facility_plant import facility_owner
+from controller.hottest import stands_for_w
 from controller.identification.applied import applied
 from controller.identification.known import Known
 from controller.learning import Learnt, observe
@@ -109,7 +110,7 @@ def plan_loop(
         learnt=learnt,
         target=memory.target,
         billing=memory.billing,
-        hot_w=hot_w,
+        hot_w=stands_for_w(running, snapshot, group, hot_c, hot_w),
         gpu_w=memory.gpu_w,
         beside=beside,
         now_s=now_s,

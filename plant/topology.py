@@ -27,13 +27,15 @@ class Source:
     """Where some of an equipment's points come from: a device profile at a link.
 
     unit: Modbus unit id; object: the name by which the other side knows it, by default its id: DSX objectName, the id
-    of a Redfish unit, or the host names of a rack's GPUs on dcgm-exporter pages (`collector.dcgm_join`).
+    of a Redfish unit, or the host names of a rack's GPUs on dcgm-exporter pages (`collector.dcgm_join`); gpus: how many
+    of a rack's GPUs it tells of, from the first one on, 0 for all of them.
     """
 
     profile: str
     link: str
     unit: int = 1
     object: str = ""
+    gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

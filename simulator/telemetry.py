@@ -185,8 +185,11 @@ def _nodes(plant: SimulatedPlant, values: Mapping[PointId, float], now_s: float)
             continue
         for first in range(0, per_rack, GPUS_PER_NODE):
             node = f"node-{first // GPUS_PER_NODE:02d}"
-            indices = range(first, min(first + GPUS_PER_NODE, per_rack))
-            payload = gpu.encode(now_s, {i: _gpu(values, f"{rack}/gpu-{i:02d}") for i in indices})
+            names = {i: f"{rack}/gpu-{i:02d}" for i in range(first, min(first + GPUS_PER_NODE, per_rack))}
+            told = {i: _gpu(values, name) for i, name in names.items() if f"{name}/temperature" in plant.site.points}
+            if not told:
+                break
+            payload = gpu.encode(now_s, told)
             yield Publication(gpu.topic(plant.site.id, rack, node), payload, qos=1)
 
 

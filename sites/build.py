@@ -78,7 +78,8 @@ def _equipment(form: EquipmentForm) -> Equipment:
         kind=form.kind,
         name=form.name or form.id,
         sources=tuple(
-            Source(profile=s.profile, link=s.link, unit=s.unit, object=s.object or form.id) for s in form.sources
+            Source(profile=s.profile, link=s.link, unit=s.unit, object=s.object or form.id, gpus=s.gpus)
+            for s in form.sources
         ),
         feeds=tuple(form.feeds),
         meters=form.meters,

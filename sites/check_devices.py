@@ -71,7 +71,20 @@ def _bad_sources(form: SiteForm) -> Iterator[Fault]:
             message = f"{equipment.id}: profile {source.profile!r} is for a {profile.kind}, not for a {equipment.kind}"
             remedy = f"use a profile of a {equipment.kind}, or correct the kind"
             yield Fault(place=(*place, "profile"), message=message, remedy=remedy)
+        yield from _bad_gpus(form, equipment, source, profile, place)
         yield from _bad_link(form, equipment, source, profile, place)
+
+
+def _bad_gpus(
+    form: SiteForm, equipment: EquipmentForm, source: SourceForm, profile: Profile | None, place: tuple[str | int, ...]
+) -> Iterator[Fault]:
+    if source.gpus and profile is not None and profile.format != "gpu":
+        message = f"{equipment.id}: profile {source.profile!r} takes no `gpus`"
+        remedy = "remove it; profile gpu-node takes it, dcgm-gpu takes GPUs by name in `object`"
+        yield Fault(place=(*place, "gpus"), message=message, remedy=remedy)
+    elif source.gpus > form.site.gpus_per_rack:
+        message = f"{equipment.id}: {source.gpus} GPUs are told of, a rack has {form.site.gpus_per_rack}"
+        yield Fault(place=(*place, "gpus"), message=message, remedy="name fewer, or correct site.gpus_per_rack")
 
 
 def _bad_link(

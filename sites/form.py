@@ -102,6 +102,8 @@ class SourceForm(Form):
     """Unit id on Modbus."""
     object: str = ""
     """Name by which the other side knows the equipment: DSX objectName, Redfish id, GPU hosts; default its id."""
+    gpus: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many of a rack's GPUs a per-GPU source tells of, from the first one on; 0 for all of them."""
 
 
 class EquipmentForm(Form):

@@ -20,7 +20,7 @@ def points_of(equipment: EquipmentForm, gpus: int) -> dict[PointId, Point]:
 
 def _points_from(source: SourceForm, equipment: str, gpus: int) -> Iterator[Point]:
     profile = load_profile(source.profile)
-    for prefix in _prefixes(profile, equipment, gpus):
+    for prefix in _prefixes(profile, equipment, source.gpus or gpus):
         for point in profile.points:
             yield _point(point, f"{prefix}/{point.name}", equipment, source.link)
 

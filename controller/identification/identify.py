@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from controller import inputs
@@ -10,7 +11,7 @@ from controller.design import LoopDesign
 from controller.identification.dynamics import error_k, response, supply_setpoint
 from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, updated
 from controller.identification.known import Baseline, Known, key_of
-from controller.identification.observing import observed
+from controller.identification.observing import Found, observed, plates
 from controller.identification.parameters import RESPONSE
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -19,6 +20,8 @@ SETTLED_S = 240.0
 """Setpoints stand still for this long before a look counts: the loops have settled."""
 MOST_BIAS = 0.35**2
 """An observation whose instruments may be further off than this (as a variance of the log) is not one."""
+CLEAR_BIAS = 0.08**2
+"""Cold plates answer in seconds: where their load is high they are looked at though setpoints move."""
 FITTED_S, FITTED_COUNT = 86400.0, 72
 """A baseline is taken after a day with at least six hours of settled looks."""
 SAME = 1e-3
@@ -33,15 +36,27 @@ def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGrou
     now_s = snapshot.at_s
     current = tuple(inputs.current_setpoints(site, snapshot, group).values())
     known = _followed(_settling(before, current, now_s), site, snapshot, group, current)
+    if now_s - known.plates_s >= OBSERVE_EVERY_S - 1.0:
+        most = MOST_BIAS if now_s - known.settled_s >= SETTLED_S else CLEAR_BIAS
+        found = plates(site, snapshot, group, design)
+        known = replace(known, estimates=_taken(known.estimates, found, now_s, most), plates_s=now_s)
     if now_s - known.settled_s < SETTLED_S or now_s - known.at_s < OBSERVE_EVERY_S - 1.0:
         return known
-    estimates = dict(known.estimates)
-    for subject, parameter, seen in observed(site, snapshot, group, design):
-        if seen is not None and seen.bias < MOST_BIAS:
-            key = key_of(subject, parameter.name)
-            estimates[key] = updated(estimates.get(key, Estimate()), seen, parameter.form_sd, now_s)
+    estimates = _taken(known.estimates, observed(site, snapshot, group, design), now_s)
     baselines = {k: b for k, e in estimates.items() if (b := known.baselines.get(k) or _fitted(e, now_s)) is not None}
     return replace(known, estimates=estimates, baselines=baselines, at_s=now_s)
+
+
+def _taken(
+    before: Mapping[str, Estimate], found: Iterable[Found], now_s: float, most: float = MOST_BIAS
+) -> dict[str, Estimate]:
+    """The estimates after one look; most: variance that an observation's bias may have."""
+    estimates = dict(before)
+    for subject, parameter, seen in found:
+        if seen is not None and seen.bias < most:
+            key = key_of(subject, parameter.name)
+            estimates[key] = updated(estimates.get(key, Estimate()), seen, parameter.form_sd, now_s)
+    return estimates
 
 
 def _followed(known: Known, site: Site, snapshot: Snapshot, group: CoolingGroup, current: tuple[float, ...]) -> Known:

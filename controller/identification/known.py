@@ -36,8 +36,8 @@ class Known:
     """Of one loop, by `equipment/parameter`.
 
     setpoints: those that devices follow, since settled_s [s since 1970]; at_s: when last looked;
-    probe_base_pa: pressure to come back to after a probing step, None while there is none; follows: when
-    [s since 1970], and how far off [K], the supply was a cycle ago.
+    plates_s: likewise at cold plates; probe_base_pa: pressure to come back to after a probing step, None while there is
+    none; follows: when [s since 1970], and how far off [K], the supply was a cycle ago.
     """
 
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
@@ -46,6 +46,7 @@ class Known:
     setpoints: tuple[float, ...] = ()
     settled_s: float = math.inf
     at_s: float = -math.inf
+    plates_s: float = -math.inf
     probe_base_pa: float | None = None
     follows: tuple[float, float] | None = None
 

@@ -29,16 +29,28 @@ Found = tuple[str, Parameter, Observation | None]
 
 
 def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
-    """Everything that this look tells; design: the site file's, uncorrected.
+    """Everything that this look tells but plates; design: the site file's, uncorrected.
 
     Raises:
         ConfigError: a rack's design figure is missing.
     """
     yield from _cdus(site, snapshot, group, design)
-    yield from _racks(site, snapshot, group, design.coolant.heat_j_m3_k)
+    yield from _racks(site, snapshot, group)
     for pump in upstream(site, group.members, "pump"):
         yield pump.id, known.EFFICIENCY, _facility_pump(site, snapshot, pump)
     yield from _rejection(site, snapshot, group, design)
+
+
+def plates(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
+    """What this look tells of each rack's cold plates: flow and supply are the rack's own, no setpoint matters."""
+    heat_j_m3_k = design.coolant.heat_j_m3_k
+    for rack in group.racks:
+        supply_c = snapshot.get(f"{rack}/liquid_supply_temperature")
+        if math.isfinite(supply_c):
+            kind, flow = rack_design(site, rack), Read(snapshot.get(f"{rack}/liquid_flow"), FLOW)
+            rise_k, power_w = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
+            reads = Read(rise_k, CASE), Read(power_w, POWER), flow
+            yield rack, known.CASE, seen(partial(case_log, kind, heat_j_m3_k), *reads, load=power_w / kind.gpu_power_w)
 
 
 def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
@@ -55,17 +67,12 @@ def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesig
         yield name, known.EFFICIENCY, seen(partial(cdu_pump_log, cdu), *pumping, load=pumping[0].value / cdu.flow_m3_s)
 
 
-def _racks(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_j_m3_k: float) -> Iterator[Found]:
+def _racks(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:
     for rack in group.racks:
         kind = rack_design(site, rack)
         names = ("liquid_flow", FLOW), ("liquid_differential_pressure", PRESSURE)
         flow, dp = (Read(snapshot.get(f"{rack}/{name}"), accuracy) for name, accuracy in names)
         yield rack, known.RACK_FLOW, seen(partial(rack_flow_log, kind), flow, dp)
-        supply_c = snapshot.get(f"{rack}/liquid_supply_temperature")
-        if math.isfinite(supply_c):
-            rise_k, power_w = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
-            reads = Read(rise_k, CASE), Read(power_w, POWER), flow
-            yield rack, known.CASE, seen(partial(case_log, kind, heat_j_m3_k), *reads, load=power_w / kind.gpu_power_w)
 
 
 def _facility_pump(site: Site, snapshot: Snapshot, pump: Equipment) -> Observation | None:

@@ -7,9 +7,10 @@ import pytest
 from benchmarks.baselines import Ours
 from benchmarks.drive import drive_day
 from benchmarks.plants import Scenario
+from benchmarks.robust import wrong
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, PlateExchanger, TowerCell, VariablePump
-from benchmarks.trains_variants import COLD_C, HOTTER_K, cold, hot, hotter, worn
+from benchmarks.trains_variants import COLD_C, HOTTER_K, cold, hot, hotter, told, worn
 from benchmarks.twin_plant import example_site
 
 SUMMER, WINTER = 196, 15
@@ -31,6 +32,30 @@ def design(kind):
 def count(shown, kind):
     """How many units say that they run."""
     return sum(value for point, value in shown.items() if point.startswith(kind) and point.endswith("/running"))
+
+
+def test_a_few_gpus_of_each_rack_show_the_cases_that_are_judged(scenario, climate):
+    """Four GPUs of each rack tell; the hottest of them is the case that the limit counts."""
+    hall = told(scenario)
+    hall.reset(climate.start_s(WINTER))
+    shown = hall.advance({}, 600.0)
+    cases = {p: c for p, c in shown.items() if p.endswith("/temperature") and "/gpu-" in p}
+    assert len(cases) == 4 * 40
+    assert max(cases.values()) == pytest.approx(hall.truth().highest_case_c, abs=0.05)
+    assert shown["rack-07/liquid_supply_temperature"] == shown["cdu-1/tcs_supply_temperature"]
+    flows = sum(flow for point, flow in shown.items() if point.endswith("/liquid_flow"))
+    assert flows == pytest.approx(sum(flow for point, flow in shown.items() if point.endswith("/tcs_flow")))
+    assert 0.5 * 1350.0 < shown["rack-07/gpu-00/power"] < 1.1 * 1350.0
+
+
+def test_plates_worse_than_the_site_file_says_are_believed_soon(climate):
+    """Design figures 20 % too good: a case above the limit when full load first comes is met within three cycles."""
+    start_s = climate.start_s(SUMMER) + 8 * 3600.0
+    work = Scenario(climate=climate, utilisation=lambda _rack, at_s: 0.5 if at_s < start_s + 10_800.0 else 1.0)
+    plant = told(work)
+    day = drive_day(plant, Ours(wrong(plant.site, 0.8)), start_s, 600.0, hours=3)
+    assert day.violation_s.get("case", 0.0) <= 1800.0
+    assert day.highest_case_c > 70.0
 
 
 def test_machines_meet_their_design_points():

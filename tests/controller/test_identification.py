@@ -20,7 +20,7 @@ from controller.identification.exchangers import Exchanger, ua_of
 from controller.identification.excitation import probed
 from controller.identification.findings import LASTS_S, findings
 from controller.identification.known import Known, kept, recalled
-from controller.identification.observing import observed
+from controller.identification.observing import observed, plates
 from controller.identification.parameters import CASE, RACK_FLOW, UA
 from controller.inputs import Heat
 from controller.model import case_resistance, rack_flow
@@ -165,11 +165,31 @@ def test_plates_are_read_from_busy_gpus_and_a_wrong_sensor_does_not_matter(pod, 
             values |= {f"{name}/power": power_w, f"{name}/temperature": 35.0 + (90.0 if gpu < 3 else rise_k)}
         shown = {p: Reading(v, 0.0, 0.0, Quality.GOOD, Reason.NONE) for p, v in values.items()}
         snapshot = Snapshot(at_s=pod_snapshot.at_s, readings={**pod_snapshot.readings, **shown})
-        return next(s for e, p, s in observed(pod, snapshot, group, design) if (e, p) == ("rack-01", CASE))
+        return next(s for e, p, s in plates(pod, snapshot, group, design) if (e, p) == ("rack-01", CASE))
 
     assert look(1300.0).log == pytest.approx(math.log(1.2), abs=1e-3)
     assert look(700.0).bias > 4 * look(1300.0).bias
     assert look(100.0) is None
+
+
+def test_plates_are_known_though_setpoints_move_all_the_time(pod, pod_snapshot, loop):
+    """In ten looks, each with another pressure than the last, plates become known and exchangers do not."""
+    kind, flow, heat_j_m3_k = loop[1].racks[0][0], 0.0024, loop[1].coolant.heat_j_m3_k
+    case_c = 35.0 + 1.25 * float(case_resistance(kind, np.array(flow), heat_j_m3_k)) * 1200.0
+    values = {"rack-01/liquid_supply_temperature": 35.0, "rack-01/liquid_flow": flow}
+    for gpu in range(4):  # a few that tell are enough
+        values |= {f"rack-01/gpu-{gpu:02d}/power": 1200.0, f"rack-01/gpu-{gpu:02d}/temperature": case_c}
+    others = {p: r for p, r in pod_snapshot.readings.items() if "/gpu-" not in p}
+    known = {}
+    for look in range(10):
+        values["cdu-1/effective_differential_pressure_setpoint"] = 1e5 + 1e3 * look
+        shown = {p: Reading(v, 0.0, 0.0, Quality.GOOD, Reason.NONE) for p, v in values.items()}
+        snapshot = Snapshot(at_s=pod_snapshot.at_s + 600.0 * look, readings={**others, **shown})
+        known = known_of_all(known, pod, snapshot, {"tcs-1": Heat(6e5)})
+    estimates = known["tcs-1"].estimates
+    assert {key for key in estimates if not key.endswith("time_constant")} == {"rack-01/case_resistance"}
+    assert estimates["rack-01/case_resistance"].ratio == pytest.approx(1.25, rel=0.01)
+    assert estimates["rack-01/case_resistance"].cautious(less_is_worse=False) > 1.1
 
 
 def _in_auto(plan):

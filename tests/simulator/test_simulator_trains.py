@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 import sites
+from devices import gpu
 from plant.errors import RefusedError
 from simulator.faults import Faults
 from simulator.plant import SimulatedPlant
+from simulator.telemetry import Bms
 
 JULY_S = 1_783_764_000.0
 TRAINS = Path(__file__).parents[2] / "site-configs" / "six-trains.yaml"
@@ -50,6 +52,14 @@ def test_off_units_carry_nothing_and_what_depends_on_them_stops(hall):
     assert shown["chiller-1/running"] == 0.0, "no condenser water"
     assert shown["chiller-3/effective_enable_command"] == 1.0
     assert shown["chiller-3/running"] == 0.0, "it may run, and nobody needs it"
+
+
+def test_only_the_gpus_that_the_site_file_names_tell(hall):
+    """Four GPUs of each of 40 racks, in one node's message a rack."""
+    hall.step(30.0)
+    sent = [p for p in Bms(hall).messages() if "/gpu/" in p.topic]
+    assert len(sent) == 40
+    assert all(set(gpu.decode(p.topic, p.payload).gpus) == {0, 1, 2, 3} for p in sent)
 
 
 def test_without_heartbeat_the_own_sequence_takes_over(hall):
