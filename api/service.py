@@ -31,6 +31,7 @@ from api.answers import (
 from api.hint_book import HintBook
 from api.hints_given import HintsGiven
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
+from api.loan_desk import LoanDesk
 from api.mirror import Mirror
 from api.power import Powers, powers
 from api.scheduler_desk import SchedulerDesk
@@ -65,6 +66,7 @@ class Service:
     streams: int = 0
     given: HintsGiven = field(default_factory=HintsGiven)
     schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
+    loans: LoanDesk = field(default_factory=LoanDesk)
     packing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @cached_property

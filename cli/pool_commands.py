@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from cli.operate_commands import moment
+from cli.slurm_commands import TOKEN, token
 from plant.errors import ConfigError
 from plant.loans import OVER, Loan, LoanState
 
@@ -211,6 +212,8 @@ def run(
     allowed: bool = typer.Option(False, "--allow", help="Move nodes; without it loans are planned and written down."),
     once: bool = typer.Option(False, "--once", help="One pass."),
     api: str = API,
+    token_file: Path | None = TOKEN,
+    name: str = typer.Option("pools", "--name", help="How this process is called in the API."),
     every_s: float = typer.Option(2.0, "--every", min=0.1, max=600.0, help="Seconds between passes."),
 ) -> None:
     """Drive all loans until stopped: plan, drain, release, admit, verify, give back."""
@@ -222,9 +225,15 @@ def run(
     if allowed and form.allow is Allow.NONE:
         remedy = "write allow: operator (or planner) into it"
         raise ConfigError("--allow, but the file says allow: none", where=str(config), remedy=remedy)
-    with closing(Client(api or "http://127.0.0.1")) as client:
+    secret = token(token_file)
+    if api and not secret:
+        print("no token: loans are not told; see --token-file")
+    # Told over a connection of its own, beside the planner's questions
+    url = api or "http://127.0.0.1"
+    with closing(Client(url)) as client, closing(Client(url, secret)) as teller:
         asked = client if api else None
-        asyncio.run(PoolRun(form, state, asked, allowed=allowed, every_s=every_s).work(once=once))
+        tell = (lambda report: teller.put_loans(name, report)) if api and secret else None
+        asyncio.run(PoolRun(form, state, asked, allowed=allowed, every_s=every_s, tell=tell).work(once=once))
 
 
 def _line(loan: Loan) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cli.loan_teller import TELL_EVERY_S, LoanTeller
 from cli.processes import stop_on_signals
 from placement.api_client import Client
 from placement.lending import demands, drive, note, open_pools
 from placement.loan_book import LoanBook
 from placement.loan_plan import Place, places
+from placement.loan_reports import LoanReport, told
 from placement.loans import Pool
 from placement.pools_file import PoolsForm
 from placement.wishes import Ear
@@ -25,13 +27,27 @@ PLAN_EVERY_S = 30.0
 
 
 class PoolRun:
-    """client: of coldplate's API, without which nothing is proposed; allowed: nodes are moved; every_s: a pass."""
+    """One process.
 
-    def __init__(self, form: PoolsForm, folder: Path, client: Client | None, *, allowed: bool, every_s: float) -> None:
+    client: of coldplate's API, without which nothing is proposed;
+    allowed: nodes are moved; every_s: a pass; tell: where loans go, if anywhere.
+    """
+
+    def __init__(
+        self,
+        form: PoolsForm,
+        folder: Path,
+        client: Client | None,
+        *,
+        allowed: bool,
+        every_s: float,
+        tell: Callable[[LoanReport], object] | None = None,
+    ) -> None:
         self._form, self._book, self._allowed, self._every_s = form, LoanBook(folder), allowed, every_s
         self._ear = None if client is None else Ear(client)
         self._planned_s = -PLAN_EVERY_S
         self._told: dict[str, set[str]] = {}
+        self._teller = None if tell is None else LoanTeller(tell, lambda lines: self._say_new("loans", lines))
 
     async def work(self, *, once: bool) -> None:
         """Until SIGTERM or SIGINT, or one pass.
@@ -47,9 +63,11 @@ class PoolRun:
                 while not stop.is_set():
                     await self._pass(pools)
                     if once:
-                        return
+                        break
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), self._every_s)
+            if self._teller is not None:
+                await self._teller.end()
 
     async def _pass(self, pools: Mapping[str, Pool]) -> None:
         self._say_new("book", self._book.all()[1])
@@ -58,6 +76,10 @@ class PoolRun:
                 _say(_step(before, after))
         if time.monotonic() - self._planned_s >= PLAN_EVERY_S:
             await self._plan(pools)
+        if self._teller is not None:
+            period_s = max(self._every_s, TELL_EVERY_S)
+            loans = told(self._book.all()[0])
+            self._teller.tell(LoanReport(moves=self._allowed, period_s=period_s, loans=loans))
 
     async def _plan(self, pools: Mapping[str, Pool]) -> None:
         self._planned_s = time.monotonic()

@@ -20,6 +20,7 @@ import msgspec
 
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
+from placement.loan_reports import Lender, Lenders, LoanReport
 from placement.scheduler_reports import Report, SchedulerState
 from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError, SilentError
@@ -165,6 +166,24 @@ class Client:
             RefusedError: the server said no.
         """
         return self._ask("GET", "/v1/schedulers", _Schedulers).schedulers
+
+    def put_loans(self, name: str, report: LoanReport) -> Answer:
+        """Tell which nodes are lent.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("PUT", f"/v1/loans/{quote(name, safe='')}", Answer, report)
+
+    def loans(self) -> tuple[Lender, ...]:
+        """Loans by the process that told them.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/loans", Lenders).lenders
 
     def powers(self) -> dict[str, float]:
         """What each piece of equipment draws now [W], where its meter is good.

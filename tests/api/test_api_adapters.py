@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from benchmarks.slurm_lab import Lab
 from cli.k8s_sync import extender_answers
 from placement.api_client import Client
 from placement.kubernetes.cluster import connect
+from placement.loan_book import LoanBook
 from placement.loan_plan import places
 from placement.slurm.commands import Slurm
 from placement.slurm.nodes import read_nodes
 from placement.slurm.weights import level
 from placement.wishes import Ear
 from plant.errors import RefusedError, SilentError
+from plant.loans import Loan, LoanState
 
 LAB_WEIGHT = 10
 """Of every node of the lab's slurm.conf."""
@@ -96,6 +99,33 @@ async def test_a_cycle_of_slurm_against_the_real_api(url, edge, app, bearer, rea
     (state,) = app.state.service.schedulers.states()
     assert (state.name, state.state, state.report.nodes, state.report.only_there) == ("slurm", "ok", 2, ())
     assert "rack-03" in state.report.only_here
+
+
+async def test_loans_come_to_the_real_api(url, app, bearer, tmp_path):
+    """The process that lends nodes tells its book; with a wrong token it says so and goes on."""
+    mock = kubernetes_lab.Server()
+    mock.add("rack-01")
+    runner = await kubernetes_lab.started(mock, tmp_path)
+    pool = f"kind: kubernetes, kubeconfig: {tmp_path / 'kubeconfig'}"
+    pools = f"  - {{name: train, {pool}, nodes: [rack-01]}}\n  - {{name: serve, {pool}}}\n"
+    (tmp_path / "pools.yaml").write_text(f"schema: 1\nallow: operator\npools:\n{pools}")
+    who = {"id": "1", "node": "rack-01", "lender": "train", "borrower": "serve", "owner": "ops"}
+    loan = Loan(**who, due_s=4e9, state=LoanState.LENT, since_s=1.0)
+    await LoanBook(tmp_path / "book").keep(loan)
+    argv = ["-m", "cli.main", "pools", "run", "--once", "--api", url, "--config", str(tmp_path / "pools.yaml")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = []
+    for token in ("wrong", bearer["Authorization"].removeprefix("Bearer ")):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, "--state", str(tmp_path / "book"), env=env | {"COLDPLATE_TOKEN": token}, stdout=PIPE
+        )
+        said.append((await process.communicate())[0].decode())
+        assert process.returncode == 0
+    await runner.cleanup()
+    assert "loans are not shown there meanwhile" in said[0]
+    assert "loans are not shown" not in said[1]
+    (lender,) = app.state.service.loans.lenders()
+    assert (lender.name, lender.state, lender.loans) == ("pools", "plans-only", (loan,))
 
 
 async def test_what_the_planner_and_the_learner_hear(url):

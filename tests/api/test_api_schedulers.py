@@ -9,8 +9,10 @@ import pytest
 import uvicorn
 
 from placement.api_client import Client
+from placement.loan_reports import LoanReport
 from placement.scheduler_reports import Report
 from plant.errors import ConfigError, RefusedError, SilentError
+from plant.loans import Loan, LoanState
 
 
 def report(**more) -> Report:
@@ -95,6 +97,10 @@ def speak(url: str, edge, token: str) -> None:
     assert edge.budgets[0].power_w == 700e3
     assert client.report("hpc", report()).state == "ok"
     assert [s.report.nodes for s in client.schedulers()] == [8]
+    given = {"id": "1", "node": "n1", "lender": "a", "borrower": "b", "owner": "ops", "due_s": 9e9, "since_s": 1.0}
+    loan = Loan(**given, state=LoanState.LENT, took_s={"draining": 2.5})
+    assert client.put_loans("pools", LoanReport(moves=True, period_s=10.0, loans=(loan,))).accepted
+    assert [(lender.state, lender.loans) for lender in client.loans()] == [("ok", (loan,))]
     job = {"id": "j", "racks": ["rack-01"], "start_s": 1.0, "end_s": 9.9e9, "power_kw": 5}
     assert client.put_jobs({"source": "slurm", "valid_until_s": 9.9e9, "jobs": [job]}, actor="t").accepted
     with pytest.raises(RefusedError, match="no budget can be given to 'nowhere'"):
