@@ -19,12 +19,14 @@ from plant.records import Headroom
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def report(served, name: str, **body: object) -> None:
+async def report(served, name: str, room: str = "schedulers", **body: object) -> None:
     """Tell the page's server what an adapter did, as the adapter does."""
+    if room == "schedulers":
+        body["sent_at"] = time.time()
     request = urllib.request.Request(
-        f"{served.address}/v1/schedulers/{name}",
+        f"{served.address}/v1/{room}/{name}",
         method="PUT",
-        data=json.dumps(body | {"sent_at": time.time()}).encode(),
+        data=json.dumps(body).encode(),
         headers={"Authorization": "Bearer a-token-for-tests", "Content-Type": "application/json"},
     )
     await asyncio.to_thread(urllib.request.urlopen, request)
@@ -119,6 +121,27 @@ async def test_the_filled_panel_is_accessible(visit, served, tmp_path, language,
     await panel.screenshot(path=f"{folder}/placement-{language}-{theme}-phone.png")
     await assert_accessible(page)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_nodes_that_are_lent_are_shown(visit, served):
+    """Those under way before those that are over, with what hinders them; accessible in both languages."""
+    loan = {"lender": "train", "borrower": "serve", "owner": "mei", "due_s": 1.9e9}
+    loans = [
+        loan | {"id": "1", "node": "gpu001", "state": "returned", "since_s": 1.8e9},
+        loan | {"id": "2", "node": "gpu002", "state": "draining", "since_s": 1.7e9, "problem": "a job runs there"},
+    ]
+    await report(served, "pools", room="loans", moves=True, loans=loans)
+    page = await visit("?lang=en")
+    rows = page.locator("[data-loans] tbody tr")
+    await rows.first.wait_for()
+    said = [await row.inner_text() for row in await rows.all()]
+    for words in ("gpu002", "train → serve", "draining", "mei", "a job runs there"):
+        assert words in said[0]
+    assert "returned" in said[1]
+    assert "pools: moves nodes" in await page.locator("[data-lender=ok]").inner_text()
+    page = await visit("?lang=zh")
+    await page.locator("[data-loans]").get_by_text("排空中").wait_for()
+    await assert_accessible(page)
 
 
 async def test_what_limits_and_what_is_not_known_is_said(visit, served):

@@ -1,6 +1,6 @@
-/** Budgets, schedulers' reports and hints' outcomes: asked for every few seconds, for they are not in the stream. */
-import { fetchBudgets, fetchNodeScores, fetchOutcomes, fetchSchedulers } from './api';
-import type { BudgetShown, OutcomeTotals, SchedulerState } from './records-placement';
+/** Budgets, schedulers' reports, loans and hints' outcomes: asked for every few seconds, for they are not in the stream. */
+import { fetchBudgets, fetchLoans, fetchNodeScores, fetchOutcomes, fetchSchedulers } from './api';
+import type { BudgetShown, Lender, OutcomeTotals, SchedulerState } from './records-placement';
 
 const EVERY_MS = 5_000;
 
@@ -8,6 +8,8 @@ class PlacementNews {
   /** null: the server has not answered yet. */
   budgets: BudgetShown[] | null = $state.raw(null);
   schedulers: SchedulerState[] | null = $state.raw(null);
+  /** Processes that lend nodes between clusters; most sites have none. */
+  lenders: Lender[] = $state.raw([]);
   totals: OutcomeTotals | null = $state.raw(null);
   /** Rack -> least and greatest score of its nodes, 0 to 100. */
   scores: Map<string, [number, number]> = $state.raw(new Map());
@@ -26,6 +28,7 @@ class PlacementNews {
     await Promise.allSettled([
       fetchBudgets().then((body) => (this.budgets = body.budgets)),
       fetchSchedulers().then((body) => (this.schedulers = body.schedulers)),
+      fetchLoans().then((body) => (this.lenders = body.lenders)),
       fetchOutcomes().then((body) => (this.totals = body.totals)),
       this.loadScores(),
     ]);

@@ -34,6 +34,23 @@ export interface SchedulerState {
   };
 }
 
+export interface Lender {
+  name: string;
+  state: string;
+  age_s: number;
+  loans: {
+    id: string;
+    node: string;
+    lender: string;
+    borrower: string;
+    owner: string;
+    due_s: number;
+    state: string;
+    since_s: number;
+    problem: string;
+  }[];
+}
+
 export interface OutcomeTotals {
   told: number;
   followed: number;
