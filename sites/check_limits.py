@@ -17,9 +17,10 @@ BEST_PLATE = 0.75
 
 def unmet_limits(form: SiteForm) -> Iterator[Fault]:
     """Case limits below what the coldest writable supply gives at full load, and least flows above racks' design."""
+    by_id = {e.id: e for e in form.equipment}
+    groups = [(group, [by_id[rack] for rack in racks_of(form, group)]) for group in form.cooling_groups]
     for place, limit in enumerate(form.limits):
-        for group in form.cooling_groups:
-            racks = [e for e in form.equipment if e.id in racks_of(form, group)]
+        for group, racks in groups:
             if limit.quantity == "case_temperature" and limit.max is not None:
                 yield from _too_cold(limit.id, limit.max, group, racks, ("limits", place, "max"))
             if limit.quantity == "rack_flow_m3_s" and limit.min is not None:
