@@ -99,6 +99,23 @@ class Lab:
         path.write_text(f"#!/bin/sh\n{script}\n")
         return self.run("sbatch", "--parsable", f"--output={self.folder}/%j.out", *options, str(path)).strip()
 
+    def start(self, script: str, *options: str, within_s: float = 30.0) -> str:
+        """Submit a batch script and wait until it runs; its job id.
+
+        A slurmstepd that dies as it starts (seen once, on a busy machine) has its node drained and the job waiting for
+        it: the nodes are resumed and the job is submitted once more.
+        """
+        job = self.submit(script, *options)
+        try:
+            self.until(lambda: self.job(job)["JobState"] == "RUNNING", within_s, "a start")
+        except AssertionError:
+            self.run("scancel", job)
+            self.run("scontrol", "update", f"nodename={','.join(self.nodes)}", "state=resume", check=False)
+            self.until(lambda: self.states().count("idle") >= len(self.nodes), within_s, "idle nodes")
+            job = self.submit(script, *options)
+            self.until(lambda: self.job(job)["JobState"] == "RUNNING", within_s, "a start")
+        return job
+
     def job(self, job: str) -> dict[str, str]:
         """Fields of `scontrol show job`."""
         return dict(w.partition("=")[::2] for w in self.run("scontrol", "-o", "show", "job", job).split())

@@ -79,8 +79,7 @@ async def test_a_cycle_of_slurm_against_the_real_api(url, edge, app, bearer, rea
     lab = await asyncio.to_thread(Lab(tmp_path / "lab", names=["rack-01", "rack-02"]).__enter__)
     try:
         options = ("-w", "rack-01", "--exclusive", "--time=10", "--comment=ckpt")
-        job = await asyncio.to_thread(lab.submit, "sleep 60", *options)
-        await asyncio.to_thread(lab.until, lambda: lab.job(job)["JobState"] == "RUNNING", 60.0, "a start")
+        job = await asyncio.to_thread(lab.start, "sleep 60", *options)
         words = ["--conf", str(lab.conf), "--state", str(tmp_path), "--budget", "none", "--node-kw", "5.6"]
         argv = ["-m", "cli.main", "slurm", "sync", "--api", url, *words, "--interruptible", "comment=ckpt"]
         env = lab.env | {"PYTHONPATH": str(ROOT), "COLDPLATE_TOKEN": bearer["Authorization"].removeprefix("Bearer ")}
