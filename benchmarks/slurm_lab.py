@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Self
 
 _NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
+_LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path on Linux (unix(7)), its end aside."""
 HOST = socket.gethostname().partition(".")[0]
 
 
@@ -99,23 +101,6 @@ class Lab:
         path.write_text(f"#!/bin/sh\n{script}\n")
         return self.run("sbatch", "--parsable", f"--output={self.folder}/%j.out", *options, str(path)).strip()
 
-    def start(self, script: str, *options: str, within_s: float = 30.0) -> str:
-        """Submit a batch script and wait until it runs; its job id.
-
-        A slurmstepd that dies as it starts (seen once, on a busy machine) has its node drained and the job waiting for
-        it: the nodes are resumed and the job is submitted once more.
-        """
-        job = self.submit(script, *options)
-        try:
-            self.until(lambda: self.job(job)["JobState"] == "RUNNING", within_s, "a start")
-        except AssertionError:
-            self.run("scancel", job)
-            self.run("scontrol", "update", f"nodename={','.join(self.nodes)}", "state=resume", check=False)
-            self.until(lambda: self.states().count("idle") >= len(self.nodes), within_s, "idle nodes")
-            job = self.submit(script, *options)
-            self.until(lambda: self.job(job)["JobState"] == "RUNNING", within_s, "a start")
-        return job
-
     def job(self, job: str) -> dict[str, str]:
         """Fields of `scontrol show job`."""
         return dict(w.partition("=")[::2] for w in self.run("scontrol", "-o", "show", "job", job).split())
@@ -195,6 +180,10 @@ class Lab:
         self.until(socket_path.exists, 10, "munged")
 
     def _write(self) -> None:
+        longest = f"{self.folder}/spool/{max(self.nodes, key=len)}/{max(self.nodes, key=len)}_99.4294967291"
+        assert len(longest) <= _LONGEST_SOCKET, (
+            f"{longest}: too long for slurmstepd's socket, it would die without a word"
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         for name in ("ctld", "spool"):

@@ -72,14 +72,15 @@ async def test_a_cycle_of_kubernetes_against_the_real_api(url, edge, app, bearer
 
 
 @pytest.mark.real
-async def test_a_cycle_of_slurm_against_the_real_api(url, edge, app, bearer, real_program, tmp_path):
-    """Two racks of the demo are nodes of a real slurmctld: weights by score, the job to the edge, the report shown."""
+async def test_slurm_cycle(url, edge, app, bearer, real_program, tmp_path):
+    """Against the real API, two racks as nodes of a real slurmctld: weights by score, the job to the edge, the report."""
     real_program("slurmctld")
     # The app answers in this thread's loop, so nothing here may block it
-    lab = await asyncio.to_thread(Lab(tmp_path / "lab", names=["rack-01", "rack-02"]).__enter__)
+    lab = await asyncio.to_thread(Lab(tmp_path / "l", names=["rack-01", "rack-02"]).__enter__)
     try:
         options = ("-w", "rack-01", "--exclusive", "--time=10", "--comment=ckpt")
-        job = await asyncio.to_thread(lab.start, "sleep 60", *options)
+        job = await asyncio.to_thread(lab.submit, "sleep 60", *options)
+        await asyncio.to_thread(lab.until, lambda: lab.job(job)["JobState"] == "RUNNING", 60.0, "a start")
         words = ["--conf", str(lab.conf), "--state", str(tmp_path), "--budget", "none", "--node-kw", "5.6"]
         argv = ["-m", "cli.main", "slurm", "sync", "--api", url, *words, "--interruptible", "comment=ckpt"]
         env = lab.env | {"PYTHONPATH": str(ROOT), "COLDPLATE_TOKEN": bearer["Authorization"].removeprefix("Bearer ")}

@@ -45,7 +45,7 @@ async def test_a_link_that_falls_again_and_again_is_told_until_it_runs(peers, ma
     async with peers.running(collector._keep_running(link)):
         await peers.until(lambda: link.left == 2)
         assert collector.conditions() == []
-        await peers.until(lambda: link.left == 0)
+        await peers.until(lambda: [c.cause.params["count"] for c in collector.conditions()] == [3])
         (told,) = collector.conditions()
         assert (told.code, told.subject, told.cause.params["count"]) == ("link_failing", "bms", 3)
         assert "KeyError: 'rack-99'" in told.cause.text

@@ -19,6 +19,8 @@ def put(stack, body):
 def rise_w(stack, subject="tcs-1"):
     """The newest forecast's time, and how much its median at 15 minutes lies above that at 5 [W]."""
     ahead = stack.get("/v1/forecast")["forecast"]
+    if ahead is None:
+        raise ValueError("no forecast yet")
     (heat,) = (h for h in ahead["heats"] if h["subject"] == subject)
     median = heat["heat_w"][heat["quantiles"].index(0.5)]
     return ahead["made_s"], median[14] - median[4]
@@ -34,9 +36,8 @@ def test_a_job_put_now_raises_the_forecast_from_its_start_on(make_stack):
     body = {"source": "test", "valid_until_s": now_s + 1800, "jobs": [job | {"power_kw": POWER_KW}]}
     answer = put(stack, body)
     assert answer.status_code == 200, answer.text
-    wait_for(lambda: rise_w(stack)[0] > now_s, 60, "a forecast made since")
-    _, after_w = rise_w(stack)
-    assert 0.5 * POWER_KW < (after_w - before_w) / 1e3 < 1.3 * POWER_KW
+    wait_for(lambda: rise_w(stack)[1] - before_w > 0.5e3 * POWER_KW, 60, "a forecast that knows the job")
+    assert rise_w(stack)[1] - before_w < 1.3e3 * POWER_KW
     (known,) = stack.get("/v1/jobs")["lists"]
     assert (known["source"], known["stale"], known["jobs"][0]["job"]) == ("test", False, "big")
     assert any(e["action"] == "jobs" and e["subject"] == "test" for e in stack.audit())
