@@ -95,6 +95,7 @@ class Collector:
         for link in site.links.values():
             self._add(link, endpoints)
         self._by_link: dict[str, _LinkTask] = {task.link: task for task in self._tasks()}
+        self._ending = False
 
     async def run(self) -> None:
         """Collect until cancelled."""
@@ -106,9 +107,17 @@ class Collector:
                     tasks.create_task(settle())
                     for task in self._tasks():
                         tasks.create_task(self._keep_running(task), name=f"link {task.link}")
+                    await self._end()
             finally:
                 self._intake.flush()  # before the writer's last commit
                 writing.cancel()
+
+    async def _end(self) -> None:
+        """Wait for the end, which comes here before it comes to the links."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._ending = True
 
     def links(self) -> list[LinkState]:
         """Every link's state, in the site file's order."""
@@ -181,6 +190,8 @@ class Collector:
             try:
                 return await task.run()
             except Exception as error:  # noqa: BLE001 - logged with its trace, and this link starts again
+                if self._ending:  # a link that falls while it is cancelled has swallowed the cancellation
+                    return None
                 _log.exception("link %s failed, starting it again", task.link)
                 failures = failures + 1 if loop.time() - began_s < STEADY_S else 1
                 if failures > 1:

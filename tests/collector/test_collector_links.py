@@ -52,6 +52,37 @@ async def test_a_link_that_falls_again_and_again_is_told_until_it_runs(peers, ma
         await peers.until(lambda: collector.conditions() == [], 5)
 
 
+class FallsAtTheEnd(Falls):
+    """A link whose child falls over as it is cancelled, which turns the cancellation into a fault."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.started = 0
+
+    async def run(self):
+        """Run until cancelled, then fall."""
+        self.started += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await super()._fall()
+
+
+async def test_a_link_that_falls_while_cancelled_ends(peers, make_site, tmp_path, monkeypatch):
+    """It was started again by a collector that was ending, which then waited for it for ever."""
+    monkeypatch.setattr("collector.collector.RESTART_AFTER_S", 0.1)
+    clock, site = ScaledClock(), make_site([], [])
+    collector = Collector(site, {}, LiveTable([], clock), Spool(tmp_path, 1_000_000, clock), clock)
+    link = FallsAtTheEnd()
+    collector._counting.append(link)
+    running = asyncio.create_task(collector.run())
+    await peers.until(lambda: link.started == 1)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=60)
+    assert done
+    assert (running.cancelled(), link.started) == (True, 1)
+
+
 def metadata(point, name):
     """As a publisher says it."""
     return dsx.decode_metadata(dsx.encode_metadata(point, name))
