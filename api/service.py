@@ -36,7 +36,7 @@ from api.mirror import Mirror
 from api.power import Powers, powers
 from api.scheduler_desk import SchedulerDesk
 from api.site_view import site_info
-from placement.scheduler_reports import conditions
+from placement import loan_reports, scheduler_reports
 from placement.shed_answer import shed_plans
 from placement.shed_plan import ShedPlan
 from plant.errors import ColdplateError
@@ -110,7 +110,9 @@ class Service:
             found.append(_edge_lost(self.mirror))
         if not self.mirror.store_ok and self.mirror.store_since_s:
             found.append(_store_lost(self.mirror))
-        return [*found, *conditions(self.schedulers.states(), self.mirror.now_s)]
+        now_s = self.mirror.now_s
+        found += scheduler_reports.conditions(self.schedulers.states(), now_s)
+        return found + loan_reports.conditions(self.loans.lenders(), now_s)
 
     def status(self) -> Status:
         """How it goes."""

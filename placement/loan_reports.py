@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 from placement.scheduler_reports import LEAST_SILENCE_S, SILENT_AFTER
 from plant.loans import OVER, Loan
+from plant.records import Condition, Message, Params, Severity
 
 MOST_LENDERS = 20
 MOST_LOANS = 2000
 OVER_TOLD = 50
 """Loans that are over and told all the same: the newest."""
+TEXTS = {
+    "lender_silent": (
+        "{name}, which lends nodes, has told nothing for {age_s:.0f} s; {under_way} loans are under way",
+        "start it again (coldplate pools run); it goes on from its book, until then no node is called back",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +59,23 @@ def lender_of(name: str, report: LoanReport, age_s: float) -> Lender:
     silent = age_s > max(SILENT_AFTER * report.period_s, LEAST_SILENCE_S)
     state = "silent" if silent else "ok" if report.moves else "plans-only"
     return Lender(name=name, state=state, age_s=round(age_s, 3), loans=report.loans)
+
+
+def conditions(lenders: Iterable[Lender], now_s: float) -> list[Condition]:
+    """A process that lends nodes and fell silent, at now_s [s since 1970, site clock]: nobody brings its nodes home."""
+    return [_silent(lender, now_s) for lender in lenders if lender.state == "silent"]
+
+
+def _silent(lender: Lender, now_s: float) -> Condition:
+    under_way = sum(loan.state not in OVER for loan in lender.loans)
+    params: Params = {"name": lender.name, "age_s": lender.age_s, "under_way": under_way}
+    cause, remedy = TEXTS["lender_silent"]
+    return Condition(
+        code="lender_silent",
+        subject=lender.name,
+        severity=Severity.WARNING,
+        since_s=now_s,
+        cause=Message(code="lender_silent", text=cause.format(**params), params=params),
+        remedy=Message(code="lender_silent_remedy", text=remedy.format(**params), params=params),
+        source="loans",
+    )

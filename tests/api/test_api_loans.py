@@ -23,6 +23,9 @@ async def test_loans_are_shown_with_their_age(client, bearer, app):
     (row,) = (await client.get("/v1/loans")).json()["lenders"]
     assert row["state"] == "silent"
     assert row["age_s"] >= 31.0
+    found = {c["code"]: c for c in (await client.get("/v1/conditions")).json()["conditions"]}
+    assert found["lender_silent"]["cause"]["text"].endswith("1 loans are under way")
+    assert "coldplate pools run" in found["lender_silent"]["remedy"]["text"]
 
 
 async def test_what_is_refused(client, bearer):

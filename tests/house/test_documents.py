@@ -16,6 +16,7 @@ from controller.reasons import TEMPLATES
 from devices.profiles import load_profile, profile_names
 from placement.budgets import TEXTS as BUDGETS
 from placement.job_lists import TEXTS as JOBS
+from placement.loan_reports import TEXTS as LOANS
 from placement.scheduler_reports import TEXTS as SCHEDULERS
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,8 @@ CONTROLLER = {code.removesuffix("_remedy") for code in TEMPLATES if code.endswit
 
 
 @pytest.mark.parametrize(
-    "code", sorted({*TEXTS, *JOBS, *BUDGETS, *SCHEDULERS, *FAULT_CODES, *CONTROLLER, "edge_lost", "history_incident"})
+    "code",
+    sorted({*TEXTS, *JOBS, *BUDGETS, *SCHEDULERS, *LOANS, *FAULT_CODES, *CONTROLLER, "edge_lost", "history_incident"}),
 )
 def test_each_condition_is_in_the_operating_guide(code):
     """Every condition code stands in docs/operating.md, with what coldplate does meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from pathlib import Path
 
@@ -107,9 +108,16 @@ def test_the_score_plugin_reads_our_key():
 
 @pytest.mark.parametrize("path", sorted((PACKAGING / "systemd").glob("*.service")), ids=lambda p: p.name)
 def test_units_start_what_exists(path):
-    """Command and options of every unit."""
-    line = next(text for text in path.read_text("utf-8").splitlines() if text.startswith("ExecStart="))
-    check_command(shlex.split(line.removeprefix("ExecStart=")))
+    """Command and options of every unit; one that speaks to the API may tell it what it does: it has the token."""
+    text = path.read_text("utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(line.removeprefix("ExecStart="))
+    check_command(words)
+    assert ("--api" in words) == ("--token-file" in words)
+    assert {"NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "LockPersonality=yes"} <= set(
+        text.splitlines()
+    )
+    assert not re.search(r"^User=root|^Environment=.*(TOKEN|PASSWORD)", text, re.MULTILINE)
 
 
 def check_command(words: list[str]) -> None:

@@ -209,6 +209,8 @@ export const messagesZh: Record<string, string> = {
   scheduler_failing_remedy: '处理句中所述问题；每 {period_s:0} 秒重试一次',
   scheduler_unknown_nodes: '{name} 缺少站点文件中的 {only_here:0} 个节点，站点文件缺少其中的 {only_there:0} 个（首个：{first}）',
   scheduler_unknown_nodes_remedy: '更正站点文件的 jobs.nodes，或在调度器中添加这些节点；其间不会改动它们',
+  lender_silent: '在集群之间借调节点的 {name} 已有 {age_s:0} 秒没有报告；{under_way:0} 项借调仍在进行',
+  lender_silent_remedy: '重新启动它（coldplate pools run）；它会从自己的记录继续，在此之前没有节点被召回',
   scheduler_clock_skew: '{name} 的时钟与 coldplate 相差 {skew_s:0} 秒',
   scheduler_clock_skew_remedy: '让两台主机使用相同的时间服务器；其间以 coldplate 的时钟为准',
   // 作业清单
