@@ -12,7 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from api import advise, budget, commands, extender, hints, jobs, loans, outcomes, problems, reading, schedulers
+from api import advise, budget, commands, extender, hints, jobs, loans, outcomes, problems, reading, schedulers, sheds
 from api.gate import Gate
 from api.metrics import page_of, registry_of
 from api.mirror import Mirror
@@ -73,7 +73,7 @@ def create_app(
         app.include_router(hot)
     app.include_router(reading.router)
     app.include_router(commands.router)
-    for room in (jobs, hints, outcomes, budget, schedulers, loans, advise):
+    for room in (jobs, hints, outcomes, budget, schedulers, loans, sheds, advise):
         app.include_router(room.router)
     _add_metrics(app, service, requests)
     _add_page(app, page)

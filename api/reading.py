@@ -27,7 +27,6 @@ from api.answers import (
     Responses,
     RideThroughs,
     Rooms,
-    ShedRequests,
     SiteInfo,
     Status,
     Switchbacks,
@@ -141,12 +140,6 @@ async def ride_through(here: Here) -> Response:
 async def model(here: Here) -> Response:
     """With 95 % intervals, what plans reckon with, and the value after the first fitted day; empty at first."""
     return reply(here.record("model"))
-
-
-@router.get("/v1/shed", response_model=ShedRequests, tags=["placement"], summary="Load to take off")
-async def shed(here: Here) -> Response:
-    """Watts that a loop's racks should draw less, and why; which jobs to cap and requeue for it, in order."""
-    return reply(here.record("shed"))
 
 
 @router.get("/v1/switchback", response_model=Switchbacks, tags=["control"], summary="Which block runs, until when")

@@ -35,10 +35,12 @@ from api.loan_desk import LoanDesk
 from api.mirror import Mirror
 from api.power import Powers, powers
 from api.scheduler_desk import SchedulerDesk
+from api.shed_desk import ShedDesk
 from api.site_view import site_info
-from placement import loan_reports, scheduler_reports
+from placement import loan_reports, scheduler_reports, shed_reports
 from placement.shed_answer import shed_plans
 from placement.shed_plan import ShedPlan
+from placement.shed_reports import ShedState
 from plant.errors import ColdplateError
 from plant.points import PointId
 from plant.ports import Store
@@ -67,6 +69,7 @@ class Service:
     given: HintsGiven = field(default_factory=HintsGiven)
     schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
     loans: LoanDesk = field(default_factory=LoanDesk)
+    sheds: ShedDesk = field(default_factory=ShedDesk)
     packing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @cached_property
@@ -112,7 +115,8 @@ class Service:
             found.append(_store_lost(self.mirror))
         now_s = self.mirror.now_s
         found += scheduler_reports.conditions(self.schedulers.states(), now_s)
-        return found + loan_reports.conditions(self.loans.lenders(), now_s)
+        found += loan_reports.conditions(self.loans.lenders(), now_s)
+        return found + shed_reports.conditions(self.sheds.processes(), bool(self.mirror.shed), now_s)
 
     def status(self) -> Status:
         """How it goes."""
@@ -158,9 +162,21 @@ class Service:
         }
         return made[kind]()
 
-    def _shed_plans(self) -> list[ShedPlan]:
+    def shed_state(self) -> ShedState:
+        """What has to come off, how, and what was done of it."""
         mirror = self.mirror
-        return shed_plans(self.site, mirror.shed, mirror.jobs, mirror.ride_through, mirror.now_s)
+        return ShedState(
+            now_s=mirror.now_s,
+            edge_connected=mirror.edge_connected,
+            shed=tuple(mirror.shed),
+            plans=tuple(self._shed_plans()),
+            processes=self.sheds.processes(),
+        )
+
+    def _shed_plans(self) -> list[ShedPlan]:
+        mirror, processes = self.mirror, self.sheds.processes()
+        held_w, uncapped = shed_reports.held_w(processes), shed_reports.uncapped(processes)
+        return shed_plans(self.site, mirror.shed, mirror.jobs, mirror.ride_through, mirror.now_s, held_w, uncapped)
 
     def snapshot(self) -> dict[str, object]:
         """Everything at once, for a page that has just connected."""

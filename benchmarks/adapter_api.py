@@ -18,7 +18,9 @@ from placement.api_client import Client
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints, NodeScore
 from placement.scheduler_reports import Report, state_of
-from plant.records import Answer, Headroom
+from placement.shed_plan import ShedPlan
+from placement.shed_reports import ShedReport, ShedState
+from plant.records import Answer, Headroom, ShedRequest
 
 
 @dataclass
@@ -36,6 +38,10 @@ class Api:
     silent: bool = False
     jobs: list[dict[str, Any]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    asked: list[ShedRequest] = field(default_factory=list)
+    plans: list[ShedPlan] = field(default_factory=list)
+    sheds: list[ShedReport] = field(default_factory=list)
+    edge_connected: bool = True
     version: int = 0
     _clients: list[Client] = field(default_factory=list)
 
@@ -56,6 +62,7 @@ class Api:
                     "/v1/budget": api.in_force,
                     "/v1/points": api.points,
                     "/v1/headroom": api.headroom,
+                    "/v1/shed": api.shed,
                 }
                 self._say(answers[path]())
 
@@ -65,6 +72,9 @@ class Api:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path.startswith("/v1/jobs"):
                     api.jobs.append(json.loads(body))
+                    self._say(Answer(accepted=True, text="taken"))
+                elif self.path.startswith("/v1/shed"):
+                    api.sheds.append(msgspec.json.decode(body, type=ShedReport))
                     self._say(Answer(accepted=True, text="taken"))
                 else:
                     report = msgspec.json.decode(body, type=Report)
@@ -138,6 +148,15 @@ class Api:
             for r, kw in rooms
         ]
         return {"headroom": made}
+
+    def shed(self) -> ShedState:
+        """Load to take off."""
+        return ShedState(
+            now_s=time.time() + self.ahead_s,
+            edge_connected=self.edge_connected,
+            shed=tuple(self.asked),
+            plans=tuple(self.plans),
+        )
 
     def points(self) -> dict[str, Any]:
         """Powers of racks."""

@@ -15,7 +15,10 @@ from aiohttp import web
 
 @dataclass
 class Server:
-    """Nodes by name and pods; merges patches, refuses stale versions, pages lists."""
+    """Nodes by name and pods; merges patches, refuses stale versions, pages lists, evicts pods.
+
+    held_by_budget: pods that a disruption budget keeps from being evicted.
+    """
 
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
@@ -23,6 +26,7 @@ class Server:
     patches: int = 0
     forbid: bool = False
     asked: set[tuple[str, str]] = field(default_factory=set)
+    held_by_budget: set[str] = field(default_factory=set)
 
     def add(self, name: str, **spec: Any) -> None:
         """A ready node."""
@@ -41,7 +45,18 @@ class Server:
         app.router.add_delete("/api/v1/nodes/{name}", self._delete_node)
         app.router.add_post("/api/v1/namespaces/default/pods", self._make_pod)
         app.router.add_delete("/api/v1/namespaces/default/pods/{name}", self._delete_pod)
+        app.router.add_post("/api/v1/namespaces/{namespace}/pods/{name}/eviction", self._evict)
         return app
+
+    async def _evict(self, request: web.Request) -> web.Response:
+        self.asked.add(("create", "pods/eviction"))
+        name, body = request.match_info["name"], json.loads(await request.read())
+        assert (body["apiVersion"], body["kind"], body["metadata"]["name"]) == ("policy/v1", "Eviction", name)
+        if name in self.held_by_budget:
+            return web.json_response({"kind": "Status", "code": 429}, status=429)
+        gone = [p for p in self.pods if p["metadata"]["name"] == name]
+        self.pods = [p for p in self.pods if p not in gone]
+        return web.json_response({"kind": "Status"}, status=201 if gone else 404)
 
     def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
         if self.forbid:

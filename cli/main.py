@@ -16,6 +16,7 @@ from cli import (
     operate_commands,
     pool_commands,
     run_commands,
+    shed_commands,
     site_commands,
     slurm_commands,
     study_commands,
@@ -35,6 +36,7 @@ for commands in (
     pool_commands,
     slurm_commands,
     k8s_commands,
+    shed_commands,
 ):
     commands.register(app)
 

@@ -12,7 +12,7 @@ A limit is clipped to what the device allows. It is only believed when the devic
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ _PERCENT = "%"
 class Limit:
     """A limit as the device tells it [W]; least_w, most_w: what it may be set to; on: whether it holds now.
 
-    unit_w: watts of one of the resource's own units.
+    unit_w: watts of one of the resource's own units; draw_w: what is drawn now, NaN where the resource does not tell.
     """
 
     watts: float
@@ -37,6 +37,7 @@ class Limit:
     most_w: float
     on: bool
     unit_w: float = 1.0
+    draw_w: float = math.nan
 
 
 class PowerLimit:
@@ -93,9 +94,13 @@ class PowerLimit:
 
     def _limit(self, document: dict[str, Any]) -> Limit:
         if "PowerLimitWatts" in document:
-            return self._control(_part(document["PowerLimitWatts"], self._path), "W")
+            return replace(
+                self._control(_part(document["PowerLimitWatts"], self._path), "W"),
+                draw_w=_reading(document.get("PowerWatts")),
+            )
         if "SetPoint" in document:
-            return self._control(document, str(document.get("SetPointUnits", "W")))
+            limit = self._control(document, str(document.get("SetPointUnits", "W")))
+            return replace(limit, draw_w=limit.unit_w * _reading(document.get("Sensor")))
         if isinstance(document.get("PowerControl"), list):
             return self._legacy(document["PowerControl"])
         raise RefusedError(f"{self._path}: no PowerLimitWatts, SetPoint or PowerControl in it")
@@ -120,7 +125,8 @@ class PowerLimit:
         limit = _part(control.get("PowerLimit") or {}, self._path)
         watts = limit.get("LimitInWatts")
         most_w = _number(control.get("PowerCapacityWatts"), self._full_w)
-        return Limit(watts=_number(watts, most_w), least_w=0.0, most_w=most_w, on=watts is not None)
+        draw_w = _number(control.get("PowerConsumedWatts"), math.nan)
+        return Limit(watts=_number(watts, most_w), least_w=0.0, most_w=most_w, on=watts is not None, draw_w=draw_w)
 
     def _body(self, document: dict[str, Any], value: int) -> dict[str, Any]:
         if "PowerLimitWatts" in document:
@@ -146,6 +152,11 @@ def _part(found: object, path: str) -> dict[str, Any]:
 
 def _number(found: object, otherwise: float) -> float:
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else otherwise
+
+
+def _reading(sensor: object) -> float:
+    """Of a sensor's excerpt."""
+    return _number(sensor.get("Reading"), math.nan) if isinstance(sensor, dict) else math.nan
 
 
 def _said(reply: Reply) -> str:

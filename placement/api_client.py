@@ -22,6 +22,7 @@ from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
 from placement.loan_reports import Lender, Lenders, LoanReport
 from placement.scheduler_reports import Report, SchedulerState
+from placement.shed_reports import ShedReport, ShedState
 from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.records import Answer, Headroom
@@ -184,6 +185,24 @@ class Client:
             RefusedError: the server said no.
         """
         return self._ask("GET", "/v1/loans", Lenders).lenders
+
+    def shed(self) -> ShedState:
+        """Load that has to come off, and how.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/shed", ShedState)
+
+    def put_shed(self, name: str, report: ShedReport) -> Answer:
+        """Tell what was done of it.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("PUT", f"/v1/shed/{quote(name, safe='')}", Answer, report)
 
     def powers(self) -> dict[str, float]:
         """What each piece of equipment draws now [W], where its meter is good.

@@ -7,12 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from placement.form_file import read_form
 from placement.slurm.commands import TIMEOUT_S
 from plant.errors import ConfigError
 from plant.hostlist import hosts
-from sites.document import Document, read_document
+from sites.document import Document
 
 _SEE = "docs/schedulers.md shows a pools file"
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
@@ -86,14 +87,7 @@ def read_pools(path: Path) -> PoolsForm:
     Raises:
         ConfigError: it can't be read or is wrong; names file and line.
     """
-    document = read_document(path, "pools file", _SEE)
-    try:
-        form = PoolsForm.model_validate(document.data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        text = str(first["msg"]).removeprefix("Value error, ")
-        name = ".".join(map(str, first["loc"])) or "file"
-        raise ConfigError(f"{name}: {text}", where=document.where(first["loc"]), remedy=_SEE) from error
+    form, document = read_form(path, PoolsForm, "pools file", _SEE)
     for fault in _faults(form, document):
         raise fault
     return form

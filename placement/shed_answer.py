@@ -7,7 +7,8 @@ half an hour since the last checkpoint are assumed, the same for all, so that th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from placement.job_lists import believed
 from placement.shed_plan import ShedJob, ShedNeed, ShedPlan, shed_plan
@@ -24,18 +25,34 @@ def shed_plans(
     lists: Iterable[JobList],
     rides: Iterable[RideThrough],
     now_s: float,
+    held_w: Mapping[str, float] | None = None,
+    uncapped: frozenset[str] = frozenset(),
 ) -> list[ShedPlan]:
-    """A plan for each request, with jobs that run now; now_s [s since 1970]."""
-    if not requests:
+    """A plan for each request that has not run out, with jobs that run now; now_s [s since 1970].
+
+    held_w: by loop, what is held back already [W]: a request is for so much more; uncapped: jobs without power limits.
+    """
+    standing = [request for request in requests if request.expires_s > now_s]
+    if not standing:
         return []
-    jobs = [shed_job(site, job) for job in believed(lists, now_s) if job.start_s <= now_s and job.racks]
+    known = [job for job in believed(lists, now_s) if job.start_s <= now_s and job.racks]
+    jobs = [replace(shed_job(site, job), may_cap=job.job not in uncapped) for job in known]
     left_s: dict[str, float] = {}
     for ride in rides:
         if ride.known and ride.seconds is not None:
             left_s[ride.loop] = min(ride.seconds, left_s.get(ride.loop, ride.seconds))
+    held = held_w or {}
     return [
-        shed_plan(ShedNeed(loop=r.loop, racks=frozenset(r.racks), power_w=r.power_w, within_s=left_s.get(r.loop)), jobs)
-        for r in requests
+        shed_plan(
+            ShedNeed(
+                loop=r.loop,
+                racks=frozenset(r.racks),
+                power_w=r.power_w + held.get(r.loop, 0.0),
+                within_s=left_s.get(r.loop),
+            ),
+            jobs,
+        )
+        for r in standing
     ]
 
 

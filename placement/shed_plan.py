@@ -79,7 +79,7 @@ class ShedStep:
 class ShedPlan:
     """steps in order; in_time: whether relief comes before the ride-through is over; short_w: what nothing can give.
 
-    covered_in_s: when all that is asked is off; None where it never is.
+    covered_in_s: when all that is asked is off; None where it never is; within_s: the ride-through that is left [s].
     """
 
     loop: str
@@ -89,13 +89,15 @@ class ShedPlan:
     lost_gpu_h: float = 0.0
     in_time: bool = True
     covered_in_s: float | None = None
+    within_s: float | None = None
 
 
 def shed_plan(need: ShedNeed, jobs: Sequence[ShedJob], least_speed: float = LEAST_SPEED) -> ShedPlan:
     """The plan for one loop; an empty one where nothing is asked."""
     inside = [job for job in jobs if _nodes(job, need) and job.dynamic_w > 0]
     if need.power_w <= 0 or not inside:
-        return ShedPlan(loop=need.loop, short_w=max(need.power_w, 0.0), in_time=need.power_w <= 0)
+        short_w = max(need.power_w, 0.0)
+        return ShedPlan(loop=need.loop, short_w=short_w, in_time=need.power_w <= 0, within_s=need.within_s)
     gone = _requeued(need, inside, least_speed)
     staying = [job for job in inside if job.job not in gone]
     steps = [*_caps(need, staying, gone, least_speed), *(_requeue(need, job) for job in gone.values())]
@@ -231,4 +233,5 @@ def _plan(need: ShedNeed, steps: Sequence[ShedStep]) -> ShedPlan:
         lost_gpu_h=sum(step.lost_gpu_h for step in steps),
         in_time=math.isfinite(covered_s) and (need.within_s is None or covered_s <= need.within_s),
         covered_in_s=covered_s if math.isfinite(covered_s) else None,
+        within_s=need.within_s,
     )

@@ -18,7 +18,8 @@ SYSTEM, CHASSIS = "/redfish/v1/Systems/1", "/redfish/v1/Chassis/1"
 class GpuNode:
     """A node with GPUs and their limits [W].
 
-    limits: by GPU; None: none is set. least_w, most_w: what each may be. Faults: `locked` refuses with 400, `deaf`
+    limits: by GPU; None: none is set. draws: what each would draw without a limit [W], not told
+    where not given. least_w, most_w: what each may be. Faults: `locked` refuses with 400, `deaf`
     answers 200 and changes nothing, `off` has its controls disabled.
     """
 
@@ -30,12 +31,17 @@ class GpuNode:
     deaf: bool = False
     off: bool = False
     limits: dict[int, float | None] = field(default_factory=dict)
+    draws: dict[int, float] = field(default_factory=dict)
     patches: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def limit_w(self, gpu: int) -> float:
         """What a GPU may draw now [W]."""
         limit = None if self.off else self.limits.get(gpu)
         return self.most_w if limit is None else limit
+
+    def draw_w(self, gpu: int) -> float | None:
+        """What a GPU draws under its limit [W]; None where nobody said what it wants."""
+        return None if gpu not in self.draws else min(self.draws[gpu], self.limit_w(gpu))
 
     @property
     def app(self) -> Starlette:
@@ -56,7 +62,9 @@ class GpuNode:
             body = await self._body(request)
             return self._set(gpu, body["PowerLimitWatts"]["SetPoint"])
         control = {"SetPoint": self.limits.get(gpu), "AllowableMin": self.least_w, "AllowableMax": self.most_w}
-        return self._answer(request, {"PowerLimitWatts": control | {"ControlMode": self._mode}})
+        shown: dict[str, Any] = {"PowerLimitWatts": control | {"ControlMode": self._mode}}
+        draw_w = self.draw_w(gpu)
+        return self._answer(request, shown if draw_w is None else shown | {"PowerWatts": {"Reading": draw_w}})
 
     async def _control(self, request: Request) -> Response:
         gpu = int(request.path_params["gpu"])
@@ -65,7 +73,7 @@ class GpuNode:
             body = await self._body(request)
             return self._set(gpu, body["SetPoint"] * unit_w)
         limit = self.limits.get(gpu)
-        shown = {
+        shown: dict[str, Any] = {
             "ControlType": "Power",
             "SetPointUnits": "%" if self.percent else "W",
             "SetPoint": None if limit is None else round(limit / unit_w),
@@ -73,6 +81,9 @@ class GpuNode:
             "AllowableMax": self.most_w / unit_w,
             "ControlMode": self._mode,
         }
+        draw_w = self.draw_w(gpu)
+        if draw_w is not None:
+            shown["Sensor"] = {"Reading": draw_w / unit_w}
         return self._answer(request, shown)
 
     async def _power(self, request: Request) -> Response:
@@ -82,7 +93,11 @@ class GpuNode:
                 if "PowerLimit" in control:
                     return self._set(gpu, control["PowerLimit"]["LimitInWatts"])
         rows = [
-            {"PowerCapacityWatts": self.most_w, "PowerLimit": {"LimitInWatts": self.limits.get(gpu)}}
+            {
+                "PowerCapacityWatts": self.most_w,
+                "PowerConsumedWatts": self.draw_w(gpu),
+                "PowerLimit": {"LimitInWatts": self.limits.get(gpu)},
+            }
             for gpu in range(self.gpus)
         ]
         return self._answer(request, {"PowerControl": rows})

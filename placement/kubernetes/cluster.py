@@ -21,7 +21,7 @@ from placement.kubernetes.marks import NodeNow
 from plant.errors import ConfigError, RefusedError, SilentError
 
 PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
-_GONE, _CONFLICT = 404, 409
+_GONE, _CONFLICT, _NOT_NOW = 404, 409, 429
 _NAMESPACE = "default"
 
 
@@ -91,6 +91,17 @@ class Kubernetes:
         """
         options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
         await _asked(partial(self.core.patch_node, name, patch, **options))
+
+    async def evict(self, name: str, namespace: str) -> None:
+        """Ask for one pod's end, with its own grace period; one that is gone already is no matter.
+
+        Raises:
+            SilentError: the API server did not answer, or a disruption budget allows none now.
+            RefusedError: it said no (permissions).
+        """
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+        make = self.core.create_namespaced_pod_eviction
+        await _asked(partial(make, name, namespace, body, _request_timeout=TIMEOUT_S), gone_is_fine=True)
 
     async def make_node(self, name: str, labels: Mapping[str, str]) -> None:
         """A node without a machine behind it, ready on paper, on which pods of one CPU fit.
@@ -177,13 +188,17 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kubernetes]:
         yield Kubernetes(client.CoreV1Api(api))
 
 
-async def _asked(ask: Callable[[], Awaitable[Any]]) -> Any:
+async def _asked(ask: Callable[[], Awaitable[Any]], *, gone_is_fine: bool = False) -> Any:
     from aiohttp import ClientError  # noqa: PLC0415 - comes with the extra
     from kubernetes_asyncio.client import ApiException  # noqa: PLC0415 - an extra
 
     try:
         answer = await ask()
     except ApiException as error:
+        if error.status == _GONE and gone_is_fine:
+            return None
+        if error.status == _NOT_NOW:
+            raise SilentError(f"the API server says 429, not now: {error.reason}") from error
         words = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(error.status, error.reason)
         raise RefusedError(f"the API server says {error.status}: {words}") from error
     except (ClientError, TimeoutError, OSError) as error:

@@ -31,7 +31,7 @@ def pod_outlooks(pods: Iterable[Pod], rack_of: Mapping[str, str], power: PodPowe
     for pod in pods:
         node = pod["spec"].get("nodeName")
         if power_w(pod, power) > 0 and (not node or node in rack_of):
-            groups.setdefault((_owner(pod), bool(node)), []).append(pod)
+            groups.setdefault((owner_of(pod), bool(node)), []).append(pod)
     everywhere = tuple(dict.fromkeys(rack_of.values()))
     return [
         _running(name, group, rack_of, power, now_s) if placed else _waiting(name, group, everywhere, power, now_s)
@@ -54,7 +54,7 @@ def interruptible(pod: Pod) -> bool:
 
 
 def _running(name: str, pods: list[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> JobOutlook:
-    starts = [_time(pod.get("status", {}).get("startTime"), now_s) for pod in pods]
+    starts = [started_s(pod, now_s) for pod in pods]
     ends = [
         start + float(pod["spec"].get("activeDeadlineSeconds") or 0) for start, pod in zip(starts, pods, strict=True)
     ]
@@ -87,7 +87,8 @@ def _waiting(name: str, pods: list[Pod], racks: tuple[str, ...], power: PodPower
     )
 
 
-def _owner(pod: Pod) -> str:
+def owner_of(pod: Pod) -> str:
+    """Namespace, kind and name of its controller; of a bare pod its own name."""
     metadata = pod["metadata"]
     owners: Iterator[Any] = (owner for owner in metadata.get("ownerReferences") or () if owner.get("controller"))
     owner = next(owners, None)
@@ -95,5 +96,7 @@ def _owner(pod: Pod) -> str:
     return f"{metadata.get('namespace', 'default')}/{name}"
 
 
-def _time(text: str | None, otherwise_s: float) -> float:
+def started_s(pod: Pod, otherwise_s: float) -> float:
+    """When its node took it [s since 1970]."""
+    text = pod.get("status", {}).get("startTime")
     return datetime.fromisoformat(text).timestamp() if text else otherwise_s

@@ -173,7 +173,7 @@ class Edge:
         wish = ShedRequest(
             loop="tcs-1",
             at_s=now_s,
-            expires_s=now_s + 180,
+            expires_s=now_s + 1800,
             power_w=47e3,
             it_w=940e3,
             racks=tuple(racks),

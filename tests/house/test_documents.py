@@ -18,6 +18,7 @@ from placement.budgets import TEXTS as BUDGETS
 from placement.job_lists import TEXTS as JOBS
 from placement.loan_reports import TEXTS as LOANS
 from placement.scheduler_reports import TEXTS as SCHEDULERS
+from placement.shed_reports import TEXTS as SHEDS
 
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
@@ -27,7 +28,20 @@ CONTROLLER = {code.removesuffix("_remedy") for code in TEMPLATES if code.endswit
 
 @pytest.mark.parametrize(
     "code",
-    sorted({*TEXTS, *JOBS, *BUDGETS, *SCHEDULERS, *LOANS, *FAULT_CODES, *CONTROLLER, "edge_lost", "history_incident"}),
+    sorted(
+        {
+            *TEXTS,
+            *JOBS,
+            *BUDGETS,
+            *SCHEDULERS,
+            *LOANS,
+            *SHEDS,
+            *FAULT_CODES,
+            *CONTROLLER,
+            "edge_lost",
+            "history_incident",
+        }
+    ),
 )
 def test_each_condition_is_in_the_operating_guide(code):
     """Every condition code stands in docs/operating.md, with what coldplate does meanwhile."""
@@ -73,6 +87,7 @@ def test_each_profile_says_where_it_comes_from(name):
         "pools",
         "slurm",
         "k8s",
+        "shed",
     ],
 )
 def test_each_command_explains_itself(command):

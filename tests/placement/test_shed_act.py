@@ -1,128 +1,360 @@
-"""A shed plan on real Redfish services over HTTP: capped, refused and tried again, given back step by step."""
+"""Shed plans on real Redfish services over HTTP: held, told, never beyond the plan, given back whole and step by step."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
 from devices.http import HttpEndpoint
 from devices.redfish_power import PowerLimit
-from placement.shed_act import Gpu, Shedder
-from placement.shed_plan import ShedJob, ShedNeed, ramped, shed_plan
+from placement.shed_act import Shedder, ShedOptions
+from placement.shed_book import ShedBook
+from placement.shed_caps import Caps, Place
+from placement.shed_plan import ShedJob, ShedNeed, shed_plan
+from placement.shed_stops import Run
+from placement.shed_wishes import ShedWish
+from plant.errors import SilentError
+from plant.sheds import JobStopped
 from simulator.http_server import serving
 from simulator.redfish_power import SYSTEM, GpuNode
 
-DRAW_W, IDLE_W = 1300.0, 200.0
+DRAW_W, IDLE_W, FULL_W = 1300.0, 200.0, 1350.0
+NODES = ("n1", "n2")
+
+
+@dataclass
+class Cluster:
+    """A scheduler's answers: jobs `train` (may be stopped) on n1 and `serve` on n2."""
+
+    running: dict[str, Run] = field(
+        default_factory=lambda: {
+            "train": Run(nodes=("n1",), start_s=100.0, interruptible=True),
+            "serve": Run(nodes=("n2",), start_s=100.0, interruptible=False),
+        }
+    )
+    checkpoint_s: float = 0.0
+    silent: bool = False
+    done: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+
+    async def runs(self) -> dict[str, Run]:
+        """All."""
+        if self.silent:
+            raise SilentError("the controller does not answer")
+        return dict(self.running)
+
+    async def signal(self, job: str) -> str:
+        """Its own exclusions."""
+        self.done.append(("signal", job, ()))
+        return "n9"
+
+    async def requeue(self, stop: JobStopped, avoid: Sequence[str], *, still_runs: bool) -> None:
+        """Gone from its nodes."""
+        assert stop.before == "n9"
+        self.done.append(("requeue" if still_runs else "exclude", stop.job, tuple(avoid)))
+        self.running.pop(stop.job, None)
+
+    async def release(self, stop: JobStopped) -> None:
+        """Back where it was."""
+        self.done.append(("release", stop.job, (stop.before,)))
 
 
 class Rig:
-    """Two jobs on a node of four GPUs each, behind Redfish."""
+    """Two nodes of four GPUs each behind Redfish, a scheduler, and clocks that the test sets."""
 
-    def __init__(self) -> None:
-        self.nodes = {"train": GpuNode(least_w=300.0), "serve": GpuNode(least_w=300.0)}
-        self.endpoints: dict[str, HttpEndpoint] = {}
-        self.requeued: list[str] = []
+    def __init__(self, folder) -> None:
+        self.folder, self.now_s = folder, 1000.0
+        self.nodes = {n: GpuNode(least_w=300.0, draws=dict.fromkeys(range(4), DRAW_W)) for n in NODES}
+        self.places: dict[str, Place] = {}
+        self.cluster = Cluster()
 
-    def gpus(self, job: str) -> list[Gpu]:
-        """With limits over HTTP."""
-        path = f"{SYSTEM}/Processors/GPU_{{}}/EnvironmentMetrics"
-        return [
-            Gpu(
-                name=f"{job}/{i}",
-                limiter=PowerLimit(self.endpoints[job], path.format(i), 1350.0),
-                draw_w=DRAW_W,
-                idle_w=IDLE_W,
-            )
-            for i in range(4)
-        ]
-
-    async def requeue(self, job: str) -> None:
-        """Of the scheduler."""
-        self.requeued.append(job)
+    def shedder(self, *, acts: bool = True) -> Shedder:
+        """As a process that has just been started."""
+        book = ShedBook(self.folder)
+        options = ShedOptions(acts=acts, lease_s=100.0, step_s=10.0)
+        caps = Caps(self.places, book, acts, lambda: self.now_s)
+        return Shedder(caps, {"slurm": self.cluster}, book, options, lambda: self.now_s, lambda: self.now_s)
 
     def power_w(self) -> float:
         """Of all GPUs under their limits."""
-        return sum(min(node.limit_w(i), DRAW_W) for node in self.nodes.values() for i in range(4))
+        return sum(node.draw_w(i) or 0.0 for node in self.nodes.values() for i in range(4))
 
-    def jobs(self) -> list[ShedJob]:
-        """As the plan sees them."""
-        dynamic_w = 4 * (DRAW_W - IDLE_W)
-        return [
-            ShedJob(job=job, nodes={"r1": 1}, node_gpus=4, dynamic_w=dynamic_w, may_requeue=job == "train")
-            for job in self.nodes
+    def wish(self, power_w: float, within_s: float | None = None, jobs: Sequence[str] = ("train", "serve")) -> ShedWish:
+        """The real plan for so much less, with what the list says of the jobs: `train` may be requeued."""
+        known = [
+            ShedJob(
+                job=job,
+                nodes={"r1": 1},
+                node_gpus=4,
+                dynamic_w=4 * (DRAW_W - IDLE_W),
+                may_requeue=job == "train",
+            )
+            for job in jobs
         ]
+        need = ShedNeed(loop="x", racks=frozenset({"r1"}), power_w=power_w, within_s=within_s)
+        return ShedWish(
+            plans=(shed_plan(need, known),),
+            racks=frozenset({"r1"}),
+            within_s=within_s,
+            rack_of={"n1": "r1", "n2": "r1", "n3": "r2"},
+        )
+
+    async def restored(self, shedder: Shedder) -> list[float]:
+        """Powers while nothing is asked any more, until nothing is held."""
+        seen = []
+        while not shedder.book.empty:
+            self.now_s += 11.0
+            assert not [deed for deed in await shedder.round(ShedWish()) if deed.error]
+            seen.append(self.power_w())
+        return seen
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+async def rig(tmp_path) -> AsyncIterator[Rig]:
     """Services on ports of their own."""
-    made = Rig()
+    made = Rig(tmp_path / "book")
     async with AsyncExitStack() as stack:
-        for job, node in made.nodes.items():
+        for name, node in made.nodes.items():
             port = await stack.enter_async_context(serving(node.app))
-            made.endpoints[job] = HttpEndpoint("127.0.0.1", port)
-            stack.push_async_callback(made.endpoints[job].close)
+            endpoint = HttpEndpoint("127.0.0.1", port)
+            stack.push_async_callback(endpoint.close)
+            for i in range(4):
+                limiter = PowerLimit(endpoint, f"{SYSTEM}/Processors/GPU_{i}/EnvironmentMetrics", FULL_W)
+                made.places[f"{name}/{i}"] = Place(
+                    name=f"{name}/{i}", node=name, limiter=limiter, full_w=FULL_W, idle_w=IDLE_W
+                )
         yield made
 
 
-def shares(rig: Rig, power_w: float) -> dict[str, float]:
-    """What the plan wants."""
-    plan = shed_plan(ShedNeed(loop="x", racks=frozenset({"r1"}), power_w=power_w), rig.jobs())
-    return {step.job: step.share for step in plan.steps}
-
-
 async def test_a_dry_run_says_all_and_does_nothing(rig):
-    """The default."""
-    before_w = rig.power_w()
-    deeds = await Shedder(rig.gpus, rig.requeue).act(shares(rig, 2000.0))
-    assert len(deeds) == 8
+    """The default: limits, requeues and the book stay as they are; nothing is said twice."""
+    shedder, before_w = rig.shedder(acts=False), rig.power_w()
+    deeds = await shedder.round(rig.wish(6000.0))
+    assert {(deed.what, deed.job) for deed in deeds} == {("cap", "serve"), ("requeue", "train")}
+    assert all(deed.dry for deed in deeds)
+    assert await shedder.round(rig.wish(6000.0)) == []
     assert rig.power_w() == before_w
     assert all(node.patches == [] for node in rig.nodes.values())
+    assert rig.cluster.done == []
+    assert not (rig.folder / "shed.json").exists()
+    assert not shedder.report().acts
 
 
 async def test_what_the_plan_asks_comes_off_and_is_given_back_in_steps(rig):
-    """By real limits on real sockets."""
-    shedder, before_w = Shedder(rig.gpus, rig.requeue, dry=False), rig.power_w()
-    wanted = shares(rig, 2000.0)
-    assert not [deed for deed in await shedder.act(wanted) if deed.error]
+    """By real limits on real sockets, from what GPUs drew before the first cap."""
+    shedder, before_w = rig.shedder(), rig.power_w()
+    wish = rig.wish(2000.0)
+    assert not [deed for deed in await shedder.round(wish) if deed.error]
     assert before_w - rig.power_w() == pytest.approx(2000.0, abs=8.0)
+    assert shedder.report().relief_w["x"] == pytest.approx(2000.0, abs=8.0)
     again = sum(len(node.patches) for node in rig.nodes.values())
-    await shedder.act(wanted)
+    assert await shedder.round(wish) == []
     assert sum(len(node.patches) for node in rig.nodes.values()) == again, "nothing is written twice"
-    seen = [rig.power_w()]
-    while shedder.held:
-        assert not [deed for deed in await shedder.act(ramped(shedder.held, {})) if deed.error]
-        seen.append(rig.power_w())
+    deeper = rig.wish(3000.0)
+    await shedder.round(deeper)
+    assert before_w - rig.power_w() == pytest.approx(3000.0, abs=8.0)
+    seen = await rig.restored(shedder)
     assert seen == sorted(seen)
     assert len(seen) > 2
     assert seen[-1] == before_w
+    assert shedder.report().held == ()
 
 
-async def test_a_refused_limit_is_told_and_tried_again(rig):
-    """Its job does not count as held; the others do."""
-    shedder = Shedder(rig.gpus, rig.requeue, dry=False)
-    rig.nodes["serve"].locked = True
-    deeds = await shedder.act(shares(rig, 2000.0))
+async def test_what_stood_there_before_comes_back_and_others_limits_stay(rig):
+    """An operator's lower limit is never raised; one set meanwhile is left, and told."""
+    rig.nodes["n1"].limits[0] = 700.0
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    assert rig.nodes["n1"].limit_w(0) <= 700.0
+    rig.nodes["n1"].limits[1] = 950.0
+    said = []
+    while not shedder.book.empty:
+        rig.now_s += 11.0
+        # the book says what we set; a step that writes anew would overwrite it, so only the lift is looked at
+        shedder.book.jobs.clear()
+        said += await shedder.round(ShedWish())
+    assert rig.nodes["n1"].limit_w(0) == 700.0
+    assert rig.nodes["n1"].limit_w(1) == 950.0
+    assert [deed.place for deed in said if deed.what == "left"] == ["n1/1"]
+
+
+async def test_a_refused_limit_is_told_tried_again_and_not_reckoned_with(rig):
+    """A deaf or locked controller; the plan is told not to count on it, the others hold."""
+    shedder = rig.shedder()
+    rig.nodes["n2"].locked = True
+    wish = rig.wish(2000.0)
+    deeds = await shedder.round(wish)
     assert {deed.job for deed in deeds if deed.error} == {"serve"}
     assert all("HTTP 400" in deed.error for deed in deeds if deed.error)
-    assert set(shedder.held) == {"train"}
-    rig.nodes["serve"].locked = False
-    assert {deed.job for deed in await shedder.act(shares(rig, 2000.0))} == {"serve"}
-    assert set(shedder.held) == {"train", "serve"}
+    report = shedder.report()
+    assert report.uncapped == ("serve",)
+    assert "HTTP 400" in report.last_error
+    assert report.relief_w["x"] == pytest.approx(1000.0, abs=8.0)
+    assert await shedder.round(wish) == [], "the same refusal is no news"
+    rig.nodes["n2"].locked = False
+    assert {deed.job for deed in await shedder.round(wish)} == {"serve"}
+    assert shedder.report().last_error == ""
 
 
-async def test_a_job_is_requeued_once_and_released_later(rig):
+async def test_a_job_is_requeued_once_kept_away_and_let_in_again(rig):
     """Where caps are not enough; whoever gets its GPUs next finds no limit of its."""
-    shedder = Shedder(rig.gpus, rig.requeue, dry=False)
-    await shedder.act(shares(rig, 2000.0))
-    wanted = shares(rig, 6000.0)
-    assert wanted["train"] == 0.0
-    await shedder.act(wanted)
-    await shedder.act(wanted)
-    assert rig.requeued == ["train"]
-    assert [rig.nodes["train"].limit_w(i) for i in range(4)] == [1350.0] * 4
-    while shedder.held:
-        await shedder.act(ramped(shedder.held, {}))
-    assert rig.requeued == ["train"]
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    for _ in range(3):
+        await shedder.round(rig.wish(6000.0))
+    assert rig.cluster.done == [("signal", "train", ()), ("requeue", "train", ("n1", "n2"))]
+    assert [rig.nodes["n1"].limit_w(i) for i in range(4)] == [FULL_W] * 4
+    assert shedder.report().stopped == ("train",)
+    assert shedder.report().relief_w["x"] >= 6000.0
+    await rig.restored(shedder)
+    assert rig.cluster.done[-1] == ("release", "train", ("n9",))
+    assert [what for what, _, _ in rig.cluster.done].count("requeue") == 1
+
+
+async def test_when_the_clock_runs_out_everything_is_capped_before_it_is_requeued(rig):
+    """And a checkpoint gets no more time than the ride-through leaves."""
+    rig.cluster.checkpoint_s = 3600.0
+    await rig.shedder().round(rig.wish(6000.0, within_s=5.0))
+    capped = [path for path, _ in rig.nodes["n1"].patches]
+    assert len(capped) == 4, "the job that goes is capped until it is gone"
+    assert ("requeue", "train", ("n1", "n2")) in rig.cluster.done
+
+
+async def test_nothing_is_stopped_that_may_not_be(rig):
+    """The list says so, the scheduler does not: the scheduler knows better. A job that is gone is told."""
+    rig.cluster.running["train"] = Run(nodes=("n1",), start_s=100.0, interruptible=False)
+    shedder = rig.shedder()
+    deeds = await shedder.round(rig.wish(6000.0))
+    assert [d.error for d in deeds if d.what == "requeue"] == [
+        "job train may not be stopped, says slurm; its list at the API says otherwise"
+    ]
+    del rig.cluster.running["train"]
+    deeds = await shedder.round(rig.wish(6000.0))
+    assert [d.error for d in deeds if d.what == "requeue"] == ["job train does not run any more"]
+    assert rig.cluster.done == []
+    assert "train" not in shedder.book.jobs
+
+
+async def test_a_job_that_ends_takes_its_limits_along(rig):
+    """Whoever comes next is not slowed by a plan that does not know it."""
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    rig.cluster.running["train"] = Run(nodes=("n3",), start_s=200.0, interruptible=True)
+    await shedder.round(rig.wish(2000.0))
+    assert [rig.nodes["n1"].limit_w(i) for i in range(4)] == [FULL_W] * 4
+    assert rig.nodes["n2"].limit_w(0) < FULL_W
+
+
+async def test_a_node_that_another_job_shares_is_not_capped(rig):
+    """The plan does not name that job, so nothing is taken from it."""
+    rig.cluster.running["other"] = Run(nodes=("n1",), start_s=100.0, interruptible=False)
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    assert rig.nodes["n1"].limit_w(0) == FULL_W
+    assert rig.nodes["n2"].limit_w(0) < FULL_W
+    assert shedder.report().uncapped == ("train",)
+
+
+async def test_caps_are_leases(rig):
+    """An API that falls silent: held until the lease is over, then given back in steps."""
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    held_w, silence = rig.power_w(), ShedWish(heard=False, problem="no answer")
+    for _ in range(9):
+        rig.now_s += 11.0
+        await shedder.round(silence)
+        assert rig.power_w() == held_w
+    assert shedder.report().last_error == "no answer"
+    while not shedder.book.empty:
+        rig.now_s += 11.0
+        await shedder.round(silence)
+    assert rig.power_w() == 8 * DRAW_W
+
+
+async def test_the_next_process_goes_on_from_the_book(rig):
+    """Killed between what is written down and what is done: it is done, or given back; never forgotten."""
+    first = rig.shedder()
+    for place in rig.places.values():
+        object.__setattr__(place, "limiter", Dying(place.limiter))
+    with pytest.raises(Killed):
+        await first.round(rig.wish(2000.0))
+    for place in rig.places.values():
+        object.__setattr__(place, "limiter", place.limiter.real)
+    assert rig.power_w() < 8 * DRAW_W, "it died after the first device had taken it"
+    second = rig.shedder()
+    assert len(second.book.caps) == 8
+    assert await rig.restored(second)
+    assert rig.power_w() == 8 * DRAW_W
+    assert all(node.limit_w(i) == FULL_W for node in rig.nodes.values() for i in range(4))
+
+
+async def test_a_requeue_is_not_done_twice_after_a_kill(rig):
+    """The run that was meant has ended: only its exclusions are missing."""
+    first = rig.shedder()
+    rig.cluster.running["train"] = Run(nodes=("n1",), start_s=100.0, interruptible=True)
+    first.book.stopped["train"] = JobStopped(job="train", source="slurm", started_s=50.0, before="n9")
+    first.book.keep()
+    await rig.shedder().round(rig.wish(6000.0))
+    assert rig.cluster.done == [("exclude", "train", ("n1", "n2"))]
+
+
+async def test_what_is_held_stays_while_more_is_asked_than_there_is(rig):
+    """A list that ran out names no jobs: that is no reason to give power back."""
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    held_w = rig.power_w()
+    for _ in range(3):
+        rig.now_s += 11.0
+        await shedder.round(rig.wish(2000.0, jobs=()))
+    assert rig.power_w() == held_w
+
+
+async def test_a_silent_scheduler_frees_nothing(rig):
+    """Where jobs run is not known for now: caps stay, and it is told."""
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(2000.0))
+    held_w = rig.power_w()
+    rig.cluster.silent = True
+    await shedder.round(rig.wish(2000.0))
+    assert rig.power_w() == held_w
+    assert "does not answer" in shedder.report().last_error
+
+
+async def test_steps_back_that_bring_the_wish_back_come_ever_later(rig):
+    """The wish is for so much more than is held; each time it returns at once the wait doubles."""
+    shedder = rig.shedder()
+    await shedder.round(rig.wish(3000.0))
+    rises = []
+    for _ in range(200):
+        rig.now_s += 1.0
+        before_w = rig.power_w()
+        held_w = 8 * DRAW_W - before_w
+        await shedder.round(ShedWish() if held_w >= 2990.0 else rig.wish(3000.0))
+        if rig.power_w() > before_w + 1.0:
+            rises.append(rig.now_s)
+    gaps = [b - a for a, b in pairwise(rises)]
+    assert len(gaps) >= 2
+    assert gaps[-1] > 1.5 * gaps[0]
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nobody tidies up."""
+
+
+class Dying:
+    """Sets the limit, and then the process is gone."""
+
+    def __init__(self, real: PowerLimit) -> None:
+        self.real = real
+
+    async def read(self):
+        """As it is."""
+        return await self.real.read()
+
+    async def set(self, watts: float):
+        """Once."""
+        await self.real.set(watts)
+        raise Killed

@@ -1,0 +1,166 @@
+"""The file of `coldplate shed`: which schedulers' jobs it may requeue, and where the power of which node is limited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from devices.http_options import Option, read_options
+from placement.form_file import read_form
+from placement.slurm.commands import TIMEOUT_S
+from placement.slurm.stoppable import Stoppable, stoppable
+from plant.errors import ConfigError
+from plant.hostlist import hosts
+from sites.document import Document
+
+_SEE = "docs/schedulers.md shows a shed file"
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
+Watts = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+def _https() -> dict[str, Option]:
+    return {"tls": True}
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SchedulerForm(_Form):
+    """One cluster. interruptible: how Slurm's jobs say that they may be requeued; checkpoint_s: what USR1 may take."""
+
+    name: Name
+    kind: Literal["slurm", "kubernetes"]
+    conf: Path | None = None
+    kubeconfig: Path | None = None
+    timeout_s: Annotated[float, Field(ge=0.5, le=120)] = TIMEOUT_S
+    interruptible: tuple[str, ...] = ()
+    checkpoint_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.kind != "slurm" and (self.conf is not None or self.interruptible):
+            raise ValueError("conf and interruptible are for kind: slurm; pods say it by their annotation")
+        if self.kubeconfig is not None and self.kind != "kubernetes":
+            raise ValueError("kubeconfig is for kind: kubernetes")
+        return self
+
+    @property
+    def ways(self) -> tuple[Stoppable, ...]:
+        """How jobs say it."""
+        return tuple(stoppable(text) for text in self.interruptible)
+
+
+class LimitsForm(_Form):
+    """Where the power of some nodes is limited. bmc: host, `{node}` stands for the node's name; options: as of a link.
+
+    paths: of Redfish resources; one with `{gpu}` is one for each of `gpus` GPUs, from first_gpu on.
+    full_w, idle_w: of what one path limits, without a limit and without work [W].
+    """
+
+    nodes: Annotated[tuple[str, ...], Field(min_length=1)]
+    bmc: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    options: dict[str, Option] = Field(default_factory=_https)
+    paths: Annotated[tuple[Annotated[str, Field(pattern=r"^/")], ...], Field(min_length=1, max_length=64)]
+    gpus: Annotated[int, Field(ge=1, le=1000)] = 1
+    first_gpu: Annotated[int, Field(ge=0, le=1)] = 0
+    full_w: Watts
+    idle_w: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.idle_w >= self.full_w:
+            raise ValueError("idle_w must be below full_w")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitPlace:
+    """One power limit: the node it belongs to, host, port and path, and its powers [W]."""
+
+    node: str
+    host: str
+    port: int
+    path: str
+    full_w: float
+    idle_w: float
+
+    @property
+    def name(self) -> str:
+        """`host:port/path`."""
+        return f"{self.host}:{self.port}{self.path}"
+
+
+class ShedForm(_Form):
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    schedulers: Annotated[tuple[SchedulerForm, ...], Field(min_length=1, max_length=20)]
+    limits: tuple[LimitsForm, ...] = ()
+
+
+def read_shed_file(path: Path) -> ShedForm:
+    """The file at `path`.
+
+    Raises:
+        ConfigError: it can't be read or is wrong; names file and line.
+    """
+    form, document = read_form(path, ShedForm, "shed file", _SEE)
+    for fault in _faults(form, document):
+        raise fault
+    return form
+
+
+def places_of(limits: LimitsForm) -> list[LimitPlace]:
+    """Every limit that it names."""
+    return [
+        LimitPlace(
+            node=node,
+            host=limits.bmc.replace("{node}", node),
+            port=limits.port,
+            path=path,
+            full_w=limits.full_w,
+            idle_w=limits.idle_w,
+        )
+        for word in limits.nodes
+        for node in hosts(word)
+        for path in _paths(limits, node)
+    ]
+
+
+def _paths(limits: LimitsForm, node: str) -> Iterator[str]:
+    for path in limits.paths:
+        numbers = range(limits.first_gpu, limits.first_gpu + limits.gpus) if "{gpu}" in path else (0,)
+        for gpu in numbers:
+            yield path.replace("{node}", node).replace("{gpu}", str(gpu))
+
+
+def _faults(form: ShedForm, document: Document) -> Iterator[ConfigError]:
+    names = [scheduler.name for scheduler in form.schedulers]
+    for i, scheduler in enumerate(form.schedulers):
+        if scheduler.name in names[:i]:
+            where = document.where(("schedulers", i, "name"))
+            yield ConfigError(f"two schedulers are called {scheduler.name!r}", where=where, remedy="name each once")
+        for text in scheduler.interruptible:
+            yield from _refused(partial(stoppable, text), document.where(("schedulers", i, "interruptible")))
+    seen: set[str] = set()
+    for i, limits in enumerate(form.limits):
+        yield from _refused(partial(read_options, limits.options), document.where(("limits", i, "options")))
+        for place in places_of(limits):
+            if place.name in seen:
+                where = document.where(("limits", i, "paths"))
+                yield ConfigError(f"{place.name} stands twice", where=where, remedy="name each limit once")
+            seen.add(place.name)
+
+
+def _refused(check: Callable[[], object], where: str) -> Iterator[ConfigError]:
+    try:
+        check()
+    except ConfigError as error:
+        yield ConfigError(error.message, where=where, remedy=error.remedy)

@@ -1,0 +1,79 @@
+"""Slurm's jobs as a shed plan's requeues need them: signalled, requeued, kept from nodes, let in again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from placement.shed_stops import Run
+from placement.slurm.commands import Slurm
+from placement.slurm.jobs import read_jobs
+from placement.slurm.nodes import read_nodes
+from placement.slurm.stoppable import Stoppable
+from plant.sheds import JobStopped
+
+_EXCLUDED = re.compile(r" ExcNodeList=(\S*)")
+_NONE = ("", "(null)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmJobs:
+    """One cluster. ways: how its jobs say that they may be stopped; checkpoint_s: what USR1 may take [s]."""
+
+    slurm: Slurm
+    ways: Sequence[Stoppable] = ()
+    checkpoint_s: float = 10.0
+
+    async def runs(self) -> dict[str, Run]:
+        """Every running job.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: Slurm refused.
+        """
+        return {
+            job.id: Run(nodes=job.nodes, start_s=job.start_s, interruptible=job.interruptible)
+            for job in await read_jobs(self.slurm, self.ways)
+            if job.state == "RUNNING"
+        }
+
+    async def signal(self, job: str) -> str:
+        """USR1 to its batch script; the nodes that it excludes by itself.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: there is no such job.
+        """
+        excluded = await self._excluded(job)
+        await self.slurm.run("scancel", "--signal=USR1", "--batch", job)
+        return excluded
+
+    async def requeue(self, stop: JobStopped, avoid: Sequence[str], *, still_runs: bool) -> None:
+        """Requeue it and keep it from these nodes, and from those that it excludes by itself.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: it is over, or can't be requeued.
+        """
+        if still_runs:
+            await self.slurm.run("scontrol", "requeue", stop.job)
+        here = await read_nodes(self.slurm)
+        kept = [stop.before] if stop.before else []
+        await self._exclude(stop.job, ",".join([*kept, *(node for node in avoid if node in here)]))
+
+    async def release(self, stop: JobStopped) -> None:
+        """Give back the exclusions that it had.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: there is no such job any more.
+        """
+        await self._exclude(stop.job, stop.before)
+
+    async def _exclude(self, job: str, nodes: str) -> None:
+        await self.slurm.run("scontrol", "update", f"jobid={job}", f"excnodelist={nodes}")
+
+    async def _excluded(self, job: str) -> str:
+        found = _EXCLUDED.search(await self.slurm.run("scontrol", "-o", "show", "job", job))
+        return "" if found is None or found[1] in _NONE else found[1]

@@ -1,0 +1,58 @@
+"""The shed file: what it names is found, what is wrong is told with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from placement.shed_file import places_of, read_shed_file
+from plant.errors import ConfigError
+
+GOOD = """schema: 1
+schedulers:
+  - {name: hpc, kind: slurm, conf: /etc/slurm/slurm.conf, interruptible: ["qos=spot"], checkpoint_s: 20}
+  - {name: k8s, kind: kubernetes}
+limits:
+  - nodes: ["gpu[01-02]"]
+    bmc: "{node}.bmc"
+    options: {tls: true, auth: redfish-session, username: coldplate, password_file: /etc/coldplate/bmc}
+    paths: ["/redfish/v1/Systems/{node}/Processors/GPU_{gpu}/EnvironmentMetrics", "/redfish/v1/Chassis/1/Power#0"]
+    gpus: 2
+    first_gpu: 1
+    full_w: 1200
+    idle_w: 150
+"""
+
+
+def test_every_limit_is_found(tmp_path):
+    """Nodes by ranges, GPUs by numbers; what names no GPU is one."""
+    file = tmp_path / "shed.yaml"
+    file.write_text(GOOD)
+    form = read_shed_file(file)
+    assert form.schedulers[0].ways[0].word == "spot"
+    assert [place.name for place in places_of(form.limits[0])][:4] == [
+        "gpu01.bmc:443/redfish/v1/Systems/gpu01/Processors/GPU_1/EnvironmentMetrics",
+        "gpu01.bmc:443/redfish/v1/Systems/gpu01/Processors/GPU_2/EnvironmentMetrics",
+        "gpu01.bmc:443/redfish/v1/Chassis/1/Power#0",
+        "gpu02.bmc:443/redfish/v1/Systems/gpu02/Processors/GPU_1/EnvironmentMetrics",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("schema: 1", "schema: 2", "shed.yaml:1: schema"),
+        ("name: k8s", "name: hpc", r"shed.yaml:4: two schedulers are called 'hpc'"),
+        ("qos=spot", "all", r"shed.yaml:3: 'all' names no jobs"),
+        ("kind: kubernetes", "kind: kubernetes, conf: /x", "conf and interruptible are for kind: slurm"),
+        ("auth: redfish-session", "auth: magic", "unknown auth 'magic'"),
+        ("password_file: /etc/coldplate/bmc", "password: x", "secret in clear"),
+        ("idle_w: 150", "idle_w: 1300", "idle_w must be below full_w"),
+        ('bmc: "{node}.bmc"', "bmc: one", "one:443/redfish/v1/Chassis/1/Power#0 stands twice"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path, old, new, words):
+    """File, line, field and what to do."""
+    file = tmp_path / "shed.yaml"
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(ConfigError, match=words):
+        read_shed_file(file)
