@@ -17,6 +17,7 @@ from aiohttp import web
 class Server:
     """Nodes by name and pods; merges patches, refuses stale versions, pages lists, evicts pods.
 
+    token: the one that counts now, empty: any; answers: cleared, it takes patches and does not answer.
     held_by_budget: pods that a disruption budget keeps from being evicted.
     """
 
@@ -25,8 +26,14 @@ class Server:
     page: int = 2
     patches: int = 0
     forbid: bool = False
+    token: str = ""
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
     asked: set[tuple[str, str]] = field(default_factory=set)
     held_by_budget: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """It answers."""
+        self.answers.set()
 
     def add(self, name: str, **spec: Any) -> None:
         """A ready node."""
@@ -36,7 +43,7 @@ class Server:
     @property
     def app(self) -> web.Application:
         """What it serves."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._known])
         app.router.add_get("/api/v1/nodes", self._list_nodes)
         app.router.add_get("/api/v1/pods", self._list_pods)
         app.router.add_patch("/api/v1/nodes/{name}", self._patch)
@@ -48,34 +55,44 @@ class Server:
         app.router.add_post("/api/v1/namespaces/{namespace}/pods/{name}/eviction", self._evict)
         return app
 
+    @web.middleware
+    async def _known(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.json_response({"kind": "Status", "message": "Unauthorized", "code": 401}, status=401)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
     async def _evict(self, request: web.Request) -> web.Response:
         self.asked.add(("create", "pods/eviction"))
         name, body = request.match_info["name"], json.loads(await request.read())
         assert (body["apiVersion"], body["kind"], body["metadata"]["name"]) == ("policy/v1", "Eviction", name)
         if name in self.held_by_budget:
-            return web.json_response({"kind": "Status", "code": 429}, status=429)
+            text = "Cannot evict pod as it would violate the pod's disruption budget."
+            return web.json_response({"kind": "Status", "message": text, "code": 429}, status=429)
         gone = [p for p in self.pods if p["metadata"]["name"] == name]
         self.pods = [p for p in self.pods if p not in gone]
         return web.json_response({"kind": "Status"}, status=201 if gone else 404)
 
     def _listed(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
         if self.forbid:
-            return web.json_response({"kind": "Status", "code": 403}, status=403)
+            text = 'nodes is forbidden: User "u" cannot list resource "nodes" in API group "" at the cluster scope'
+            return web.json_response({"kind": "Status", "message": text, "code": 403}, status=403)
         begin = int(request.query.get("continue", 0))
         more = {"continue": str(begin + self.page)} if begin + self.page < len(items) else {}
         return web.json_response({"metadata": more, "items": items[begin : begin + self.page]})
 
     async def _list_nodes(self, request: web.Request) -> web.Response:
         self.asked.add(("list", "nodes"))
-        return self._listed(request, list(self.nodes.values()))
+        return self._listed(request, [n for n in self.nodes.values() if selected(request, n)])
 
     async def _list_pods(self, request: web.Request) -> web.Response:
         self.asked.add(("list", "pods"))
-        return self._listed(request, self.pods)
+        return self._listed(request, [p for p in self.pods if selected(request, p)])
 
     async def _patch(self, request: web.Request) -> web.Response:
         self.asked.add(("patch", "nodes"))
         assert request.content_type == "application/merge-patch+json"
+        await self.answers.wait()
         node, patch = self.nodes.get(request.match_info["name"]), json.loads(await request.read())
         if node is None:
             return web.json_response({}, status=404)
@@ -120,6 +137,18 @@ class Server:
         self.asked.add(("delete", "pods"))
         self.pods = [p for p in self.pods if p["metadata"]["name"] != request.match_info["name"]]
         return web.json_response({"kind": "Status"})
+
+
+def selected(request: web.Request, thing: Mapping[str, Any]) -> bool:
+    """By the fields that an API server knows: `a.b=c` and `a.b!=c`, all of them."""
+    for wish in filter(None, request.query.get("fieldSelector", "").split(",")):
+        path, _, value = wish.partition("=")
+        found: Any = thing
+        for part in path.removesuffix("!").split("."):
+            found = found.get(part, {})
+        if (found == value) is path.endswith("!"):
+            return False
+    return True
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -7,6 +7,8 @@ msgspec, as its own models take seconds for ten thousand nodes.
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,8 +23,12 @@ from placement.kubernetes.marks import NodeNow
 from plant.errors import ConfigError, RefusedError, SilentError
 
 PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
+RENEW_S = 60.0
+"""How often a kubeconfig's token file or plugin is looked at again [s]."""
 _GONE, _CONFLICT, _NOT_NOW = 404, 409, 429
-_NAMESPACE = "default"
+_LONGEST = 300
+_NAMESPACE, _MERGE = "default", "application/merge-patch+json"
+_IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,15 @@ class Kubernetes:
 
     core: Any
 
-    async def nodes(self) -> dict[str, NodeNow]:
-        """All nodes by name.
+    async def nodes(self, name: str = "") -> dict[str, NodeNow]:
+        """All nodes by name, or that one: by a list as well, so that no right to get nodes is needed.
 
         Raises:
             SilentError: the API server did not answer.
             RefusedError: it said no (permissions).
         """
-        items = await self._pages(self.core.list_node)
+        one = {"field_selector": f"metadata.name={name}"} if name else {}
+        items = await self._pages(self.core.list_node, **one)
         return {node.name: node for node in map(_node, items)}
 
     async def clock(self) -> float | None:
@@ -48,21 +55,18 @@ class Kubernetes:
             SilentError: the API server did not answer.
             RefusedError: it said no (permissions).
         """
-        one = partial(self.core.list_node, limit=1, _preload_content=False, _request_timeout=TIMEOUT_S)
-        answer = await _asked(one)
-        await answer.read()
-        date = answer.headers.get("Date")
+        _, date = await _asked(partial(self.core.list_node, limit=1))
         return None if date is None else parsedate_to_datetime(date).timestamp()
 
-    async def pods(self) -> list[Mapping[str, Any]]:
-        """All pods that are not over, as they come.
+    async def pods(self, node: str = "") -> list[Mapping[str, Any]]:
+        """All pods that are not over, as they come; or those of one node.
 
         Raises:
             SilentError: the API server did not answer.
             RefusedError: it said no (permissions).
         """
-        over = "status.phase!=Succeeded,status.phase!=Failed"
-        return await self._pages(self.core.list_pod_for_all_namespaces, field_selector=over)
+        wanted = "status.phase!=Succeeded,status.phase!=Failed" + (f",spec.nodeName={node}" if node else "")
+        return await self._pages(self.core.list_pod_for_all_namespaces, field_selector=wanted)
 
     async def patch_nodes(self, patches: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         """Merge patches by node; what was not done, with the reason: a conflict is settled by the next cycle.
@@ -79,7 +83,13 @@ class Kubernetes:
                 except RefusedError as error:
                     failed[name] = str(error)
 
-        await asyncio.gather(*(one(name, patch) for name, patch in patches.items()))
+        try:
+            # a group, so that nothing of an old cycle is still on its way when the server answers again
+            async with asyncio.TaskGroup() as group:
+                for name, patch in patches.items():
+                    group.create_task(one(name, patch))
+        except* SilentError as errors:
+            raise errors.exceptions[0] from None
         return failed
 
     async def patch_node(self, name: str, patch: Mapping[str, Any]) -> None:
@@ -89,8 +99,7 @@ class Kubernetes:
             SilentError: the API server did not answer.
             RefusedError: it said no: gone, changed meanwhile, or not permitted.
         """
-        options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
-        await _asked(partial(self.core.patch_node, name, patch, **options))
+        await _asked(partial(self.core.patch_node, name, patch, _content_type=_MERGE))
 
     async def evict(self, name: str, namespace: str) -> None:
         """Ask for one pod's end, with its own grace period; one that is gone already is no matter.
@@ -101,7 +110,7 @@ class Kubernetes:
         """
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
         make = self.core.create_namespaced_pod_eviction
-        await _asked(partial(make, name, namespace, body, _request_timeout=TIMEOUT_S), gone_is_fine=True)
+        await _asked(partial(make, name, namespace, body), gone_is_fine=True)
 
     async def make_node(self, name: str, labels: Mapping[str, str]) -> None:
         """A node without a machine behind it, ready on paper, on which pods of one CPU fit.
@@ -111,12 +120,11 @@ class Kubernetes:
             RefusedError: it said no.
         """
         body = {"metadata": {"name": name, "labels": dict(labels)}}
-        await _asked(partial(self.core.create_node, body, _request_timeout=TIMEOUT_S))
+        await _asked(partial(self.core.create_node, body))
         size = {"cpu": "64", "memory": "64Gi", "pods": "110"}
         ready = {"type": "Ready", "status": "True", "reason": "Paper", "message": "made by coldplate k8s verify"}
         status = {"status": {"capacity": size, "allocatable": size, "conditions": [ready]}}
-        options = {"_content_type": "application/merge-patch+json", "_request_timeout": TIMEOUT_S}
-        await _asked(partial(self.core.patch_node_status, name, status, **options))
+        await _asked(partial(self.core.patch_node_status, name, status, _content_type=_MERGE))
         await self.patch_node(name, {"spec": {"taints": None}})
 
     async def make_pod(self, name: str, labels: Mapping[str, str], tolerations: Sequence[Mapping[str, str]]) -> None:
@@ -134,7 +142,7 @@ class Kubernetes:
             "automountServiceAccountToken": False,
         }
         body = {"metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
-        await _asked(partial(self.core.create_namespaced_pod, _NAMESPACE, body, _request_timeout=TIMEOUT_S))
+        await _asked(partial(self.core.create_namespaced_pod, _NAMESPACE, body))
 
     async def remove(self, stem: str, nodes: Sequence[str]) -> None:
         """Delete pods whose name begins with the stem, at once, and these nodes; what is gone already is no matter.
@@ -144,19 +152,19 @@ class Kubernetes:
         """
         found = [p["metadata"]["name"] for p in await self.pods() if p["metadata"]["name"].startswith(f"{stem}-pod-")]
         for name in found:
-            options = {"grace_period_seconds": 0, "_request_timeout": TIMEOUT_S}
             with suppress(RefusedError):
-                await _asked(partial(self.core.delete_namespaced_pod, name, _NAMESPACE, **options))
+                await _asked(partial(self.core.delete_namespaced_pod, name, _NAMESPACE, grace_period_seconds=0))
         for node in nodes:
             with suppress(RefusedError):
-                await _asked(partial(self.core.delete_node, node, _request_timeout=TIMEOUT_S))
+                await _asked(partial(self.core.delete_node, node))
 
     async def _pages(self, listing: Callable[..., Awaitable[Any]], **wanted: Any) -> list[Mapping[str, Any]]:
         items: list[Mapping[str, Any]] = []
-        token, wanted = "", {"limit": PAGE, "_preload_content": False, "_request_timeout": TIMEOUT_S, **wanted}
+        token = ""
         while True:
-            page = await _asked(partial(listing, **wanted, **({"_continue": token} if token else {})))
-            body = msgspec.json.decode(await page.read())
+            more = {"_continue": token} if token else {}
+            answer, _ = await _asked(partial(listing, limit=PAGE, **wanted, **more))
+            body = msgspec.json.decode(answer)
             items += body["items"]
             token = body.get("metadata", {}).get("continue", "")
             if not token:
@@ -176,11 +184,12 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kubernetes]:
         raise ConfigError("no kubernetes_asyncio", remedy="pip install 'coldplate[kubernetes]'") from None
     settings = client.Configuration()
     try:
-        if kubeconfig is None and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists():
+        file = str(kubeconfig or os.environ.get("KUBECONFIG", "")) or None
+        if file is None and _IN_A_POD.exists():
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         else:
-            file = None if kubeconfig is None else str(kubeconfig)
-            await config.load_kube_config(config_file=file, client_configuration=settings)
+            loader = await config.load_kube_config(config_file=file, client_configuration=settings)
+            settings.refresh_api_key_hook = _renewal(loader)
     except (config.ConfigException, OSError) as error:
         remedy = "name a kubeconfig file, or set KUBECONFIG"
         raise ConfigError(f"no cluster: {error}", where=str(kubeconfig or "KUBECONFIG"), remedy=remedy) from error
@@ -188,25 +197,40 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kubernetes]:
         yield Kubernetes(client.CoreV1Api(api))
 
 
-async def _asked(ask: Callable[[], Awaitable[Any]], *, gone_is_fine: bool = False) -> Any:
+def _renewal(loader: Any) -> Callable[[Any], Awaitable[None]]:
+    """Tokens of files and plugins end after minutes or hours; the library reads them only once."""
+    read_s = time.monotonic()
+
+    async def renew(settings: Any) -> None:
+        nonlocal read_s
+        if time.monotonic() - read_s >= RENEW_S:
+            read_s = time.monotonic()
+            await loader.load_and_set(settings)
+
+    return renew
+
+
+async def _asked(ask: Callable[..., Awaitable[Any]], *, gone_is_fine: bool = False) -> tuple[bytes, str | None]:
+    """Body and date of an answer, as they come: the library's models take milliseconds, and refuse what is new."""
     from aiohttp import ClientError  # noqa: PLC0415 - comes with the extra
-    from kubernetes_asyncio.client import ApiException  # noqa: PLC0415 - an extra
 
     try:
-        answer = await ask()
-    except ApiException as error:
-        if error.status == _GONE and gone_is_fine:
-            return None
-        if error.status == _NOT_NOW:
-            raise SilentError(f"the API server says 429, not now: {error.reason}") from error
-        words = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(error.status, error.reason)
-        raise RefusedError(f"the API server says {error.status}: {words}") from error
+        answer = await ask(_preload_content=False, _request_timeout=TIMEOUT_S)
+        body = await answer.read()
     except (ClientError, TimeoutError, OSError) as error:
         raise SilentError(f"the API server does not answer: {type(error).__name__}") from error
-    status = getattr(answer, "status", 200)
-    if isinstance(status, int) and status >= 400:
-        raise RefusedError(f"the API server says {status}: {getattr(answer, 'reason', '')}")
-    return answer
+    if answer.status >= 400 and not (answer.status == _GONE and gone_is_fine):
+        known = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(answer.status)
+        words = f"the API server says {answer.status}: {known or _said(body) or answer.reason}"
+        raise SilentError(words) if answer.status == _NOT_NOW else RefusedError(words)
+    return body, answer.headers.get("Date")
+
+
+def _said(body: bytes) -> str:
+    """The message of a Status, where there is one."""
+    with suppress(msgspec.DecodeError, AttributeError):
+        return str(msgspec.json.decode(body).get("message", ""))[:_LONGEST]
+    return ""
 
 
 def _node(item: Mapping[str, Any]) -> NodeNow:

@@ -42,7 +42,7 @@ class KubernetesPool:
             RefusedError: no permission to list pods.
             SilentError: no answer.
         """
-        return not any(_counts(pod) for pod in await self.cluster.pods() if pod["spec"].get("nodeName") == node)
+        return not any(map(_counts, await self.cluster.pods(node)))
 
     async def release(self, node: str) -> None:
         """It stays cordoned.
@@ -101,7 +101,7 @@ class KubernetesPool:
         await self.cluster.patch_node(node.name, {"metadata": metadata, "spec": spec})
 
     async def _node(self, node: str) -> NodeNow:
-        found = (await self.cluster.nodes()).get(node)
+        found = (await self.cluster.nodes(node)).get(node)
         if found is None:
             raise RefusedError(f"{self.name} has no node {node}")
         return found

@@ -56,7 +56,7 @@ class Verification:
 
     async def run(self) -> list[Row]:
         """All checks of reading and writing; ends with nothing of ours on the node, whatever happened."""
-        before = (await self.cluster.nodes()).get(self.node)
+        before = (await self.cluster.nodes(self.node)).get(self.node)
         if before is None:
             raise ConfigError(f"no node {self.node}", where="--node", remedy="name one of `kubectl get nodes`")
         if any(key.startswith(PREFIX) and key != LABEL for key in (*before.annotations, *before.labels)):
@@ -148,7 +148,7 @@ class Verification:
         return ""
 
     async def _node(self) -> NodeNow:
-        return (await self.cluster.nodes())[self.node]
+        return (await self.cluster.nodes(self.node))[self.node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,7 @@ class _One:
     node: str
 
     async def nodes(self) -> dict[str, NodeNow]:
-        found = await self.cluster.nodes()
-        return {self.node: found[self.node]}
+        return await self.cluster.nodes(self.node)
 
     async def patch_nodes(self, patches: Any) -> dict[str, str]:
         return await self.cluster.patch_nodes(patches)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
-from placement.kubernetes.cluster import connect
+import placement.kubernetes.cluster as cluster_module
+from placement.kubernetes.cluster import AT_ONCE, connect
 from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
 from placement.kubernetes.pool import KubernetesPool
 from placement.kubernetes.writer import write
@@ -148,7 +152,7 @@ async def test_a_server_that_forbids_or_is_away(server, tmp_path, unused_tcp_por
     mock, file = server
     mock.forbid = True
     async with connect(file) as cluster:
-        with pytest.raises(RefusedError, match="403"):
+        with pytest.raises(RefusedError, match='403: nodes is forbidden: User "u" cannot list'):
             await cluster.nodes()
     away = tmp_path / "away"
     away.write_text(
@@ -159,4 +163,58 @@ async def test_a_server_that_forbids_or_is_away(server, tmp_path, unused_tcp_por
             await cluster.nodes()
     with pytest.raises(ConfigError, match="name a kubeconfig file"):
         async with connect(tmp_path / "none"):
+            pass
+
+
+async def test_a_server_that_hangs_in_mid_write_gets_nothing_of_that_cycle_later(server, monkeypatch):
+    """What was not sent is not sent: the next cycle may want something else."""
+    monkeypatch.setattr(cluster_module, "TIMEOUT_S", 0.3)
+    mock, file = server
+    names = [f"n{i}" for i in range(5 * AT_ONCE)]
+    for name in names:
+        mock.add(name)
+    mock.page = len(names)
+    async with connect(file) as cluster:
+        mock.answers.clear()
+        with pytest.raises(SilentError, match="does not answer"):
+            await write(cluster, {name: mark(80) for name in names}, NOW_S, dry=False)
+        mock.answers.set()
+        await asyncio.sleep(0.5)
+        assert mock.patches <= AT_ONCE
+        assert len((await write(cluster, {n: mark(50) for n in names}, NOW_S, dry=False)).patches) == len(names)
+    assert {n["metadata"]["annotations"][SCORE] for n in mock.nodes.values()} == {"50"}
+
+
+async def test_a_token_that_is_renewed_in_its_file(server, tmp_path, monkeypatch):
+    """Tokens end within the hour; the process goes on with what the file says now."""
+    mock, file = server
+    mock.add("n1")
+    config, token = json.loads(file.read_text()), tmp_path / "token"
+    config["users"][0]["user"] = {"tokenFile": str(token)}
+    file.write_text(json.dumps(config))
+    mock.token = "first"
+    token.write_text("first")
+    async with connect(file) as cluster:
+        assert list(await cluster.nodes()) == ["n1"]
+        mock.token = "second"
+        token.write_text("second")
+        with pytest.raises(RefusedError, match="401: Unauthorized"):
+            await cluster.nodes()
+        monkeypatch.setattr(cluster_module, "RENEW_S", 0.0)
+        assert list(await cluster.nodes()) == ["n1"]
+
+
+async def test_a_named_cluster_goes_before_the_pod_that_we_run_in(server, monkeypatch, tmp_path):
+    """$KUBECONFIG says another than the one whose service account is mounted."""
+    mock, file = server
+    mock.add("n1")
+    mounted = tmp_path / "mounted-token"
+    mounted.write_text("t")
+    monkeypatch.setattr(cluster_module, "_IN_A_POD", mounted)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    async with connect() as cluster:
+        assert list(await cluster.nodes()) == ["n1"]
+    monkeypatch.delenv("KUBECONFIG")
+    with pytest.raises(ConfigError, match="no cluster"):
+        async with connect():
             pass
