@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import Problem, Responses, encode
 from api.plain import PlainRoute, here
-from placement.kubernetes.extender import refusal
 from plant.errors import ConfigError
 
 router = APIRouter(prefix="/k8s/extender", tags=["kubernetes"], route_class=PlainRoute)
@@ -19,10 +18,12 @@ _POD = {
     "spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "8"}}}]},
 }
 _ARGS = {"Pod": _POD, "Nodes": None, "NodeNames": ["gpu001", "gpu002"]}
+_FAILED = {"gpu002": "rack-02 has 5.0 kW left of 8.0 kW wanted"}
 _FILTERED = {
     "Nodes": None,
     "NodeNames": ["gpu001"],
-    "FailedNodes": {"gpu002": "rack-02 has 5.0 kW left of 8.0 kW wanted"},
+    "FailedNodes": _FAILED,
+    "FailedAndUnresolvableNodes": _FAILED,
     "Error": "",
 }
 _SCORED = [{"Host": "gpu001", "Score": 8}, {"Host": "gpu002", "Score": 0}]
@@ -41,23 +42,21 @@ def _described(answer: object) -> dict[str, Any]:
 async def filter_nodes(request: Request) -> Response:
     """Takes out nodes of racks, CDUs, loops or sites without room in cooling, power or budget; unknown nodes pass.
 
-    A pod whose power annotation can't be read gets an answer with `Error`, which stands in the pod's events.
+    A pod whose power annotation can't be read fails on all of them with that reason, which stands in its events.
     """
     body = await request.body()
-    return _answer(here(request).hints.now().extender.filter, body, refusal)
+    return _answer(here(request).hints.now().extender.filter, body)
 
 
 @router.post("/prioritize", summary="Nodes by score, 0 to 10", **_described(_SCORED))
 async def prioritize(request: Request) -> Response:
     """One row for each node of the question; a node that coldplate does not know gets a neutral score."""
     body = await request.body()
-    return _answer(here(request).hints.now().extender.prioritize, body, None)
+    return _answer(here(request).hints.now().extender.prioritize, body)
 
 
-def _answer(verb: Callable[[bytes], bytes], body: bytes, refused: Callable[[str], bytes] | None) -> Response:
+def _answer(verb: Callable[[bytes], bytes], body: bytes) -> Response:
     try:
         return Response(verb(body), media_type=_JSON)
     except ConfigError as error:
-        if refused is not None and error.where != "body":
-            return Response(refused(str(error)), media_type=_JSON)
         return Response(encode(Problem(error=error.message, remedy=error.remedy)), 422, media_type=_JSON)

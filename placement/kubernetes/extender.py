@@ -3,6 +3,8 @@
 Go structs without JSON names, so all keys are capitalised. With `nodeCacheCapable: true` kube-scheduler sends names
 (`NodeNames`), without it whole nodes (`Nodes`), of which only the names are read; the answer has the form of the
 question. Scores are 0..10. A node that coldplate does not know passes the filter: the scheduler knows it, we do not.
+What fails is named twice, also as one that preemption does not help: kube-scheduler would else weigh the eviction of
+pods there, which it believes to make room, and it takes that word before the other (v1.34.2, `schedule_one.go`).
 """
 
 from __future__ import annotations
@@ -104,19 +106,24 @@ class Extender:
     def filter(self, body: bytes) -> bytes:
         """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.
 
+        With a power that can't be read all fail with that reason, which stands in the pod's events. An `Error` would
+        not do: kube-scheduler skips an ignorable extender that answers one, and the pod would pass (v1.34.2).
+
         Raises:
-            ConfigError: the body is not an ExtenderArgs, or the pod's annotation no power.
+            ConfigError: the body is not an ExtenderArgs.
         """
         args = _decode(body)
-        names, short = _names(args), self._for(args.pod).short
+        names = _names(args)
+        try:
+            short = self._for(args.pod).short
+        except ConfigError as error:
+            short = dict.fromkeys(names, str(error))
         failed = {name: short[name] for name in names if name in short}
         if args.node_names is not None:
-            kept = [n for n in names if n not in failed] if failed else names
-            return _ENCODER.encode({"Nodes": None, "NodeNames": kept, "FailedNodes": failed, "Error": ""})
+            return _filtered(None, [n for n in names if n not in failed] if failed else names, failed)
         raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
         items = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
-        nodes = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}
-        return _ENCODER.encode({"Nodes": nodes, "NodeNames": None, "FailedNodes": failed, "Error": ""})
+        return _filtered({"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}, None, failed)
 
     def prioritize(self, body: bytes) -> bytes:
         """The `prioritize` verb: 0..10 for each node, neutral for one that coldplate does not know.
@@ -138,9 +145,11 @@ class Extender:
         return self._judged[wanted_w]
 
 
-def refusal(error: str) -> bytes:
-    """An ExtenderFilterResult that lets nothing pass and says why: kube-scheduler puts it into the pod's events."""
-    return _ENCODER.encode({"Nodes": None, "NodeNames": None, "FailedNodes": None, "Error": error})
+def _filtered(nodes: Mapping[str, Any] | None, names: list[str] | None, failed: Mapping[str, str]) -> bytes:
+    """An ExtenderFilterResult."""
+    told = msgspec.Raw(_ENCODER.encode(failed))
+    answer = {"Nodes": nodes, "NodeNames": names, "FailedNodes": told, "FailedAndUnresolvableNodes": told, "Error": ""}
+    return _ENCODER.encode(answer)
 
 
 def _judged(table: NodeTable, wanted_w: float) -> _Judged:

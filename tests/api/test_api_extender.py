@@ -38,7 +38,8 @@ async def test_filter_byte_for_byte(roomy):
     assert got.headers["content-type"] == "application/json"
     assert got.content == (
         b'{"Nodes":null,"NodeNames":["rack-01","stranger"],'
-        b'"FailedNodes":{"rack-02":"rack-02 has 5.0 kW left of 14.7 kW wanted"},"Error":""}'
+        b'"FailedNodes":{"rack-02":"rack-02 has 5.0 kW left of 14.7 kW wanted"},'
+        b'"FailedAndUnresolvableNodes":{"rack-02":"rack-02 has 5.0 kW left of 14.7 kW wanted"},"Error":""}'
     )
 
 
@@ -62,14 +63,14 @@ async def test_a_budget_without_room_filters(roomy, edge, app, until):
         assert not failed or answer["FailedNodes"]["rack-01"].startswith(f"the budget of {scope} has ")
 
 
-async def test_a_pod_whose_power_is_none_says_so_in_its_events(roomy):
-    """`Error` in a filter's answer reaches the pod; prioritize answers 422; so does what is no ExtenderArgs."""
+async def test_a_pod_whose_power_is_none_passes_nowhere(roomy):
+    """Each node says why, as an ignorable extender's `Error` is skipped; prioritize 422; so does what is no question."""
     request = json.loads(CAPTURED)
     request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": "5 kW"}
-    got = await roomy.post("/k8s/extender/filter", json=request)
-    assert got.status_code == 200
-    assert got.json()["NodeNames"] is None
-    assert "pod default/train-7: coldplate.io/power-w: '5 kW'; give watts" in got.json()["Error"]
+    answer = (await roomy.post("/k8s/extender/filter", json=request)).json()
+    assert (answer["NodeNames"], answer["Error"]) == ([], "")
+    assert list(answer["FailedAndUnresolvableNodes"]) == ["rack-01", "rack-02", "stranger"]
+    assert "pod default/train-7: coldplate.io/power-w: '5 kW'; give watts" in answer["FailedNodes"]["stranger"]
     assert (await roomy.post("/k8s/extender/prioritize", json=request)).status_code == 422
     got = await roomy.post("/k8s/extender/filter", content=b"[]")
     assert (got.status_code, "ExtenderArgs" in got.json()["remedy"]) == (422, True)

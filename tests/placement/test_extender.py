@@ -39,7 +39,8 @@ def test_filter_answers_in_the_form_of_the_question():
     """Names for names; the reason of what failed; an unknown node passes."""
     assert Extender(table(), POWER).filter(CAPTURED) == (
         b'{"Nodes":null,"NodeNames":["node-0001","node-0003"],'
-        b'"FailedNodes":{"node-0002":"rack-2 has 5.0 kW left of 8.0 kW wanted"},"Error":""}'
+        b'"FailedNodes":{"node-0002":"rack-2 has 5.0 kW left of 8.0 kW wanted"},'
+        b'"FailedAndUnresolvableNodes":{"node-0002":"rack-2 has 5.0 kW left of 8.0 kW wanted"},"Error":""}'
     )
 
 
@@ -82,11 +83,15 @@ def test_a_pod_says_its_power(annotation, fits):
 
 @pytest.mark.parametrize("bad", ["-5", "1e9999", "nan", "5 kW", ""])
 def test_a_power_that_is_none(bad):
-    """Says which pod and what to write."""
+    """Says which pod and what to write; it passes nowhere."""
     request = json.loads(CAPTURED)
     request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": bad}
     with pytest.raises(ConfigError, match=r"pod default/train-7: coldplate.io/power-w.*give watts"):
-        Extender(table(), POWER).filter(json.dumps(request).encode())
+        Extender(table(), POWER).prioritize(json.dumps(request).encode())
+    answer = json.loads(Extender(table(), POWER).filter(json.dumps(request).encode()))
+    assert answer["NodeNames"] == []
+    assert answer["FailedNodes"] == answer["FailedAndUnresolvableNodes"]
+    assert "give watts" in answer["FailedNodes"]["node-0001"]
 
 
 @pytest.mark.parametrize("bad", [b"", b"[]", b'{"Pod": 3}', b'{"NodeNames": [1]}', b"\xff\xfe"])
