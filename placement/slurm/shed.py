@@ -11,10 +11,14 @@ from placement.slurm.commands import Slurm
 from placement.slurm.jobs import read_jobs
 from placement.slurm.nodes import read_nodes
 from placement.slurm.stoppable import Stoppable
+from plant.errors import RefusedError
 from plant.sheds import JobStopped
 
 _EXCLUDED = re.compile(r" ExcNodeList=(\S*)")
+_DIED_OF_USR1 = re.compile(r" JobState=FAILED .* ExitCode=\d+:10 ")
+"""A script without a trap for it ends by the signal that was to save it; Slurm requeues such a job all the same."""
 _NONE = ("", "(null)")
+_RUNS = "no longer pending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,24 +60,31 @@ class SlurmJobs:
             SilentError: no answer.
             RefusedError: it is over, or can't be requeued.
         """
-        if still_runs:
+        if still_runs or _DIED_OF_USR1.search(await self._shown(stop.job)):
             await self.slurm.run("scontrol", "requeue", stop.job)
         here = await read_nodes(self.slurm)
         kept = [stop.before] if stop.before else []
         await self._exclude(stop.job, ",".join([*kept, *(node for node in avoid if node in here)]))
 
     async def release(self, stop: JobStopped) -> None:
-        """Give back the exclusions that it had.
+        """Give back the exclusions that it had; one that runs elsewhere by now keeps them, Slurm changes none of those.
 
         Raises:
             SilentError: no answer.
             RefusedError: there is no such job any more.
         """
-        await self._exclude(stop.job, stop.before)
+        try:
+            await self._exclude(stop.job, stop.before)
+        except RefusedError as error:
+            if _RUNS not in str(error):
+                raise
 
     async def _exclude(self, job: str, nodes: str) -> None:
         await self.slurm.run("scontrol", "update", f"jobid={job}", f"excnodelist={nodes}")
 
     async def _excluded(self, job: str) -> str:
-        found = _EXCLUDED.search(await self.slurm.run("scontrol", "-o", "show", "job", job))
+        found = _EXCLUDED.search(await self._shown(job))
         return "" if found is None or found[1] in _NONE else found[1]
+
+    async def _shown(self, job: str) -> str:
+        return await self.slurm.run("scontrol", "-o", "show", "job", job)
