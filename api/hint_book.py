@@ -12,10 +12,11 @@ import numpy as np
 from api.answers import encode
 from api.live import good_value
 from api.mirror import Mirror
-from placement.budgets import BudgetState, caps, states
+from placement.budgets import BudgetState, caps, shares, states
 from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_power_w, nodes_of
 from placement.hints import HEADROOM_MAX_AGE_S
 from placement.kubernetes.extender import Extender, PodPower
+from placement.kubernetes.promises import Budgeted, Promises
 from placement.nodes import Array, NodeTable, node_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
@@ -39,6 +40,8 @@ class Edition:
     node_w: Array
     blocks: Mapping[str, str]
     pod_power: PodPower
+    promises: Promises
+    budgets: tuple[Budgeted, ...] = ()
 
     @cached_property
     def hints(self) -> NodeHints:
@@ -53,7 +56,7 @@ class Edition:
     @cached_property
     def extender(self) -> Extender:
         """The Kubernetes scheduler extender over the table."""
-        return Extender(self.table, self.pod_power)
+        return Extender(self.table, self.pod_power, self.promises, self.budgets)
 
 
 class HintBook:
@@ -61,6 +64,7 @@ class HintBook:
 
     def __init__(self, site: Site, mirror: Mirror) -> None:
         self._site, self._mirror = site, mirror
+        self._promises = Promises(mirror.real_s)
         self._key: tuple[float, ...] = ()
         self._edition: Edition | None = None
 
@@ -123,7 +127,7 @@ class HintBook:
 
     def _made(self) -> Edition:
         mirror = self._mirror
-        headrooms = believed(mirror.headroom, mirror.now_s)
+        headrooms, counting = believed(mirror.headroom, mirror.now_s), self.budgets()
         table = node_table(
             self._nodes,
             headrooms,
@@ -131,7 +135,7 @@ class HintBook:
             self._calm_s(),
             mirror.now_s,
             HEADROOM_MAX_AGE_S,
-            caps(self._site, self.budgets()),
+            caps(self._site, counting),
             self._blocks,
         )
         return Edition(
@@ -141,6 +145,11 @@ class HintBook:
             node_w=self.node_w,
             blocks=self._blocks,
             pod_power=self.pod_power,
+            promises=self._promises,
+            budgets=tuple(
+                Budgeted(scope=s.budget.scope, room_w=s.room_w, shares=shares(self._site, s.budget.scope))
+                for s in counting
+            ),
         )
 
     def _shared_w(self, headrooms: Iterable[Headroom]) -> Array:

@@ -10,12 +10,14 @@ pods there, which it believes to make room, and it takes that word before the ot
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from placement.kubernetes.promises import Budgeted, Promises, lessened, rack_rows
 from placement.nodes import NodeTable, neutral_score, scores
 from plant.errors import ConfigError
 
@@ -45,6 +47,7 @@ class _Spec(msgspec.Struct):
 class _Metadata(msgspec.Struct):
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     annotations: dict[str, str] | None = None
 
 
@@ -77,6 +80,7 @@ class _RawArgs(msgspec.Struct, rename="pascal"):
 
 _DECODER = msgspec.json.Decoder(_Args)
 _ENCODER = msgspec.json.Encoder()
+_ENDS = [b"%d}" % score for score in range(MOST + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +93,35 @@ class PodPower:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Every node of a table for one power: why it can not take it; its row of the answer; that of one not known."""
+    """Every rack for one power: why it can not take it; its nodes' score 0..10, as JSON too; that of one not known."""
 
     short: Mapping[str, str]
-    rows: Mapping[str, bytes]
+    marks: Mapping[str, int]
+    ends: Mapping[str, bytes]
     neutral: int
 
 
 class Extender:
-    """Both verbs over one table of nodes; what a power gives is kept, as a job's pods ask for the same again."""
+    """Both verbs over one table of nodes and what `promises` holds of its racks and budgets.
 
-    def __init__(self, table: NodeTable, power: PodPower) -> None:
-        self._table, self._power = table, power
+    What a power gives is kept until more is promised, as a job's pods ask for the same again.
+    """
+
+    def __init__(
+        self,
+        table: NodeTable,
+        power: PodPower,
+        promises: Promises | None = None,
+        budgets: Sequence[Budgeted] = (),
+    ) -> None:
+        # all nodes of a rack have the same room: they are judged by rack, which is twenty times as fast
+        self._table, self._power, self._budgets = rack_rows(table), power, budgets
+        self._promises = promises or Promises(time.monotonic)
         self._judged: dict[float, _Judged] = {}
+        self._version = -1
+        self._last: tuple[str, float, _Judged] | None = None
+        self._rack_of = dict(zip(table.names, table.racks, strict=True))
+        self._rows = {name: _ENCODER.encode({"Host": name, "Score": 0})[:-2] for name in table.names}
 
     def filter(self, body: bytes) -> bytes:
         """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.
@@ -115,12 +135,16 @@ class Extender:
         args = _decode(body)
         names = _names(args)
         try:
-            short = self._for(args.pod).short
+            judged = self._for(args.pod)
         except ConfigError as error:
-            short = dict.fromkeys(names, str(error))
-        failed = {name: short[name] for name in names if name in short}
+            failed, kept = dict.fromkeys(names, str(error)), list[str]()
+        else:
+            short, rack_of = judged.short, self._rack_of
+            failed = {n: short[rack_of[n]] for n in names if rack_of.get(n) in short}
+            kept = [n for n in names if n not in failed] if failed else names
+            self._promise(args.pod, kept, judged)
         if args.node_names is not None:
-            return _filtered(None, [n for n in names if n not in failed] if failed else names, failed)
+            return _filtered(None, kept, failed)
         raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
         items = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
         return _filtered({"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}, None, failed)
@@ -132,17 +156,38 @@ class Extender:
             ConfigError: the body is not an ExtenderArgs, or the pod's annotation no power.
         """
         args = _decode(body)
-        judged = self._for(args.pod)
-        rows, neutral = judged.rows, judged.neutral
-        return b"[%b]" % b",".join([rows.get(name) or _row(name, neutral) for name in _names(args)])
+        judged = self._just_filtered(args.pod) or self._for(args.pod)
+        rows, rack_of, ends, neutral = self._rows, self._rack_of, judged.ends, judged.neutral
+        named = _names(args)
+        return b"[%b]" % b",".join([rows[n] + ends[rack_of[n]] if n in rows else _row(n, neutral) for n in named])
+
+    def _just_filtered(self, pod: _Pod) -> _Judged | None:
+        """Prioritize follows filter: what that found for the pod, before it was promised any."""
+        last, self._last = self._last, None
+        return last[2] if last is not None and last[:2] == (_key(pod), pod_power_w(pod, self._power)) else None
 
     def _for(self, pod: _Pod) -> _Judged:
-        wanted_w = pod_power_w(pod, self._power)
+        wanted_w, name = pod_power_w(pod, self._power), _key(pod)
+        held = self._promises.by_rack(name)
+        if name in self._promises:
+            return _judged(lessened(self._table, self._budgets, held), wanted_w)
+        if self._promises.version != self._version or len(self._judged) >= _MOST_POWERS:
+            self._version = self._promises.version
+            self._judged.clear()
         if wanted_w not in self._judged:
-            if len(self._judged) >= _MOST_POWERS:
-                self._judged.clear()
-            self._judged[wanted_w] = _judged(self._table, wanted_w)
+            self._judged[wanted_w] = _judged(lessened(self._table, self._budgets, held), wanted_w)
         return self._judged[wanted_w]
+
+    def _promise(self, pod: _Pod, kept: Sequence[str], judged: _Judged) -> None:
+        """It will most likely go to the best of those that passed."""
+        wanted_w, name = pod_power_w(pod, self._power), _key(pod)
+        self._last = (name, wanted_w, judged)
+        racks = {self._rack_of[n] for n in kept if n in self._rack_of} if wanted_w > 0.0 else set()
+        if not racks:
+            self._promises.let_go(name)
+            return
+        best = max(map(judged.marks.__getitem__, racks))
+        self._promises.hold(name, sorted(r for r in racks if judged.marks[r] == best), wanted_w)
 
 
 def _filtered(nodes: Mapping[str, Any] | None, names: list[str] | None, failed: Mapping[str, str]) -> bytes:
@@ -154,12 +199,17 @@ def _filtered(nodes: Mapping[str, Any] | None, names: list[str] | None, failed: 
 
 def _judged(table: NodeTable, wanted_w: float) -> _Judged:
     made = scores(table, wanted_w)
-    marks = ((made * MOST + 50) // 100).tolist()
+    marks = dict(zip(table.racks, ((made * MOST + 50) // 100).tolist(), strict=True))
     return _Judged(
         short=_short(table, wanted_w),
-        rows={name: _row(name, score) for name, score in zip(table.names, marks, strict=True)},
+        marks=marks,
+        ends={rack: _ENDS[mark] for rack, mark in marks.items()},
         neutral=neutral_score(table, made, wanted_w) * MOST // 100,
     )
+
+
+def _key(pod: _Pod) -> str:
+    return pod.metadata.uid or f"{pod.metadata.namespace}/{pod.metadata.name}"
 
 
 def _row(name: str, score: int) -> bytes:
@@ -212,10 +262,10 @@ def _names(args: _Args) -> list[str]:
 
 
 def _short(table: NodeTable, wanted_w: float) -> dict[str, str]:
-    """Node -> why it can not take the power: a budget's word counts also where nothing else is known."""
+    """Rack -> why it can not take the power: a budget's word counts also where nothing else is known."""
     capped = table.cap_w < wanted_w
     short = capped | (table.known & (table.room_w < wanted_w))
-    return {table.names[i]: _why(table, i, wanted_w, capped=bool(capped[i])) for i in short.nonzero()[0].tolist()}
+    return {table.racks[i]: _why(table, i, wanted_w, capped=bool(capped[i])) for i in short.nonzero()[0].tolist()}
 
 
 def _why(table: NodeTable, i: int, wanted_w: float, *, capped: bool) -> str:
