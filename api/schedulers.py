@@ -28,7 +28,7 @@ _ANSWERS: Responses = {
 class ReportBody(Body):
     """One cycle of a process beside a scheduler; times [s since 1970] by its own clock."""
 
-    kind: Literal["slurm", "kubernetes"]
+    kind: Literal["slurm", "kubernetes", "grid"]
     dry_run: bool = True
     period_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     last_success: Moment | None = None

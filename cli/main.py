@@ -12,6 +12,7 @@ from cli import (
     commission_command,
     device_commands,
     doctor,
+    grid_commands,
     k8s_commands,
     operate_commands,
     pool_commands,
@@ -37,6 +38,7 @@ for commands in (
     slurm_commands,
     k8s_commands,
     shed_commands,
+    grid_commands,
 ):
     commands.register(app)
 

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.loan_teller import TELL_EVERY_S, LoanTeller
-from cli.processes import stop_on_signals
+from cli.processes import stamped, stop_on_signals
 from placement.api_client import Client
 from placement.lending import demands, drive, note, open_pools
 from placement.loan_book import LoanBook
@@ -73,7 +72,7 @@ class PoolRun:
         self._say_new("book", self._book.all()[1])
         if self._allowed:
             for before, after in await drive(self._book, pools, time.time()):
-                _say(_step(before, after))
+                stamped(_step(before, after))
         if time.monotonic() - self._planned_s >= PLAN_EVERY_S:
             await self._plan(pools)
         if self._teller is not None:
@@ -87,7 +86,7 @@ class PoolRun:
         self._say_new("pools", [f"{name}: {problem}" for name, problem in silent.items()])
         for made in await note(self._book, self._form, known, await self._places(), time.time()):
             what = "call back" if made.loan else "lend"
-            _say(f"planned: {what} {made.node} {made.lender} -> {made.borrower}: {made.why}")
+            stamped(f"planned: {what} {made.node} {made.lender} -> {made.borrower}: {made.why}")
 
     async def _places(self) -> Mapping[str, Place]:
         if self._ear is None:
@@ -102,7 +101,7 @@ class PoolRun:
         """What was not so at the last pass."""
         for line in lines:
             if line not in self._told.get(kind, ()):
-                _say(line)
+                stamped(line)
         self._told[kind] = set(lines)
 
 
@@ -120,7 +119,3 @@ def _step(before: Loan, after: Loan) -> str:
     took = f" after {after.took_s[before.state]:.1f} s {before.state}" if after.state != before.state else ""
     problem = f"; {after.problem}" if after.problem else ""
     return f"loan {after.id} {after.node} {after.lender} -> {after.borrower}: {after.state}{took}{problem}"
-
-
-def _say(line: str) -> None:
-    print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}", flush=True)

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from plant.errors import ConfigError
@@ -53,3 +54,8 @@ async def end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def stamped(text: str) -> None:
+    """Print a line with its time."""
+    print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}", flush=True)

@@ -7,9 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from cli.processes import stop_on_signals
+from cli.processes import stamped, stop_on_signals
 from devices.http import HttpEndpoint
 from devices.http_options import read_options
 from devices.redfish_power import PowerLimit
@@ -142,8 +141,3 @@ def line(deed: Deed) -> str:
     would = "would " if deed.dry else ""
     error = f": {deed.error}" if deed.error else ""
     return f"{would}{deed.what} {deed.job}{watts} {deed.place}{error}".rstrip()
-
-
-def stamped(text: str) -> None:
-    """Print a line with its time."""
-    print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}", flush=True)

@@ -7,10 +7,9 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from cli.processes import stop_on_signals
+from cli.processes import stamped, stop_on_signals
 from placement.scheduler_reports import Report
 from placement.sync_cycle import Cycle, Reporter
 from placement.wishes import Ear, Wishes
@@ -60,6 +59,6 @@ class SyncLoop:
         lines = (*cycle.lines, *(f"error: {error}" for error in cycle.errors))
         for line in lines:
             if line not in self._said:
-                print(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}", flush=True)
+                stamped(line)
         self._said = lines
         return not cycle.errors

@@ -9,27 +9,25 @@ Blocking; one thread at a time. Times are the site's clock [s since 1970].
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
+from placement.api_connection import NOT_MODIFIED, Connection, decoded
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
 from placement.loan_reports import Lender, Lenders, LoanReport
 from placement.scheduler_reports import Report, SchedulerState
 from placement.shed_reports import ShedReport, ShedState
 from placement.workload_hints import WorkloadHints
-from plant.errors import ConfigError, RefusedError, SilentError
+from plant.errors import ConfigError, RefusedError
 from plant.records import Answer, Headroom
 from store.codec import from_plain
 
 T = TypeVar("T")
-_OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +43,6 @@ class Heard:
         return self.site_time_s < self.hints.valid_until
 
 
-class _Problem(msgspec.Struct):
-    error: str
-    remedy: str = ""
-
-
 class _Point(msgspec.Struct):
     id: str
     value: float | None
@@ -58,6 +51,12 @@ class _Point(msgspec.Struct):
 
 class _Points(msgspec.Struct):
     points: list[_Point]
+
+
+class _Status(msgspec.Struct):
+    now_s: float
+    it_w: float | None
+    site_w: float | None
 
 
 class _Headrooms(msgspec.Struct):
@@ -77,13 +76,7 @@ class Client:
         Raises:
             ConfigError: not an http or https address.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{url!r} is no address", where="url", remedy="give e.g. http://127.0.0.1:8080")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._url, self._path = url, parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
-        self._token = token
+        self._connection = Connection(url, token, timeout_s)
         self._etag = ""
         self._hints: NodeHints | None = None
 
@@ -95,9 +88,9 @@ class Client:
             RefusedError: the server said no.
         """
         headers = {"If-None-Match": self._etag} if self._etag else {}
-        status, body, found = self._send("GET", "/v1/hints/nodes", None, headers)
-        if status != _NOT_MODIFIED or self._hints is None:
-            self._hints, self._etag = _decoded(body, NodeHints), found.get("etag", "")
+        status, body, found = self._connection.send("GET", "/v1/hints/nodes", None, headers)
+        if status != NOT_MODIFIED or self._hints is None:
+            self._hints, self._etag = decoded(body, NodeHints), found.get("etag", "")
         return Heard(hints=self._hints, site_time_s=float(found.get("x-site-time", "nan")))
 
     def workload(self, work: Mapping[str, object]) -> WorkloadHints:
@@ -215,6 +208,25 @@ class Client:
         good = ((p.id.partition("/")[0], p.value) for p in points if p.quality == "good" and p.value is not None)
         return dict(good)
 
+    def site_powers(self) -> tuple[float | None, float | None]:
+        """What IT and the whole site draw now [W]; None where that is not metered.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        status = self._ask("GET", "/v1/status", _Status)
+        return status.it_w, status.site_w
+
+    def site_time_s(self) -> float:
+        """The site's clock [s since 1970].
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        return self._ask("GET", "/v1/status", _Status).now_s
+
     def headroom(self) -> list[Headroom]:
         """What each rack can still take.
 
@@ -248,50 +260,4 @@ class Client:
         self.close()
 
     def _ask(self, method: str, path: str, kind: type[T], body: object = None) -> T:
-        return _decoded(self._send(method, path, body, {})[1], kind)
-
-    def _send(
-        self, method: str, path: str, body: object, headers: Mapping[str, str]
-    ) -> tuple[int, bytes, http.client.HTTPMessage]:
-        data = None if body is None else msgspec.json.encode(body)
-        sent = {**headers, "Content-Type": "application/json"}
-        if self._token:
-            sent["Authorization"] = f"Bearer {self._token}"
-        try:
-            response = self._exchange(method, self._path + path, data, sent)
-            status, content, found = response.status, response.read(), response.msg
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            why = str(error) or type(error).__name__
-            raise SilentError(f"{self._url}: no answer ({why}); check that coldplate serve runs there") from error
-        if status in {_OK, _NOT_MODIFIED}:
-            return status, content, found
-        raise _refusal(self._url, status, content)
-
-    def _exchange(
-        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        """A server ends a kept connection when it likes; then it has not read the question, which is asked anew."""
-        kept = self._connection.sock is not None
-        with suppress(*((http.client.RemoteDisconnected, ConnectionError) if kept else ())):
-            self._connection.request(method, path, data, dict(headers))
-            return self._connection.getresponse()
-        self._connection.close()
-        self._connection.request(method, path, data, dict(headers))
-        return self._connection.getresponse()
-
-
-def _decoded(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise RefusedError(f"not an answer of coldplate: {error}") from error
-
-
-def _refusal(url: str, status: int, content: bytes) -> RefusedError | SilentError:
-    try:
-        problem = msgspec.json.decode(content, type=_Problem)
-        text = f"{problem.error}; {problem.remedy}"
-    except msgspec.DecodeError:
-        text = f"HTTP {status}"
-    return SilentError(f"{url}: {text}") if status == _UNAVAILABLE else RefusedError(f"{url}: {text}")
+        return decoded(self._connection.send(method, path, body)[1], kind)

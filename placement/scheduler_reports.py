@@ -16,8 +16,8 @@ GREATEST_SKEW_S = 30.0
 NAMES_SHOWN = 20
 TEXTS = {
     "scheduler_silent": (
-        "{name} has reported nothing for {age_s:.0f} s; what it last wrote stands in the scheduler",
-        "start it again (coldplate {tool} sync); what it wrote can be taken back by hand, see docs/schedulers.md",
+        "{name} has reported nothing for {age_s:.0f} s; what it last wrote stands",
+        "start it again (coldplate {tool}); what it wrote can be taken back by hand, see docs/schedulers.md",
     ),
     "scheduler_failing": (
         "{name}: {error}",
@@ -32,7 +32,7 @@ TEXTS = {
         "let both hosts follow the same time servers; hints count by coldplate's clock meanwhile",
     ),
 }
-_TOOLS = {"slurm": "slurm", "kubernetes": "k8s"}
+_TOOLS = {"slurm": "slurm sync", "kubernetes": "k8s sync"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

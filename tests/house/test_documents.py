@@ -88,6 +88,7 @@ def test_each_profile_says_where_it_comes_from(name):
         "slurm",
         "k8s",
         "shed",
+        "grid",
     ],
 )
 def test_each_command_explains_itself(command):

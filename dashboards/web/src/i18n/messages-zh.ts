@@ -203,8 +203,8 @@ export const messagesZh: Record<string, string> = {
   budget_unchecked: '{scope} 的功率预算下有 {racks:0} 个机架功率未知，按设计功率计算',
   budget_unchecked_remedy: '检查这些机架的功率读数',
   // 调度器
-  scheduler_silent: '{name} 已有 {age_s:0} 秒没有报告；它上次写入的内容仍在调度器中',
-  scheduler_silent_remedy: '重新启动它（coldplate {tool} sync）；也可以手动撤回其写入，见 docs/schedulers.md',
+  scheduler_silent: '{name} 已有 {age_s:0} 秒没有报告；它上次写入的内容仍然有效',
+  scheduler_silent_remedy: '重新启动它（coldplate {tool}）；也可以手动撤回其写入，见 docs/schedulers.md',
   scheduler_failing: '{name}：{error}',
   scheduler_failing_remedy: '处理句中所述问题；每 {period_s:0} 秒重试一次',
   scheduler_unknown_nodes: '{name} 缺少站点文件中的 {only_here:0} 个节点，站点文件缺少其中的 {only_there:0} 个（首个：{first}）',

@@ -1,0 +1,99 @@
+"""The connection under `placement.api_client`: one to a server of coldplate's API, kept open, answers decoded."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from plant.errors import ConfigError, RefusedError, SilentError
+
+T = TypeVar("T")
+OK, NOT_MODIFIED, UNAVAILABLE = 200, 304, 503
+
+
+class _Problem(msgspec.Struct):
+    error: str
+    remedy: str = ""
+
+
+class Connection:
+    """url: of `coldplate serve`; token: for what changes something; timeout_s: of one answer [s]."""
+
+    def __init__(self, url: str, token: str, timeout_s: float) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            ConfigError: not an http or https address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{url!r} is no address", where="url", remedy="give e.g. http://127.0.0.1:8080")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._url, self._path, self._token = url, parts.path.rstrip("/"), token
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+
+    def close(self) -> None:
+        """End it; the next question opens another."""
+        self._connection.close()
+
+    def send(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        """Status (200 or 304), body and headers of an answer.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        sent = {**(headers or {}), "Content-Type": "application/json"}
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        try:
+            response = self._exchange(method, self._path + path, data, sent)
+            status, content, found = response.status, response.read(), response.msg
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            why = str(error) or type(error).__name__
+            raise SilentError(f"{self._url}: no answer ({why}); check that coldplate serve runs there") from error
+        if status in {OK, NOT_MODIFIED}:
+            return status, content, found
+        raise _refusal(self._url, status, content)
+
+    def _exchange(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """A server ends a kept connection when it likes; then it has not read the question, which is asked anew."""
+        kept = self._connection.sock is not None
+        with suppress(*((http.client.RemoteDisconnected, ConnectionError) if kept else ())):
+            self._connection.request(method, path, data, dict(headers))
+            return self._connection.getresponse()
+        self._connection.close()
+        self._connection.request(method, path, data, dict(headers))
+        return self._connection.getresponse()
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """An answer as a record.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"not an answer of coldplate: {error}") from error
+
+
+def _refusal(url: str, status: int, content: bytes) -> RefusedError | SilentError:
+    try:
+        problem = msgspec.json.decode(content, type=_Problem)
+        text = f"{problem.error}; {problem.remedy}"
+    except msgspec.DecodeError:
+        text = f"HTTP {status}"
+    return SilentError(f"{url}: {text}") if status == UNAVAILABLE else RefusedError(f"{url}: {text}")
