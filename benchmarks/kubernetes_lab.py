@@ -18,6 +18,7 @@ class Server:
     """Nodes by name and pods; merges patches, refuses stale versions, pages lists, evicts pods.
 
     token: the one that counts now, empty: any; answers: cleared, it takes patches and does not answer.
+    forgets: how many next pages of a list it does not know any more.
     held_by_budget: pods that a disruption budget keeps from being evicted.
     """
 
@@ -27,6 +28,7 @@ class Server:
     patches: int = 0
     forbid: bool = False
     token: str = ""
+    forgets: int = 0
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     asked: set[tuple[str, str]] = field(default_factory=set)
     held_by_budget: set[str] = field(default_factory=set)
@@ -78,6 +80,10 @@ class Server:
             text = 'nodes is forbidden: User "u" cannot list resource "nodes" in API group "" at the cluster scope'
             return web.json_response({"kind": "Status", "message": text, "code": 403}, status=403)
         begin = int(request.query.get("continue", 0))
+        if begin and self.forgets:
+            self.forgets -= 1
+            text = "The provided continue parameter is too old to display a consistent list result."
+            return web.json_response({"kind": "Status", "message": text, "reason": "Expired", "code": 410}, status=410)
         more = {"continue": str(begin + self.page)} if begin + self.page < len(items) else {}
         return web.json_response({"metadata": more, "items": items[begin : begin + self.page]})
 

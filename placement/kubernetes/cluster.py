@@ -25,10 +25,14 @@ from plant.errors import ConfigError, RefusedError, SilentError
 PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
 RENEW_S = 60.0
 """How often a kubeconfig's token file or plugin is looked at again [s]."""
-_GONE, _CONFLICT, _NOT_NOW = 404, 409, 429
+_GONE, _CONFLICT, _EXPIRED, _NOT_NOW = 404, 409, 410, 429
 _LONGEST = 300
 _NAMESPACE, _MERGE = "default", "application/merge-patch+json"
 _IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class _ExpiredError(RefusedError):
+    """A list's next page is of a state that the server has forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +163,20 @@ class Kubernetes:
                 await _asked(partial(self.core.delete_node, node))
 
     async def _pages(self, listing: Callable[..., Awaitable[Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+        """All pages of a list; from the beginning where the server forgot the state that it began with (410)."""
         items: list[Mapping[str, Any]] = []
-        token = ""
+        token, again = "", True
         while True:
             more = {"_continue": token} if token else {}
-            answer, _ = await _asked(partial(listing, limit=PAGE, **wanted, **more))
+            try:
+                answer, _ = await _asked(partial(listing, limit=PAGE, **wanted, **more))
+            except _ExpiredError:
+                if not again:
+                    raise
+                items, token, again = [], "", False
+                continue
             body = msgspec.json.decode(answer)
-            items += body["items"]
+            items += body["items"] or ()
             token = body.get("metadata", {}).get("continue", "")
             if not token:
                 return items
@@ -198,14 +209,20 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kubernetes]:
 
 
 def _renewal(loader: Any) -> Callable[[Any], Awaitable[None]]:
-    """Tokens of files and plugins end after minutes or hours; the library reads them only once."""
+    """Tokens of files and plugins end after minutes or hours; the library reads them only once.
+
+    Where that fails the old one goes on, until the API server refuses it.
+    """
+    from kubernetes_asyncio.config import ConfigException  # noqa: PLC0415 - an extra
+
     read_s = time.monotonic()
 
     async def renew(settings: Any) -> None:
         nonlocal read_s
         if time.monotonic() - read_s >= RENEW_S:
             read_s = time.monotonic()
-            await loader.load_and_set(settings)
+            with suppress(ConfigException, OSError):
+                await loader.load_and_set(settings)
 
     return renew
 
@@ -222,7 +239,7 @@ async def _asked(ask: Callable[..., Awaitable[Any]], *, gone_is_fine: bool = Fal
     if answer.status >= 400 and not (answer.status == _GONE and gone_is_fine):
         known = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(answer.status)
         words = f"the API server says {answer.status}: {known or _said(body) or answer.reason}"
-        raise SilentError(words) if answer.status == _NOT_NOW else RefusedError(words)
+        raise {_NOT_NOW: SilentError, _EXPIRED: _ExpiredError}.get(answer.status, RefusedError)(words)
     return body, answer.headers.get("Date")
 
 

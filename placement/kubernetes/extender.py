@@ -25,6 +25,8 @@ MOST = 10
 """kube-scheduler's MaxExtenderPriority."""
 POWER_KEY = "coldplate.io/power-w"
 """A pod's annotation: the electric power that it will draw on its node [W]."""
+WATTS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
+"""What that may say: digits of ASCII, as Python takes others for digits, too."""
 _MOST_POWERS = 64
 GPU_KEYS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915")
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(k|M|G|m)?$")
@@ -224,7 +226,7 @@ def pod_power_w(pod: _Pod, power: PodPower) -> float:
     """
     said = (pod.metadata.annotations or {}).get(POWER_KEY)
     if said is not None:
-        if not re.fullmatch(r"\d{1,9}(\.\d+)?", said):
+        if not WATTS.fullmatch(said):
             where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
             raise ConfigError(f"{POWER_KEY}: {said!r}", where=where, remedy="give watts, e.g. '5600'")
         return float(said)

@@ -7,6 +7,7 @@ emergencies: a budget that is exceeded already.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ HOT_BELOW, COOL_FROM = 15, 25
 CLASSES = ((67, "good"), (34, "fair"), (0, "poor"))
 NEAR = 3
 """A score that differs by less is not written anew: ten thousand nodes would be patched at each breath of a pump."""
+_NUMBER = re.compile(r"[0-9]{1,3}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 Taint = Mapping[str, Any]
@@ -70,7 +72,7 @@ def patch_for(node: NodeNow, mark: Mark | None) -> dict[str, Any] | None:
 def steady(node: NodeNow, mark: Mark, now_s: float) -> Mark:
     """The mark as it stands there already, where that is near enough and lasts half as long; now_s [s since 1970]."""
     score, until = node.annotations.get(SCORE, ""), node.annotations.get(UNTIL, "")
-    if mark.score is None or not score.isdigit() or abs(int(score) - mark.score) >= NEAR:
+    if mark.score is None or not _NUMBER.fullmatch(score) or abs(int(score) - mark.score) >= NEAR:
         return mark
     try:
         until_s = datetime.strptime(until, _TIME).replace(tzinfo=UTC).timestamp()

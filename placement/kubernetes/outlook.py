@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from placement.kubernetes.extender import POWER_KEY, PodPower, gpus_of
+from placement.kubernetes.extender import POWER_KEY, WATTS, PodPower, gpus_of
 from plant.records import JobOutlook
 
 OPEN_END_S = 4 * 3600.0
@@ -42,7 +42,7 @@ def pod_outlooks(pods: Iterable[Pod], rack_of: Mapping[str, str], power: PodPowe
 def power_w(pod: Pod, power: PodPower) -> float:
     """What a pod draws [W]: as it says, else by its GPUs; an annotation that is no number counts as none."""
     said = (pod["metadata"].get("annotations") or {}).get(POWER_KEY, "")
-    if said.replace(".", "", 1).isdigit():
+    if WATTS.fullmatch(said):
         return float(said)
     return gpus_of(pod) * power.gpu_w or power.other_w
 

@@ -126,6 +126,8 @@ def test_small_changes_are_not_written(make_api):
     assert steady(node, Mark(score=70, until_s=now_s + 700), now_s).until_s == now_s + 700
     broken = NodeNow(name="n", version="1", annotations={SCORE: "70", UNTIL: "soon"}, labels={}, taints=())
     assert steady(broken, Mark(score=70, until_s=now_s + 300), now_s).until_s == now_s + 300
+    foreign = NodeNow(name="n", version="1", annotations={SCORE: "7²", UNTIL: until}, labels={}, taints=())
+    assert steady(foreign, Mark(score=70, until_s=now_s + 300), now_s).score == 70
 
 
 def test_pods_as_future_load():
@@ -142,6 +144,7 @@ def test_pods_as_future_load():
     pods = [
         pod("says", "5600", nodeName="n1", activeDeadlineSeconds=3600),
         pod("lies", "many", nodeName="n1"),
+        pod("squares", "5²", nodeName="n1"),
         pod("waits"),
         pod("elsewhere", nodeName="n9"),
         {"metadata": {"name": "idle"}, "spec": {"containers": [], "nodeName": "n1"}},
@@ -150,6 +153,7 @@ def test_pods_as_future_load():
     assert {name: o.power_w for name, o in found.items()} == {
         "a/says": 5600.0,
         "a/lies": 2000.0,
+        "a/squares": 2000.0,
         "a/waits/waiting": 2000.0,
     }
     assert (found["a/says"].racks, found["a/says"].end_s) == (("r1",), now_s + 3500)

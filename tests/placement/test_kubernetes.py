@@ -202,6 +202,8 @@ async def test_a_token_that_is_renewed_in_its_file(server, tmp_path, monkeypatch
             await cluster.nodes()
         monkeypatch.setattr(cluster_module, "RENEW_S", 0.0)
         assert list(await cluster.nodes()) == ["n1"]
+        token.unlink()
+        assert list(await cluster.nodes()) == ["n1"], "the last one is good until the server refuses it"
 
 
 async def test_a_named_cluster_goes_before_the_pod_that_we_run_in(server, monkeypatch, tmp_path):
@@ -218,3 +220,17 @@ async def test_a_named_cluster_goes_before_the_pod_that_we_run_in(server, monkey
     with pytest.raises(ConfigError, match="no cluster"):
         async with connect():
             pass
+
+
+async def test_a_list_whose_state_was_forgotten_begins_anew(server):
+    """410 on a next page: all nodes, each once; a server that forgets again and again is refused by name."""
+    mock, file = server
+    names = [f"n{i}" for i in range(5)]
+    for name in names:
+        mock.add(name)
+    async with connect(file) as cluster:
+        mock.forgets = 1
+        assert list(await cluster.nodes()) == names
+        mock.forgets = 2
+        with pytest.raises(RefusedError, match="410: The provided continue parameter is too old"):
+            await cluster.nodes()
