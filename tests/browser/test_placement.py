@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
 async def report(served, name: str, room: str = "schedulers", **body: object) -> None:
     """Tell the page's server what an adapter did, as the adapter does."""
-    if room == "schedulers":
+    if room in ("schedulers", "shed"):
         body["sent_at"] = time.time()
     request = urllib.request.Request(
         f"{served.address}/v1/{room}/{name}",
@@ -141,6 +141,31 @@ async def test_nodes_that_are_lent_are_shown(visit, served):
     assert "pools: moves nodes" in await page.locator("[data-lender=ok]").inner_text()
     page = await visit("?lang=zh")
     await page.locator("[data-loans]").get_by_text("排空中").wait_for()
+    await assert_accessible(page)
+
+
+async def test_load_that_was_taken_off_is_shown(visit, served):
+    """What is held back, and each deed, the newest first, with what it met; accessible in both languages."""
+    deed = {"job": "4711", "what": "cap", "place": "gpu001-bmc:443/redfish", "watts": 745.0}
+    deeds = [
+        deed | {"at_s": 1.8e9},
+        {"at_s": 1.8e9 + 9, "job": "4712", "what": "requeue", "error": "may not be stopped"},
+    ]
+    held = [{"job": "4711", "share": 0.7, "full_w": {"tcs-1": 3e5}}]
+    more = {"held": held, "relief_w": {"tcs-1": 9e4}, "deeds": deeds, "last_error": "requeue 4712: may not be stopped"}
+    await report(served, "hall-a", room="shed", acts=True, **more)
+    page = await visit("?lang=en")
+    await page.locator("[data-deeds] tbody tr").first.wait_for()
+    said = [await row.inner_text() for row in await page.locator("[data-deeds] tbody tr").all()]
+    for words in ("requeued", "4712", "▲ may not be stopped"):
+        assert words in said[0]
+    for words in ("power limit set", "4711", "745 W", "gpu001-bmc", "done"):
+        assert words in said[1]
+    process = await page.locator("[data-shedder=failing]").inner_text()
+    assert "hall-a: failing" in process
+    assert "holds 90.0 kW of 1 jobs back, 0 of them requeued" in process
+    page = await visit("?lang=zh")
+    await page.locator("[data-deeds]").get_by_text("设置功率限值").wait_for()
     await assert_accessible(page)
 
 

@@ -1,7 +1,7 @@
 /** Requests to the server. Commands carry the token, which lives in this tab's session only. */
 import { t } from '../i18n';
 import type { AuditEntry, Hint, HistorySeries, SiteInfo } from './records';
-import type { BudgetShown, Lender, OutcomeTotals, SchedulerState } from './records-placement';
+import type { BudgetShown, Lender, OutcomeTotals, SchedulerState, ShedProcess } from './records-placement';
 
 /** The server (or the way to it) said no; the message is for people. */
 export class ApiError extends Error {
@@ -74,6 +74,7 @@ export const allToDefault = (reason: string, actor: string, token: string): Prom
 export const fetchBudgets = (): Promise<{ budgets: BudgetShown[] }> => ask('/v1/budget');
 export const fetchSchedulers = (): Promise<{ schedulers: SchedulerState[] }> => ask('/v1/schedulers');
 export const fetchLoans = (): Promise<{ lenders: Lender[] }> => ask('/v1/loans');
+export const fetchSheds = (): Promise<{ processes: ShedProcess[] }> => ask('/v1/shed');
 export const fetchOutcomes = (): Promise<{ totals: OutcomeTotals }> => ask('/v1/hints');
 export const setBudget = (body: BudgetBody, token: string): Promise<Answer> => send('PUT', '/v1/budget', body, token);
 export const endBudget = (which: Omit<BudgetBody, 'kw' | 'until'>, token: string): Promise<Answer> =>

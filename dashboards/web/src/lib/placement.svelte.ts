@@ -1,6 +1,6 @@
-/** Budgets, schedulers' reports, loans and hints' outcomes: asked for every few seconds, for they are not in the stream. */
-import { fetchBudgets, fetchLoans, fetchNodeScores, fetchOutcomes, fetchSchedulers } from './api';
-import type { BudgetShown, Lender, OutcomeTotals, SchedulerState } from './records-placement';
+/** Budgets, schedulers' reports, loans, load taken off and hints' outcomes: asked for every few seconds, for they are not in the stream. */
+import { fetchBudgets, fetchLoans, fetchNodeScores, fetchOutcomes, fetchSchedulers, fetchSheds } from './api';
+import type { BudgetShown, Lender, OutcomeTotals, SchedulerState, ShedProcess } from './records-placement';
 
 const EVERY_MS = 5_000;
 
@@ -10,6 +10,8 @@ class PlacementNews {
   schedulers: SchedulerState[] | null = $state.raw(null);
   /** Processes that lend nodes between clusters; most sites have none. */
   lenders: Lender[] = $state.raw([]);
+  /** Processes that take load off when cooling fails; most sites have one or none. */
+  sheds: ShedProcess[] = $state.raw([]);
   totals: OutcomeTotals | null = $state.raw(null);
   /** Rack -> least and greatest score of its nodes, 0 to 100. */
   scores: Map<string, [number, number]> = $state.raw(new Map());
@@ -29,6 +31,7 @@ class PlacementNews {
       fetchBudgets().then((body) => (this.budgets = body.budgets)),
       fetchSchedulers().then((body) => (this.schedulers = body.schedulers)),
       fetchLoans().then((body) => (this.lenders = body.lenders)),
+      fetchSheds().then((body) => (this.sheds = body.processes)),
       fetchOutcomes().then((body) => (this.totals = body.totals)),
       this.loadScores(),
     ]);

@@ -51,6 +51,20 @@ export interface Lender {
   }[];
 }
 
+export interface ShedProcess {
+  name: string;
+  state: string;
+  age_s: number;
+  report: {
+    acts: boolean;
+    held: { job: string; share: number; full_w: Record<string, number> }[];
+    stopped: string[];
+    relief_w: Record<string, number>;
+    deeds: { at_s: number; job: string; what: string; place: string; watts: number | null; error: string; dry: boolean }[];
+    last_error: string;
+  };
+}
+
 export interface OutcomeTotals {
   told: number;
   followed: number;
