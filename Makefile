@@ -6,7 +6,7 @@ PAGE   := dashboards/dist/index.html
 PORT   ?= 8080
 SPEED  ?= 20
 
-.PHONY: setup demo test check debian faults campaign mutants slurm-24.11 clean
+.PHONY: setup demo test check debian faults campaign mutants slurm-24.11 kubernetes clean
 
 setup: $(VENV)/.installed $(PAGE)
 
@@ -53,5 +53,9 @@ mutants: setup
 slurm-24.11: setup debian
 	./tests/with-slurm-24.11.sh .slurm-24.11 $(BIN)/python -m pytest tests/placement -m real
 
+# The Kubernetes adapter on a real kube-apiserver and kube-scheduler: of the folder KUBE_BIN, else built here (needs Go).
+kubernetes: setup
+	./tests/with-kubernetes.sh .kubernetes $(BIN)/python -m pytest tests/placement/test_kubernetes_real.py
+
 clean:
-	rm -rf $(VENV) .slurm-24.11 dashboards/dist dashboards/web/node_modules
+	rm -rf $(VENV) .slurm-24.11 .kubernetes dashboards/dist dashboards/web/node_modules

@@ -78,29 +78,38 @@ def records(racks: Sequence[str], loops: Sequence[str], now_s: float) -> tuple[l
 
 
 class EdgeBeside:
-    """The edge's end of the bus in a thread of its own, telling headroom."""
+    """The edge's end of the bus in a thread of its own, telling headroom, and what it is told to say."""
 
     def __init__(self, path: Path, racks: Sequence[str], loops: Sequence[str]) -> None:
         self._path, self._racks, self._loops = path, racks, loops
-        self._stop = threading.Event()
+        self.clock = ScaledClock()
+        self._ready, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
+        if not self._ready.wait(STARTS_WITHIN_S):
+            raise SilentError(f"no bus at {self._path}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 
+    def say(self, kind: str, body: object) -> None:
+        """Publish one more record."""
+        asyncio.run_coroutine_threadsafe(self._bus.publish(kind, body), self._loop).result(60)
+
     async def _run(self) -> None:
-        bus, clock = BusServer(self._path, _refuse), ScaledClock()
+        self._loop, self._bus = asyncio.get_running_loop(), BusServer(self._path, _refuse)
+        bus = self._bus
         await bus.start()
         try:
-            await bus.publish("clock", clock.spec())
-            rooms, rides = records(self._racks, self._loops, clock.now())
+            await bus.publish("clock", self.clock.spec())
+            rooms, rides = records(self._racks, self._loops, self.clock.now())
             await bus.publish("headroom", rooms)
             await bus.publish("ride_through", rides)
+            self._ready.set()
             await asyncio.to_thread(self._stop.wait)
         finally:
             await bus.close()

@@ -1,0 +1,379 @@
+"""The Kubernetes adapter on a real kube-apiserver and kube-scheduler, and the extender of a real `coldplate serve`.
+
+Skipped without their programs: `make kubernetes` builds or takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from benchmarks.adapter_api import Api, budget
+from benchmarks.control_plane import PROGRAMS, ControlPlane, found_programs
+from benchmarks.hints_rig import EdgeBeside, free_port, serve_command, server
+from cli.main import app
+from placement.kubernetes.cluster import connect
+from placement.kubernetes.marks import BUDGET, HOT, PREFIX, SCORE
+from placement.kubernetes.outlook import owner_of
+from placement.kubernetes.pool import LENT, KubernetesPool
+from placement.kubernetes.shed import KubernetesJobs
+from plant.budgets import Budget, BudgetSource
+from plant.errors import RefusedError, SilentError
+from plant.records import Headroom
+from plant.sheds import JobStopped
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "packaging" / "kubernetes"
+RACKS = [f"rack-{i:02d}" for i in range(1, 9)]
+WAIT_S = 60.0
+ENV = {"COLDPLATE_TOKEN": "secret"}
+
+
+def manifests(name: str) -> list[dict]:
+    """Documents of a shipped file."""
+    return list(yaml.safe_load_all((FILES / name).read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[ControlPlane]:
+    """One control plane for this file: it takes seconds to start."""
+    missing = set(PROGRAMS) - found_programs().keys()
+    if missing:
+        pytest.skip(
+            f"no {', '.join(sorted(missing))}: no real Kubernetes in this run; make kubernetes, or KUBE_BIN=DIR"
+        )
+    with ControlPlane(tmp_path_factory.mktemp("kube")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane(running) -> Iterator[ControlPlane]:
+    """It, without nodes, pods or a scheduler before and after each test."""
+    yield running
+    running.stop_scheduler()
+    running.remove_pods()
+    running.each(lambda n: running.call("DELETE", f"/api/v1/nodes/{n}"), list(running.nodes()))
+
+
+def k8s(plane: ControlPlane, *words: str, kubeconfig: Path | None = None) -> tuple[int, str]:
+    """`coldplate k8s …` in this process."""
+    argv = ["k8s", *words, "--kubeconfig", str(kubeconfig or plane.kubeconfig())]
+    done = CliRunner().invoke(app, argv, env=ENV)
+    wrong = "" if isinstance(done.exception, SystemExit | None) else repr(done.exception)
+    return done.exit_code, done.output + wrong
+
+
+@contextmanager
+def syncing(plane: ControlPlane, api: Api) -> Iterator[None]:
+    """`coldplate k8s sync --write` as a process, from its first report on."""
+    argv = [sys.executable, "-m", "cli.main", "k8s", "sync", "--api", api.url, "--every", "2", "--write"]
+    argv += ["--kubeconfig", str(plane.kubeconfig())]
+    child = subprocess.Popen(argv, env=os.environ | ENV, stdout=subprocess.DEVNULL)
+    try:
+        plane.until(lambda: api.reports, WAIT_S, "a first report")
+        yield
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+@pytest.fixture
+def bound_account(plane) -> Path:
+    """Kubeconfig of the adapter's own service account, as the shipped manifests make it."""
+    plane.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "coldplate"}}])
+    plane.apply(manifests("adapter.yaml"))
+    return plane.kubeconfig(plane.account_token("coldplate", "coldplate-adapter"))
+
+
+def test_its_own_account_may_do_all_that_it_does_and_no_more(plane, bound_account):
+    """The manifests as they are shipped: sync, take-back, pools pass; everything else is forbidden."""
+    plane.add_nodes(["n1", "n2"])
+    with Api({"n1": 80, "n2": 5}) as api:
+        status, said = k8s(plane, "sync", "--api", api.url, "--once", "--write", kubeconfig=bound_account)
+        assert status == 0, said
+        assert api.reports[-1].last_error == ""
+    assert plane.nodes()["n1"]["metadata"]["annotations"][SCORE] == "80"
+    assert plane.taints("n2") == {HOT: "PreferNoSchedule"}
+    status, said = k8s(plane, "take-back", "--write", kubeconfig=bound_account)
+    assert status == 0, said
+    assert not any(k.startswith(PREFIX) for n in plane.nodes().values() for k in n["metadata"].get("annotations", {}))
+    assert plane.taints("n2") == {}
+    asyncio.run(lent_and_back(plane, bound_account))
+
+    token = plane.account_token("coldplate", "coldplate-adapter")
+    for method, path, body in (
+        ("GET", "/api/v1/nodes/n1", None),
+        ("DELETE", "/api/v1/nodes/n1", None),
+        ("POST", "/api/v1/nodes", {"metadata": {"name": "n9"}}),
+        ("PATCH", "/api/v1/nodes/n1/status", {"status": {}}),
+        ("GET", "/api/v1/namespaces/default/secrets", None),
+        ("POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}}),
+        ("DELETE", "/api/v1/namespaces/default/pods/p", None),
+        ("POST", "/api/v1/namespaces/default/pods/p/eviction", {"metadata": {"name": "p"}}),
+    ):
+        assert plane.status(method, path, body, token=token) == 403, (method, path)
+
+
+async def lent_and_back(plane: ControlPlane, kubeconfig: Path) -> None:
+    """A node leaves its pool and comes back."""
+    async with connect(kubeconfig) as cluster:
+        pool = KubernetesPool("k", cluster)
+        await pool.drain("n1", "loan 1")
+        assert plane.nodes()["n1"]["spec"]["unschedulable"]
+        assert LENT in plane.taints("n1")
+        assert await pool.idle("n1")
+        await pool.release("n1")
+        assert not await pool.usable("n1")
+        await pool.admit("n1")
+        assert await pool.usable("n1")
+        assert (await pool.demand()).idle == ("n1", "n2")
+    assert plane.taints("n1") == {}
+
+
+def test_verify_on_throwaway_nodes_with_the_stock_scheduler(plane, bound_account):
+    """Every row holds with the two shipped roles, the scheduler obeys the soft taint, and nothing is left."""
+    subject = [{"kind": "ServiceAccount", "name": "coldplate-adapter", "namespace": "coldplate"}]
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "metadata": {"name": "coldplate-verify"},
+        "subjects": subject,
+    }
+    role = {"apiGroup": "rbac.authorization.k8s.io", "name": "coldplate-verify"}
+    inside = {"name": "coldplate-verify", "namespace": "default"}
+    plane.apply(manifests("verify-role.yaml"))
+    plane.apply([binding | {"kind": "ClusterRoleBinding", "roleRef": role | {"kind": "ClusterRole"}}])
+    plane.apply([binding | {"kind": "RoleBinding", "metadata": inside, "roleRef": role | {"kind": "Role"}}])
+    plane.start_scheduler()
+    status, said = k8s(plane, "verify", "--throwaway", "--pods", "12", kubeconfig=bound_account)
+    assert status == 0, said
+    assert said.count("held") == 11
+    assert "12 of 12 pods on the 2 nodes without the taint" in said
+    assert not plane.nodes()
+    assert not plane.pods()
+
+
+def test_an_exceeded_budget_closes_nodes_until_it_is_over(plane):
+    """The hard taint comes and goes; a pod that waits starts at once; what others do meanwhile stays."""
+    plane.start_scheduler()
+    plane.add_nodes(["n1"])
+    with Api({"n1": 80}, life_s=600.0) as api, syncing(plane, api):
+        api.budgets = [budget(5.0, scope="rack-n1", over_kw=1.0, room_kw=0.0)]
+        plane.until(lambda: plane.taints("n1").get(BUDGET) == "NoSchedule", WAIT_S, "the taint")
+        plane.call("PATCH", "/api/v1/nodes/n1", {"metadata": {"labels": {"others": "stay"}}})
+        plane.add_pod("waits")
+        plane.until(lambda: BUDGET in plane.why("waits"), WAIT_S, "a reason")
+        assert not plane.placed()
+        api.budgets = []
+        plane.until(lambda: plane.placed() == {"waits": "n1"}, WAIT_S, "a start")
+        assert plane.nodes()["n1"]["metadata"]["labels"]["others"] == "stay"
+        api.life_s, api.version = -1.0, 1
+        plane.until(lambda: SCORE not in plane.nodes()["n1"]["metadata"].get("annotations", {}), WAIT_S, "marks gone")
+
+
+def test_the_api_server_is_killed_in_mid_write(plane):
+    """Three hundred nodes, killed while they are patched: told, and the next cycles finish it."""
+    names = [f"m{i:03d}" for i in range(300)]
+    plane.add_nodes(names)
+    with Api(dict.fromkeys(names, 80), life_s=600.0) as api, syncing(plane, api):
+        plane.until(lambda: scores(plane) == {"80"}, WAIT_S, "first scores")
+        api.scores, before = dict.fromkeys(names, 20), len(api.reports)
+        plane.until(lambda: "20" in scores(plane), WAIT_S, "a write that has begun")
+        plane.stop_api()
+        plane.until(
+            lambda: any("does not answer" in r.last_error for r in api.reports[before:]), WAIT_S, "a word of it"
+        )
+        plane.start_api()
+        plane.until(lambda: scores(plane) == {"20"}, WAIT_S, "all scores")
+        plane.until(lambda: api.reports[-1].last_error == "", WAIT_S, "a good cycle")
+
+
+def scores(plane: ControlPlane) -> set[str]:
+    """All that nodes say."""
+    return {n["metadata"].get("annotations", {}).get(SCORE, "") for n in plane.nodes().values()}
+
+
+def test_an_eviction_is_refused_by_a_budget_and_given_without_one(plane):
+    """S's way through the Eviction API: 429 is *not now*; then the pod is told to end; a bare pod never is."""
+    plane.start_scheduler()
+    plane.add_nodes(["n1"])
+    stop = {"annotations": {"coldplate.io/interruptible": "true"}}
+    plane.add_pod("train-0", owner="train", **stop)
+    plane.add_pod("bare", **stop)
+    plane.until(lambda: len(plane.placed()) == 2, WAIT_S, "starts")
+    guard = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "train", "namespace": "default"},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "train"}}},
+    }
+    plane.apply([guard])
+    asyncio.run(evicted(plane))
+
+
+async def evicted(plane: ControlPlane) -> None:
+    """By the account that may do everything."""
+    async with connect(plane.kubeconfig()) as cluster:
+        jobs, owners = KubernetesJobs(cluster=cluster), {owner_of(p): p for p in await cluster.pods()}
+        job = next(name for name in owners if name.endswith("train"))
+        stop = JobStopped(job=job, source="k", started_s=0.0, at_s=time.time() + 60)
+        with pytest.raises(SilentError, match="429"):
+            await jobs.requeue(stop, (), still_runs=True)
+        path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets/train"
+        await asyncio.to_thread(plane.call, "DELETE", path)
+        await jobs.requeue(stop, (), still_runs=True)
+        with pytest.raises(RefusedError, match="may not be stopped"):
+            await jobs.requeue(replace(stop, job="default/bare"), (), still_runs=True)
+    ending = {n for n, p in plane.pods().items() if p["metadata"].get("deletionTimestamp")}
+    assert ending in ({"train-0"}, set())
+    assert ending or "train-0" not in plane.pods()
+
+
+class Site:
+    """A real `coldplate serve` of the demo pod, whose racks are the cluster's nodes; its edge says what it is told."""
+
+    def __init__(self, edge: EdgeBeside, port: int) -> None:
+        self.edge, self.port, self._end = edge, port, threading.Event()
+        self._meters = threading.Thread(target=self._measure, daemon=True)
+        self._meters.start()
+
+    def _measure(self) -> None:
+        """Each rack draws 10 kW, read twice a second."""
+        while not self._end.wait(0.5):
+            now_s = self.edge.clock.now()
+            self.edge.say("live", [[f"{rack}/power", 10e3, now_s, 0] for rack in RACKS])
+
+    def close(self) -> None:
+        """Read no more."""
+        self._end.set()
+        self._meters.join()
+
+    def rooms(self, **kw: float) -> None:
+        """Headroom of racks, `rack_01=90.0` [kW]; the others have none. What has most is cheap to cool, too."""
+        now_s = self.edge.clock.now()
+        given = [(rack, 1e3 * kw.get(rack.replace("-", "_"), 0.0)) for rack in RACKS]
+        most_w = max(watts for _, watts in given)
+        rooms = [
+            Headroom(
+                rack=r, at_s=now_s, power_w=w, cooling_w=w, marginal_w_per_w=0.05 if w == most_w else 0.2, known=True
+            )
+            for r, w in given
+        ]
+        self.edge.say("headroom", rooms)
+
+    def budget(self, scope: str, kw: float) -> None:
+        """For an hour."""
+        now_s = self.edge.clock.now()
+        made = Budget(scope=scope, power_w=1e3 * kw, source=BudgetSource.OPERATOR, actor="mei", reason="feed B",
+                      at_s=now_s, until_s=now_s + 3600.0)  # fmt: skip
+        self.edge.say("budgets", [made])
+
+
+@pytest.fixture
+def site(plane, tmp_path, demo_site_path) -> Iterator[Site]:
+    """Nodes rack-01 to rack-08, and kube-scheduler as shipped, but for the address of its extender."""
+    plane.add_nodes(RACKS)
+    state, port = tmp_path / "state", free_port()
+    command = serve_command(demo_site_path, state, port)
+    with EdgeBeside(state / "bus.sock", RACKS, ["tcs-1"]) as edge, server(command, port, None):
+        plane.start_scheduler(with_extender(port))
+        site = Site(edge, port)
+        yield site
+        site.close()
+
+
+def with_extender(port: int) -> dict:
+    """The shipped configuration."""
+    (config,) = manifests("kube-scheduler.yaml")
+    config["extenders"][0]["urlPrefix"] = f"http://127.0.0.1:{port}/k8s/extender"
+    return config
+
+
+def power(kw: float) -> dict[str, str]:
+    """A pod's annotation."""
+    return {"coldplate.io/power-w": f"{1e3 * kw:.0f}"}
+
+
+def test_pods_land_on_the_hinted_node_and_never_where_no_room_is(plane, site):
+    """Eight times another rack is the only cheap one; the reason of a pod that waits stands in its events."""
+    for number, rack in enumerate(RACKS[:4]):
+        others = {r.replace("-", "_"): 20.0 for r in RACKS}
+        site.rooms(**(others | {rack.replace("-", "_"): 130.0}))
+        time.sleep(0.5)
+        plane.add_pod(f"p{number}", annotations=power(4.0))
+        plane.until(lambda n=number: f"p{n}" in plane.placed(), WAIT_S, "a place")
+        assert plane.placed()[f"p{number}"] == rack
+    site.rooms(rack_02=3.0)
+    time.sleep(0.5)
+    plane.add_pod("waits", annotations=power(40.0))
+    plane.until(lambda: "rack-02 has" in plane.why("waits"), WAIT_S, "the reason")
+    site.rooms(rack_02=90.0)
+    plane.call("PATCH", "/api/v1/nodes/rack-02", {"metadata": {"annotations": {SCORE: "80"}}})
+    plane.until(lambda: plane.placed().get("waits") == "rack-02", WAIT_S, "a place after a mark has changed")
+
+
+def test_a_burst_does_not_break_a_budget(plane, site):
+    """Twelve pods of 4 kW at once under a site's budget that leaves 20 kW: five start."""
+    site.rooms(**{r.replace("-", "_"): 100.0 for r in RACKS})
+    site.budget("site", 100.0)
+    time.sleep(3.0)
+    plane.each(lambda i: plane.add_pod(f"p{i}", annotations=power(4.0)), range(12))
+    waiting = "the budget of site has 0.0 kW left of 4.0 kW wanted"
+    plane.until(lambda: sum(waiting in plane.why(f"p{i}") for i in range(12)) == 7, WAIT_S, "seven that wait")
+    assert len(plane.placed()) == 5
+
+
+def test_no_pod_is_preempted_for_want_of_power(plane, site):
+    """A pod of high priority waits for power; those of low priority stay, also where one would fit for two."""
+    site.rooms(rack_01=50.0)
+    time.sleep(0.5)
+    plane.apply(
+        [{"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000}]
+    )
+    for i in range(3):
+        plane.add_pod(f"low-{i}", annotations=power(1.0))
+    plane.until(lambda: len(plane.placed()) == 3, WAIT_S, "starts")
+    plane.add_pod("high", annotations=power(60.0), priorityClassName="high")
+    plane.until(lambda: "kW left of 60.0 kW wanted" in plane.why("high"), WAIT_S, "a reason")
+    time.sleep(2.0)
+    assert sorted(plane.placed()) == ["low-0", "low-1", "low-2"]
+    assert "victim" not in plane.why("high")
+
+
+def test_a_pod_of_unreadable_power_starts_nowhere(plane, site):
+    """Though the extender is ignorable; its events say what to write."""
+    site.rooms(rack_01=50.0)
+    plane.add_pod("odd", annotations={"coldplate.io/power-w": "5 kW"})
+    plane.until(lambda: "give watts" in plane.why("odd"), WAIT_S, "what to write")
+    assert not plane.placed()
+
+
+def test_pods_start_while_coldplate_is_away(plane):
+    """`ignorable`: nobody listens there."""
+    plane.add_nodes(["n1"])
+    plane.start_scheduler(with_extender(free_port()))
+    plane.add_pod("p", annotations=power(4.0))
+    plane.until(lambda: plane.placed() == {"p": "n1"}, WAIT_S, "a start")
+
+
+def test_whole_nodes_are_as_good_as_names(plane, site):
+    """Without nodeCacheCapable the same rack is found."""
+    config = with_extender(site.port)
+    config["extenders"][0]["nodeCacheCapable"] = False
+    plane.stop_scheduler()
+    plane.start_scheduler(config)
+    site.rooms(rack_06=50.0)
+    time.sleep(0.5)
+    plane.add_pod("p", annotations=power(4.0))
+    plane.until(lambda: plane.placed() == {"p": "rack-06"}, WAIT_S, "a place")
