@@ -14,6 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from api import advise, budget, commands, extender, hints, jobs, loans, outcomes, problems, reading, schedulers, sheds
 from api.gate import Gate
+from api.hint_journal import HintJournal
+from api.hints_given import HintsGiven
 from api.metrics import page_of, registry_of
 from api.mirror import Mirror
 from api.service import VERSION, Service
@@ -53,6 +55,7 @@ def create_app(
         bus=BusClient(bus_path),
         token=token,
         audit_folder=state / "audit" if state else None,
+        given=HintsGiven(HintJournal(state) if state else None),
         mirror=Mirror(clock=clock or ScaledClock()),
     )
     requests: Counter[tuple[str, int]] = Counter()
@@ -83,7 +86,10 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    tasks = [asyncio.create_task(service.mirror.follow(service.bus)), asyncio.create_task(service.watch_store())]
+    service.memory.recall()
+    service.given.recall(service.mirror.now_s)
+    jobs = (service.mirror.follow(service.bus), service.watch_store(), service.memory.run())
+    tasks = [asyncio.create_task(job) for job in jobs]
     try:
         yield
     finally:
@@ -91,6 +97,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        service.given.close()
         await service.store.close()
 
 

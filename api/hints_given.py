@@ -5,23 +5,42 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from api.hint_journal import HintJournal, Line, whole
 from api.problems import ProblemError
 from placement.workload_hints import WorkloadHints
 
 MOST_KEPT = 10_000
 """Hints that can still be asked for by their id; older ones are forgotten."""
 
+OUTCOME_WINDOW_S = 86_400.0
+"""After a restart, what became of a hint may be told for so long after its end [s, site time]."""
+
 
 @dataclass(slots=True)
 class HintsGiven:
-    """The newest hints by id."""
+    """The newest hints by id. journal: where they outlive the process; None: nowhere."""
 
-    _kept: OrderedDict[str, WorkloadHints] = field(default_factory=OrderedDict)
+    journal: HintJournal | None = None
+    _kept: OrderedDict[str, WorkloadHints | Line] = field(default_factory=OrderedDict)
     _ended: set[str] = field(default_factory=set)
+
+    def recall(self, now_s: float) -> None:
+        """Take over what an earlier server gave and may still be told of; now_s [s since 1970, site clock]."""
+        for line in self.journal.read() if self.journal is not None else ():
+            if line.ended:
+                self._ended.add(line.id)
+            elif line.valid_until + OUTCOME_WINDOW_S > now_s:
+                self._hold(line.id, line)
+        self._ended &= self._kept.keys()
 
     def keep(self, hints: WorkloadHints) -> None:
         """The oldest one makes room."""
-        self._kept[hints.id] = hints
+        if self.journal is not None:
+            self.journal.given(hints)
+        self._hold(hints.id, hints)
+
+    def _hold(self, hint_id: str, hints: WorkloadHints | Line) -> None:
+        self._kept[hint_id] = hints
         if len(self._kept) > MOST_KEPT:
             self._ended.discard(self._kept.popitem(last=False)[0])
 
@@ -38,10 +57,12 @@ class HintsGiven:
         if late_s >= 0:
             text = f"hint {hint_id} expired {late_s:.0f} s ago; headroom may be gone"
             raise ProblemError(410, text, "ask for a new one: POST /v1/hints")
-        return found
+        return whole(found) if isinstance(found, Line) else found
 
     def ended(self, hint_id: str) -> None:
         """Note that its outcome has been told."""
+        if self.journal is not None:
+            self.journal.ended(hint_id)
         self._ended.add(hint_id)
 
     def check_open(self, hint_id: str) -> None:
@@ -52,3 +73,8 @@ class HintsGiven:
         """
         if hint_id in self._ended:
             raise ProblemError(409, f"the outcome of hint {hint_id} has been told already", "one outcome for each hint")
+
+    def close(self) -> None:
+        """End the journal."""
+        if self.journal is not None:
+            self.journal.close()

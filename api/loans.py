@@ -79,4 +79,4 @@ async def put_loans(here: Here, name: Name, body: LoansBody) -> Response:
 @router.get("/v1/loans", response_model=Lenders, tags=["placement"], summary="Nodes lent between clusters")
 async def get_loans(here: Here) -> Response:
     """What was told last, with ages; silent processes too."""
-    return reply(Lenders(lenders=here.loans.lenders()))
+    return reply(Lenders(lenders=here.loans.states()))

@@ -1,4 +1,4 @@
-"""What the processes beside schedulers report of themselves: kept in memory, as they report every cycle."""
+"""What the processes beside schedulers report of themselves."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReportBody(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedulers:
-    """Every process that has reported since this server started."""
+    """Every process that has reported within a week."""
 
     now_s: float
     schedulers: list[SchedulerState]
@@ -74,4 +74,4 @@ async def put_scheduler(here: Here, name: Name, body: ReportBody) -> Response:
 @router.get("/v1/schedulers", response_model=Schedulers, tags=["placement"], summary="Schedulers' adapters")
 async def get_schedulers(here: Here) -> Response:
     """Their last reports with ages; silent ones too."""
-    return reply(Schedulers(now_s=here.mirror.now_s, schedulers=here.schedulers.states()))
+    return reply(Schedulers(now_s=here.mirror.now_s, schedulers=list(here.schedulers.states())))

@@ -31,16 +31,17 @@ from api.answers import (
 from api.hint_book import HintBook
 from api.hints_given import HintsGiven
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
-from api.loan_desk import LoanDesk
 from api.mirror import Mirror
 from api.power import Powers, powers
-from api.scheduler_desk import SchedulerDesk
-from api.shed_desk import ShedDesk
+from api.report_desk import ReportDesk
+from api.report_memory import KEPT, ReportMemory
 from api.site_view import site_info
 from placement import loan_reports, scheduler_reports, shed_reports
+from placement.loan_reports import MOST_LENDERS, Lender, LoanReport, lender_of
+from placement.scheduler_reports import MOST_SCHEDULERS, Report, SchedulerState, state_of
 from placement.shed_answer import shed_plans
 from placement.shed_plan import ShedPlan
-from placement.shed_reports import ShedState
+from placement.shed_reports import MOST_PROCESSES, ShedProcess, ShedReport, ShedState, process_of
 from plant.errors import ColdplateError
 from plant.points import PointId
 from plant.ports import Store
@@ -52,6 +53,20 @@ _STORE_PROBE_S = 1.0
 _STORE_TIMEOUT_S = 10.0
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 VERSION = version("coldplate")
+
+
+def _schedulers() -> ReportDesk[Report, SchedulerState]:
+    return ReportDesk(
+        MOST_SCHEDULERS, lambda name, report, age_s, host_s: state_of(name, report, age_s, report.sent_at - host_s)
+    )
+
+
+def _loans() -> ReportDesk[LoanReport, Lender]:
+    return ReportDesk(MOST_LENDERS, lambda name, report, age_s, _: lender_of(name, report, age_s))
+
+
+def _sheds() -> ReportDesk[ShedReport, ShedProcess]:
+    return ReportDesk(MOST_PROCESSES, lambda name, report, age_s, _: process_of(name, report, age_s))
 
 
 @dataclass(kw_only=True)
@@ -67,10 +82,16 @@ class Service:
     closing: bool = False
     streams: int = 0
     given: HintsGiven = field(default_factory=HintsGiven)
-    schedulers: SchedulerDesk = field(default_factory=SchedulerDesk)
-    loans: LoanDesk = field(default_factory=LoanDesk)
-    sheds: ShedDesk = field(default_factory=ShedDesk)
+    schedulers: ReportDesk[Report, SchedulerState] = field(default_factory=_schedulers)
+    loans: ReportDesk[LoanReport, Lender] = field(default_factory=_loans)
+    sheds: ReportDesk[ShedReport, ShedProcess] = field(default_factory=_sheds)
     packing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @cached_property
+    def memory(self) -> ReportMemory:
+        """Where reports outlive this server."""
+        file = self.audit_folder.parent / KEPT if self.audit_folder is not None else None
+        return ReportMemory({"schedulers": self.schedulers, "loans": self.loans, "sheds": self.sheds}, file)
 
     @cached_property
     def hints(self) -> HintBook:
@@ -115,8 +136,8 @@ class Service:
             found.append(_store_lost(self.mirror))
         now_s = self.mirror.now_s
         found += scheduler_reports.conditions(self.schedulers.states(), now_s)
-        found += loan_reports.conditions(self.loans.lenders(), now_s)
-        return found + shed_reports.conditions(self.sheds.processes(), bool(self.mirror.shed), now_s)
+        found += loan_reports.conditions(self.loans.states(), now_s)
+        return found + shed_reports.conditions(self.sheds.states(), bool(self.mirror.shed), now_s)
 
     def status(self) -> Status:
         """How it goes."""
@@ -170,11 +191,11 @@ class Service:
             edge_connected=mirror.edge_connected,
             shed=tuple(mirror.shed),
             plans=tuple(self._shed_plans()),
-            processes=self.sheds.processes(),
+            processes=self.sheds.states(),
         )
 
     def _shed_plans(self) -> list[ShedPlan]:
-        mirror, processes = self.mirror, self.sheds.processes()
+        mirror, processes = self.mirror, self.sheds.states()
         held_w, uncapped = shed_reports.held_w(processes), shed_reports.uncapped(processes)
         return shed_plans(self.site, mirror.shed, mirror.jobs, mirror.ride_through, mirror.now_s, held_w, uncapped)
 

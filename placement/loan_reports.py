@@ -42,7 +42,7 @@ class Lender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lenders:
-    """Every process that has told its loans since the server started."""
+    """Every process that has told its loans."""
 
     lenders: tuple[Lender, ...]
 

@@ -26,6 +26,9 @@ FILES = (
     "jobs.json",
     "budgets.json",
     "outcomes.json",
+    "reports.json",
+    "hints.jsonl",
+    "hints.old.jsonl",
 )
 FOLDERS = ("spool", "audit")
 _PRIVATE = 0o600

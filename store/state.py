@@ -1,7 +1,7 @@
 """The state directory: everything that outlives a process, with a version, a lock, a backup and a restore.
 
-version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  outcomes.json  commissioning.json  bus.sock
-history.sqlite  spool/  audit/
+version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  outcomes.json  reports.json  hints.jsonl
+commissioning.json  bus.sock  history.sqlite  spool/  audit/
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ async def test_loans_come_to_the_real_api(url, app, bearer, tmp_path):
     await runner.cleanup()
     assert "loans are not shown there meanwhile" in said[0]
     assert "loans are not shown" not in said[1]
-    (lender,) = app.state.service.loans.lenders()
+    (lender,) = app.state.service.loans.states()
     assert (lender.name, lender.state, lender.loans) == ("pools", "plans-only", (loan,))
 
 
