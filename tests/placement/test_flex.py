@@ -119,6 +119,7 @@ class Signer:
     """A sender's key pair, by OpenSSL itself."""
 
     def __init__(self, folder, algorithm: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.algorithm, self.private, self.public = algorithm, folder / "private.pem", folder / "public.pem"
         kind = ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"] if algorithm == "ES256" else ["RSA"]
         self._run("genpkey", "-algorithm", *kind, "-out", str(self.private))
@@ -161,11 +162,15 @@ def test_a_signed_target_is_believed_and_a_forged_one_is_not(tmp_path, algorithm
         (forged, "signature is not one of key 'k1'"),
         (signer.jws(data, "k2"), "key 'k2', which is not known"),
         (f"{none}.{base64url(data)}.", "is signed with 'none'"),
-        ("a.b", "three parts"),
-        ("!.!.!", "not base64url"),
+        ("a.b", "is no JWS: Not enough segments"),
+        ("!.!.!", "is no JWS: Invalid header"),
+        (f"{head}.!.{signature}", "is no JWS"),
     ):
         with pytest.raises(ConfigError, match=words):
             signed_payload(wrong, {"k1": signer.public})
+    other = Signer(tmp_path / "other", "RS256" if algorithm == "ES256" else "ES256")
+    with pytest.raises(ConfigError, match=f"is no such key.*key for {algorithm}"):
+        signed_payload(text, {"k1": other.public})
     (tmp_path / "no.pem").write_text("no key")
-    with pytest.raises(ConfigError, match="can't be read as a public key"):
+    with pytest.raises(ConfigError, match="is no such key"):
         signed_payload(text, {"k1": tmp_path / "no.pem"})
