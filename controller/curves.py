@@ -25,6 +25,7 @@ BOUNDS = (0.5, 2.0)
 """No meter misleads the optimiser further than a badly chosen design figure would."""
 WILDEST = 0.7
 """A reading further off than this (a factor of two) counts as this far."""
+STEP = 0.02
 _STEP = math.log(KNOTS[1] / KNOTS[0])
 
 
@@ -63,6 +64,27 @@ class Curve:
         """The same where more of what is predicted can't mean less of what is true: a fan's speed."""
         true = np.maximum.accumulate(np.log(KNOTS) + np.array(self.logs))
         return Curve(tuple((true - np.log(KNOTS)).tolist()))
+
+    @property
+    def plain(self) -> Curve:
+        """Its mean alone, in steps of `STEP`: tables made from it serve many cycles."""
+        return Curve(tuple(STEP * round(log / STEP) for log in self.logs))
+
+    @property
+    def cautious(self) -> Curve:
+        """Less as found, more by the interval's low end, where more is better; in steps downwards."""
+        if not self.spread:
+            return self.plain
+        sd = np.sqrt(np.array(self.spread).reshape(len(KNOTS), -1).diagonal())
+        mean = np.array(self.logs)
+        found = np.where(mean < 0, mean, np.maximum(mean - 1.96 * sd, 0.0))
+        return Curve(tuple((STEP * np.floor(found / STEP + 1e-9)).tolist()))
+
+    def sd_at(self, share: float) -> float:
+        """How uncertain its log is at a share of full load."""
+        weights = _weights(share)
+        spread = np.array(self.spread).reshape(len(KNOTS), -1) if self.spread else _ignorance()
+        return math.sqrt(weights @ spread @ weights)
 
     def log_at(self, shares: Array) -> Array:
         """Log of true over predicted at shares of full load."""

@@ -48,6 +48,10 @@ class DryCoolers:
         """The same with fans whose true speed departs from the model's by a curve."""
         return replace(self, fans=fans)
 
+    def with_plates(self, plates: Curve) -> DryCoolers:  # noqa: ARG002 - no economiser here
+        """Itself."""
+        return self
+
     def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
         """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as coolers show them."""
         heat, flow = np.array([heat_w]), np.array([flow_m3_s])

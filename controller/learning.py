@@ -14,13 +14,15 @@ import numpy as np
 from controller.curves import KNOTS, UNTAUGHT, Curve
 from controller.design import CduDesign, Correction, Corrections, LoopDesign
 from controller.device_state import switched_off
+from controller.economisers import economised, mixed, told
 from controller.facility_plant import upstream
 from controller.inputs import electric_power
 from controller.model import Load, Outcome, Setpoints, evaluate
+from controller.rejection import WetSide
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
 
-FANS = "fans"
+FANS, PLATES = "fans", "plates"
 NOISE_SD, SHOWN_SD = 0.1, 0.06
 """What one reading is off by: against the model from setpoints on, and against fans judged by the water at them."""
 LEAST_SPEED, METER_SHARE, MOST_SHARE = 0.3, 0.95, 1.3
@@ -74,15 +76,20 @@ def observe(
         if full[name] > 0
     }
     fans = _fans(site, snapshot, group, design, load, outcome)
-    return learned(before, readings | ({FANS: fans} if fans else {}), snapshot.at_s)
+    readings |= {FANS: fans} if fans else {}
+    chills = found.get("chiller", 0.0) > LEAST_SHARE * full["chiller"]
+    plates = _plates(before, site, snapshot, group, design, float(at.facility_c[0]), chills=chills)
+    return learned(before, readings | ({PLATES: plates} if plates else {}), snapshot.at_s)
 
 
 def corrected(design: LoopDesign, learnt: Learnt) -> LoopDesign:
     """The design with what was learned of its powers and fans."""
     full = full_w(design)
     found = {n: Correction(learnt.curves[n], w) for n, w in full.items() if n in learnt.curves and w > 0}
-    fans = learnt.curves.get(FANS, UNTAUGHT).rising
-    return replace(design, corrections=Corrections(**found), rejection=design.rejection.with_fans(fans))
+    rejection = design.rejection.with_fans(learnt.curves.get(FANS, UNTAUGHT).rising)
+    if PLATES in learnt.curves:
+        rejection = rejection.with_plates(learnt.curves[PLATES])
+    return replace(design, corrections=Corrections(**found), rejection=rejection)
 
 
 def full_w(design: LoopDesign) -> dict[str, float]:
@@ -157,14 +164,30 @@ def _fans(
 
 def _shown_share(snapshot: Snapshot, units: list[str], design: LoopDesign, load: Load) -> float:
     """Fan speed by the model for the units' entering and leaving water and flow; NaN where one does not tell."""
-    rows = [[snapshot.get(f"{u}/{n}") for n in ("flow", "entering_temperature", "leaving_temperature")] for u in units]
-    flows, entering_c, leaving_c = np.array(rows).reshape(-1, 3).T
-    flow = float(flows.sum())
-    if not (flow > 0 and np.isfinite(rows).all()):
-        return math.nan
-    into_c, out_c = float(flows @ entering_c) / flow, float(flows @ leaving_c) / flow
+    flow, into_c, out_c = mixed(snapshot, units)
     heat_w = flow * design.water.heat_j_m3_k * (into_c - out_c)
     return design.rejection.shown_share(heat_w, flow, out_c, load.air) if heat_w > 0 else math.nan
+
+
+def _plates(
+    before: Learnt,
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    design: LoopDesign,
+    asked_c: float,
+    *,
+    chills: bool,
+) -> Reading | None:
+    """UA of the economisers, as far as it shows; see `economisers`."""
+    if not isinstance(design.rejection, WetSide) or design.rejection.economiser is None:
+        return None
+    units = {kind: _units(site, group, kind) for kind in ("economiser", "cooling-tower", "chiller")}
+    seen = economised(snapshot, units, design.rejection, asked_c, chills=chills)
+    if seen is None:
+        return None
+    log, off = told(seen, before.curves.get(PLATES, UNTAUGHT))
+    return Reading(seen.share, seen.share * math.exp(log), off) if math.isfinite(log) else None
 
 
 def _tower_fans_w(site: Site, snapshot: Snapshot, towers: list[str]) -> float:

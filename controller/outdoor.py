@@ -48,6 +48,9 @@ class Rejection(Protocol):
     def with_fans(self, fans: Curve) -> Rejection:
         """The same with fans whose true speed departs from the model's by a curve."""
 
+    def with_plates(self, plates: Curve) -> Rejection:
+        """The same with economisers whose UA departs from the model's by a curve over facility water."""
+
     def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
         """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as units show them."""
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from controller.curves import UNTAUGHT, Curve
 from controller.exchange import Array, effectiveness
 
 FILM_EXPONENT = 0.8
@@ -20,25 +21,32 @@ _LEAST_SHARE = 0.005
 class Plate:
     """A counterflow exchanger, at design: UA and capacity rates of both streams [W/K]; films are equal there.
 
-    most_w_k: largest capacity rate of the cold stream.
+    most_w_k: largest capacity rate of the cold stream; over_hot: how UA departs from the films by the hot stream.
     """
 
     ua_w_k: float
     hot_w_k: float
     cold_w_k: float
     most_w_k: float
+    over_hot: Curve = UNTAUGHT
+
+    def ua_at(self, hot_w_k: Array, cold_w_k: Array) -> Array:
+        """UA [W/K] by the films' law at these streams, without what was learned."""
+        shares = hot_w_k / self.hot_w_k, cold_w_k / self.cold_w_k
+        hot, cold = (np.maximum(share, 1e-3) ** FILM_EXPONENT for share in shares)
+        return np.asarray(2 * self.ua_w_k / (1 / hot + 1 / cold), dtype=np.float64)
 
     def per_kelvin(self, hot_w_k: Array, cold_w_k: Array) -> Array:
         """Heat over the inlets' difference [W/K]."""
-        shares = hot_w_k / self.hot_w_k, cold_w_k / self.cold_w_k
-        hot, cold = (np.maximum(share, 1e-3) ** FILM_EXPONENT for share in shares)
-        ua_w_k = 2 * self.ua_w_k / (1 / hot + 1 / cold)
+        ua_w_k = self.ua_at(hot_w_k, cold_w_k)
+        if any(self.over_hot.logs):
+            ua_w_k = ua_w_k * np.exp(self.over_hot.log_at(hot_w_k / self.hot_w_k))
         low, high = np.minimum(hot_w_k, cold_w_k), np.maximum(hot_w_k, cold_w_k)
         return effectiveness(ua_w_k / low, low / high) * low
 
     def cold_for(self, hot_w_k: Array, per_kelvin: Array) -> tuple[Array, Array]:
         """Cold stream [W/K] that gives per_kelvin [W/K], at most all of it; and what all of it gives."""
-        most, cold = _table(self)
+        most, cold = (self.cold_w_k * table for table in _table(self._one()))
         row, below = _place(np.log(hot_w_k / self.hot_w_k), *_HOT_LOG, len(_HOT_SHARES))
         could = most[row] * (1 - below) + most[row + 1] * below
         # steps get finer towards the most, where ever more flow gives ever less heat
@@ -47,6 +55,11 @@ class Plate:
         near = cold[row, column] * (1 - right) + cold[row, column + 1] * right
         far = cold[row + 1, column] * (1 - right) + cold[row + 1, column + 1] * right
         return near * (1 - below) + far * below, could
+
+    def _one(self) -> Plate:
+        """The same over its own cold stream: any number of like plates in parallel have one table."""
+        ua, hot, most = (round(x / self.cold_w_k, 9) for x in (self.ua_w_k, self.hot_w_k, self.most_w_k))
+        return Plate(ua_w_k=ua, hot_w_k=hot, cold_w_k=1.0, most_w_k=most, over_hot=self.over_hot)
 
 
 _HOT_LOG = float(np.log(_HOT_SHARES[0])), float(np.log(_HOT_SHARES[1] / _HOT_SHARES[0]))

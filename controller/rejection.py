@@ -35,6 +35,8 @@ class WetSide:
     economiser: Plate | None
     chiller: ChillerDesign | None
     fans: Curve = UNTAUGHT
+    sure: Plate | None = None
+    """The economiser as limits count on it, where it was learned; costs are reckoned with `economiser`."""
 
     @property
     def fan_power_w(self) -> float:
@@ -58,6 +60,13 @@ class WetSide:
     def with_fans(self, fans: Curve) -> WetSide:
         """The same with fans whose true speed departs from the model's by a curve."""
         return replace(self, fans=fans)
+
+    def with_plates(self, plates: Curve) -> WetSide:
+        """The same with an economiser whose UA departs from the model's by a curve over facility water."""
+        if self.economiser is None:
+            return self
+        likely, sure = (replace(self.economiser, over_hot=c) for c in (plates.plain, plates.cautious))
+        return replace(self, economiser=likely, sure=sure)
 
     def shown_share(self, heat_w: float, flow_m3_s: float, leaving_c: float, air: Outdoor) -> float:
         """Fan speed [1] by the model, without that curve, for heat, flow and leaving water as towers show them."""
@@ -86,10 +95,11 @@ class WetSide:
         """Heat [W] that economiser and chillers together can't take; negative is reserve."""
         tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
         most_w = np.zeros_like(heat_w)
-        if self.economiser is not None:
+        plate = self.sure or self.economiser
+        if plate is not None:
             stream_w_k = flow_m3_s * self.water.heat_j_m3_k
             difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 0.0)
-            most_w = self.economiser.cold_for(stream_w_k, stream_w_k)[1] * difference_k
+            most_w = plate.cold_for(stream_w_k, stream_w_k)[1] * difference_k
         return heat_w - most_w - (self.chiller.heat_w if self.chiller else 0.0)
 
     def _reached_c(self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
