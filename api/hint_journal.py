@@ -54,13 +54,13 @@ class HintJournal:
         self._new, self._old, self._most = folder / NEW, folder / OLD, most_bytes
         self._file, self._size, self._told = -1, 0, False
 
-    def given(self, hints: WorkloadHints) -> None:
-        """Write one down; where that fails, hints go on and the log tells it once."""
-        self._write({"v": SCHEMA, "hint": codec.to_plain(hints)})
+    def given(self, body: bytes) -> None:
+        """Write one down, as the JSON that was answered; where that fails, hints go on and the log tells it once."""
+        self._write(b'{"v":%d,"hint":%b}\n' % (SCHEMA, body))
 
     def ended(self, hint_id: str) -> None:
         """Write down that its outcome was told."""
-        self._write({"v": SCHEMA, "ended": hint_id})
+        self._write(msgspec.json.encode({"v": SCHEMA, "ended": hint_id}) + b"\n")
 
     def read(self) -> Iterator[Line]:
         """What stands there, oldest first; a torn line is left out."""
@@ -80,8 +80,7 @@ class HintJournal:
             os.close(self._file)
             self._file = -1
 
-    def _write(self, entry: dict[str, object]) -> None:
-        line = msgspec.json.encode(entry) + b"\n"
+    def _write(self, line: bytes) -> None:
         try:
             if self._file < 0 or self._size + len(line) > self._most:
                 self._open(len(line))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.answers import Problem, Responses, reply
+from api.answers import Problem, Responses, encode, reply
 from api.plain import PlainRoute, body_of, here, validated
 from api.service import Service, service_of
 from api.workload import WorkloadBody, comparison, hints_for
@@ -81,8 +81,9 @@ async def hints(request: Request) -> Response:
     """The k best nodes with reasons, and a place for all of it. A read: nothing is reserved."""
     service = here(request)
     made = hints_for(service.hints, service.site, await validated(WorkloadBody, request))
-    service.given.keep(made)
-    return reply(made)
+    body = encode(made)
+    service.given.keep(made, body)
+    return Response(body, media_type="application/json")
 
 
 @router.get(

@@ -33,10 +33,10 @@ class HintsGiven:
                 self._hold(line.id, line)
         self._ended &= self._kept.keys()
 
-    def keep(self, hints: WorkloadHints) -> None:
-        """The oldest one makes room."""
+    def keep(self, hints: WorkloadHints, body: bytes) -> None:
+        """A hint, and the JSON that is answered; the oldest one makes room."""
         if self.journal is not None:
-            self.journal.given(hints)
+            self.journal.given(body)
         self._hold(hints.id, hints)
 
     def _hold(self, hint_id: str, hints: WorkloadHints | Line) -> None:

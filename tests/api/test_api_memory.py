@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from api.answers import encode
 from api.app import create_app
 from api.hint_journal import NEW, OLD, HintJournal, whole
 from api.hints_given import OUTCOME_WINDOW_S, HintsGiven
@@ -126,7 +127,7 @@ def test_the_journal_is_bounded_and_survives_damage(tmp_path):
     """Two files; a torn line costs itself alone, the next one is whole."""
     journal = HintJournal(tmp_path, most_bytes=2000)
     for number in range(100):
-        journal.given(hint(number))
+        journal.given(encode(hint(number)))
     assert sum((tmp_path / name).stat().st_size for name in (NEW, OLD)) <= 4000
     kept = [line.id for line in journal.read()]
     assert kept[-1] == "h99"
@@ -135,7 +136,7 @@ def test_the_journal_is_bounded_and_survives_damage(tmp_path):
     with (tmp_path / NEW).open("ab") as file:
         file.write(b'{"v":1,"hint":{"id":"torn')
     again = HintJournal(tmp_path, most_bytes=2000)
-    again.given(hint(100))
+    again.given(encode(hint(100)))
     found = list(again.read())
     assert [line.id for line in found][-2:] == ["h99", "h100"]
     assert whole(found[-1]).place.nodes == ("n1",)
@@ -145,8 +146,8 @@ def test_the_journal_is_bounded_and_survives_damage(tmp_path):
 def test_what_is_over_for_long_is_not_taken_over(tmp_path):
     """A day after its end a hint is unknown to the next server."""
     journal = HintJournal(tmp_path)
-    journal.given(hint(1, valid_until=100.0))
-    journal.given(hint(2, valid_until=100.0 + OUTCOME_WINDOW_S))
+    journal.given(encode(hint(1, valid_until=100.0)))
+    journal.given(encode(hint(2, valid_until=100.0 + OUTCOME_WINDOW_S)))
     given = HintsGiven(journal)
     given.recall(100.0 + OUTCOME_WINDOW_S)
     with pytest.raises(ProblemError, match="no hint"):
@@ -159,7 +160,7 @@ def test_they_are_part_of_a_backup(tmp_path):
     """And of a restored state directory."""
     state = StateDir(tmp_path / "state")
     journal = HintJournal(state.path)
-    journal.given(hint(1))
+    journal.given(encode(hint(1)))
     journal.close()
     state.backup(tmp_path / "b.tar.gz")
     again = StateDir.restore(tmp_path / "again", tmp_path / "b.tar.gz")
