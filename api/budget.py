@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
-from api.answers import Problem, Responses, reply
-from api.commands import INTENT_TIMEOUT_S, Actor, Body, Reason, operator
-from api.problems import ProblemError
+from api.answers import reply
+from api.commands import Actor, Body, Reason, operator
 from api.service import Service, service_of
+from api.telling import ANSWERS, told
 from placement.budgets import Budgets, shares, shown
 from plant.budgets import Budget, BudgetEnd, BudgetSource
-from plant.errors import RetryError
 from plant.records import Answer
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
 Source = Literal["operator", "grid"]
 Scope = Annotated[str, Field(min_length=1, max_length=200, description="`site`, or the id of a loop, a CDU or a rack")]
-_ANSWERS: Responses = {
-    401: {"model": Problem, "description": "No token, or a wrong one"},
-    409: {"model": Problem, "description": "The edge refused, in its own words"},
-    422: {"model": Problem, "description": "No such scope, or a field that can't be used"},
-    503: {"model": Problem, "description": "The edge does not answer"},
-}
+_MEANWHILE = "budgets that are in force end at their time"
 
 
 class BudgetBody(Body):
@@ -67,7 +60,7 @@ async def get_budgets(here: Here) -> Response:
 @router.put(
     "/v1/budget",
     response_model=Answer,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     dependencies=[Depends(operator)],
     tags=["placement"],
     summary="Set a power budget",
@@ -75,13 +68,13 @@ async def get_budgets(here: Here) -> Response:
 async def put_budget(here: Here, body: BudgetBody) -> Response:
     """In the place of the same source's last one for that scope. Below what runs already, nothing is stopped by it."""
     shares(here.site, body.scope)
-    return await _told(here, body.budget(here.mirror.now_s))
+    return await told(here.bus.budget(body.budget(here.mirror.now_s)), _MEANWHILE)
 
 
 @router.delete(
     "/v1/budget",
     response_model=Answer,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     dependencies=[Depends(operator)],
     tags=["placement"],
     summary="End a power budget before its time",
@@ -95,16 +88,4 @@ async def delete_budget(
 ) -> Response:
     """The controller's own budgets end by themselves, when cooling has reserve again."""
     end = BudgetEnd(scope=scope, source=BudgetSource(source), actor=actor, reason=reason, at_s=here.mirror.now_s)
-    return await _told(here, end)
-
-
-async def _told(here: Service, told: Budget | BudgetEnd) -> Response:
-    try:
-        async with asyncio.timeout(INTENT_TIMEOUT_S):
-            answer = await here.bus.budget(told)
-    except (RetryError, OSError) as error:
-        text = "the edge does not answer; budgets that are in force end at their time"
-        raise ProblemError(503, text, "start it with coldplate run, then ask again") from error
-    if not answer.accepted:
-        raise ProblemError(409, answer.text, "change what the sentence names, then ask again")
-    return reply(answer)
+    return await told(here.bus.budget(end), _MEANWHILE)

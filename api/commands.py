@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from typing import Annotated, Self
 
@@ -13,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.answers import Problem, Responses, reply
 from api.problems import ProblemError
 from api.service import Service, service_of
+from api.telling import ANSWERS, told
 from placement.hints import rank
-from plant.errors import RetryError
 from plant.points import PointId
 from plant.records import Answer, Hint, Intent, IntentKind, Mode
 from plant.topology import Site
 
 router = APIRouter()
-INTENT_TIMEOUT_S = 5.0
 Here = Annotated[Service, Depends(service_of)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why, in words; kept in the audit")]
 Actor = Annotated[
@@ -31,11 +29,6 @@ Positive = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
 _TOKEN = Depends(
     HTTPBearer(auto_error=False, description="The token made at first start: the file `token` of the state directory")
 )
-_ANSWERS: Responses = {
-    401: {"model": Problem, "description": "No token, or a wrong one"},
-    409: {"model": Problem, "description": "The edge refused, in its own words"},
-    503: {"model": Problem, "description": "The edge does not answer"},
-}
 _NOT_YET: Responses = {503: {"model": Problem, "description": "No headroom is known yet"}}
 
 
@@ -143,23 +136,15 @@ async def asked(here: Service, intent: Intent) -> Response:
     Raises:
         ProblemError: 503 no answer, 409 refused.
     """
-    try:
-        async with asyncio.timeout(INTENT_TIMEOUT_S):
-            answer = await here.bus.intent(intent)
-    except (RetryError, OSError) as error:
-        text = "the edge does not answer; devices fall back to their own setpoints when their timeout ends"
-        raise ProblemError(
-            503, text, "start it with coldplate run; coldplate all-to-default works without it"
-        ) from error
-    if not answer.accepted:
-        raise ProblemError(409, answer.text, "change what the sentence names, then ask again")
-    return reply(answer)
+    meanwhile = "devices fall back to their own setpoints when their timeout ends"
+    start = "start it with coldplate run; coldplate all-to-default works without it"
+    return await told(here.bus.intent(intent), meanwhile, start=start)
 
 
 @router.post(
     "/v1/intents",
     response_model=Answer,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     dependencies=[Depends(operator)],
     tags=["commands"],
     summary="An operator's wish",
@@ -172,7 +157,7 @@ async def intents(here: Here, body: IntentBody) -> Response:
 @router.post(
     "/v1/all-to-default",
     response_model=Answer,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     dependencies=[Depends(operator)],
     tags=["commands"],
     summary="Give everything back to the devices",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from api.answers import Problem, Responses, reply
-from api.commands import INTENT_TIMEOUT_S, Actor, Body, operator
-from api.problems import ProblemError
+from api.commands import Actor, Body, operator
 from api.service import Service, service_of
+from api.telling import ANSWERS, told
 from placement.workload_hints import WorkloadHints
-from plant.errors import RetryError
 from plant.outcomes import HintOutcome, Outcomes
 from plant.records import Answer
 
@@ -22,12 +20,10 @@ Here = Annotated[Service, Depends(service_of)]
 HintId = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[\w-]+$")]
 Kwh = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 J_PER_KWH = 3.6e6
-_ANSWERS: Responses = {
-    401: {"model": Problem, "description": "No token, or a wrong one"},
+_ANSWERS: Responses = ANSWERS | {
     404: {"model": Problem, "description": "No such hint"},
     409: {"model": Problem, "description": "Its outcome has been told already, or the edge refused"},
     410: {"model": Problem, "description": "The hint had expired when it was used"},
-    503: {"model": Problem, "description": "The edge does not answer"},
 }
 
 
@@ -84,14 +80,6 @@ async def outcome(here: Here, hint_id: HintId, body: OutcomeBody) -> Response:
     used_s = now_s if body.used_at is None else body.used_at
     hint = here.given.valid(hint_id, used_s)
     here.given.check_open(hint_id)
-    try:
-        async with asyncio.timeout(INTENT_TIMEOUT_S):
-            answer = await here.bus.outcome(body.outcome(hint, now_s))
-    except (RetryError, OSError) as error:
-        raise ProblemError(
-            503, "the edge does not answer", "start it with coldplate run, then tell it again"
-        ) from error
-    if not answer.accepted:
-        raise ProblemError(409, answer.text, "change what the sentence names, then ask again")
+    answer = await told(here.bus.outcome(body.outcome(hint, now_s)))
     here.given.ended(hint_id)
-    return reply(answer)
+    return answer
