@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +18,22 @@ from cli.control import Control
 from cli.endpoints import read_endpoints
 from cli.hands import bms_integrations, hands
 from cli.jobs import JobDesk
-from cli.link_log import LinkLog
 from cli.model_memory import keep_model, recall_model
 from cli.outcomes import OutcomeDesk
+from cli.publisher import Publisher
 from cli.switchback import Switchback, load_plan
 from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from collector.wiring import wires
 from controller.worker import StepWorker
+from devices.dsx_integration import BmsIntegration
 from devices.modbus import ModbusEndpoint
 from devices.modbus_options import modbus_endpoint
 from plant.clock import ScaledClock
 from plant.errors import StoreError
 from plant.live import LiveTable
-from plant.records import Condition, Message, Params, Severity
+from plant.records import Mode
 from plant.topology import Site
 from sites import load_site
 from store.audit import AuditLog
@@ -43,7 +44,6 @@ from store.state import StateDir
 
 log = logging.getLogger("coldplate.edge")
 
-PUBLISH_REAL_S = 0.5
 MAINTAIN_S = 900.0
 SPOOL_MAX_BYTES = 2_000_000_000
 
@@ -78,6 +78,35 @@ def modbus_endpoints(site: Site, site_path: Path) -> dict[str, ModbusEndpoint]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ways:
+    """From devices to the store."""
+
+    store: SiteStore
+    collector: Collector
+    forwarder: Forwarder
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Driving:
+    """What plans and what writes. highest: how far the mode of each device that may be driven goes."""
+
+    audit: AuditLog
+    highest: Mapping[str, Mode]
+    integrations: Mapping[str, BmsIntegration]
+    actuator: Actuator
+    worker: StepWorker
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Desks:
+    """Where people, schedulers and the grid are heard."""
+
+    jobs: JobDesk
+    budgets: BudgetDesk
+    outcomes: OutcomeDesk
+
+
 class Edge:
     """One site's edge and control, over one state directory."""
 
@@ -95,69 +124,96 @@ class Edge:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then let go of every lease in an orderly way."""
-        site, clock, state = self.site, self.clock, self.state
-        store = open_store(self._store_url, state.path, site.retention, clock=clock)
-        spool = Spool(state.path / "spool", SPOOL_MAX_BYTES, clock)
-        collector = Collector(site, self._endpoints, self.live, spool, clock)
-        forwarder = Forwarder(spool, store, clock)
-        audit = AuditLog(state.path / "audit", "edge")
-        commissioned = read_commissioning(state)
+        ways = self._ways()
+        driving = self._driving()
+        desks = self._desks(driving.audit)
+        control = self._control(driving, desks)
+        bus = BusServer(
+            self.state.path / "bus.sock", control.intent, desks.jobs.take, desks.budgets.take, desks.outcomes.take
+        )
+        control.publish_to(bus, ways.store)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(ways.store.close)
+            stack.push_async_callback(driving.worker.close)
+            await bus.start()
+            await desks.outcomes.start(bus)
+            stack.push_async_callback(bus.close)
+            rooms = (ways.collector, ways.forwarder, ways.store, driving.actuator)
+            publish = Publisher(self.clock, self.live, self.board, bus, *rooms)
+            jobs = [publish.run, *self._jobs(ways, driving, desks, control, bus)]
+            tasks = [asyncio.create_task(forever(job)) for job in jobs]
+            await stop.wait()
+            await driving.actuator.relinquish(None, "coldplate", "coldplate stops")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ways(self) -> _Ways:
+        """From devices to the store."""
+        store = open_store(self._store_url, self.state.path, self.site.retention, clock=self.clock)
+        spool = Spool(self.state.path / "spool", SPOOL_MAX_BYTES, self.clock)
+        collector = Collector(self.site, self._endpoints, self.live, spool, self.clock)
+        return _Ways(store=store, collector=collector, forwarder=Forwarder(spool, store, self.clock))
+
+    def _driving(self) -> _Driving:
+        """What may be written, the hands for it, and the worker that plans."""
+        audit = AuditLog(self.state.path / "audit", "edge")
+        commissioned = read_commissioning(self.state)
         if commissioned.fault:
             log.error("nothing is written to devices: %s", commissioned.fault)
-        highest = highest_modes(site, commissioned)
+        highest = highest_modes(self.site, commissioned)
         writable = frozenset(highest)
-        integrations = bms_integrations(site, clock) if writable else {}
-        devices = hands(site, self._endpoints, integrations, clock)
-        actuator = Actuator(site, devices, self.live, clock, audit, self.epoch, writable)
+        integrations = bms_integrations(self.site, self.clock) if writable else {}
+        devices = hands(self.site, self._endpoints, integrations, self.clock)
+        actuator = Actuator(self.site, devices, self.live, self.clock, audit, self.epoch, writable)
         worker = StepWorker(self.site)
-        recall_model(worker, state)
-        desk = JobDesk(site, clock, state, audit, self.board, self.options.jobs)
-        budgets = BudgetDesk(site, clock, state, audit, self.board, self.live)
-        outcomes = OutcomeDesk(clock, state, audit)
-        control = Control(
+        recall_model(worker, self.state)
+        return _Driving(audit=audit, highest=highest, integrations=integrations, actuator=actuator, worker=worker)
+
+    def _desks(self, audit: AuditLog) -> _Desks:
+        """Where people, schedulers and the grid are heard."""
+        site, clock, state, board = self.site, self.clock, self.state, self.board
+        return _Desks(
+            jobs=JobDesk(site, clock, state, audit, board, self.options.jobs),
+            budgets=BudgetDesk(site, clock, state, audit, board, self.live),
+            outcomes=OutcomeDesk(clock, state, audit),
+        )
+
+    def _control(self, driving: _Driving, desks: _Desks) -> Control:
+        site, clock, state, audit, board = self.site, self.clock, self.state, driving.audit, self.board
+        return Control(
             site,
             clock,
             state,
             self.live,
-            actuator,
-            worker,
+            driving.actuator,
+            driving.worker,
             audit,
-            self.board,
-            highest,
+            board,
+            driving.highest,
             self.epoch,
-            desk.outlook,
-            budgets.follow,
-            None if self._plan is None else Switchback(self._plan, site, state, audit, clock, self.board),
+            desks.jobs.outlook,
+            desks.budgets.follow,
+            None if self._plan is None else Switchback(self._plan, site, state, audit, clock, board),
         )
-        bus = BusServer(state.path / "bus.sock", control.intent, desk.take, budgets.take, outcomes.take)
-        control.publish_to(bus, store)
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(store.close)
-            stack.push_async_callback(worker.close)
-            await bus.start()
-            await outcomes.start(bus)
-            stack.push_async_callback(bus.close)
-            publish = Publisher(self, bus, collector, forwarder, store, actuator)
-            jobs: list[Callable[[], Awaitable[None]]] = [
-                collector.run,
-                forwarder.run,
-                actuator.run,
-                *(bms.run for bms in integrations.values()),
-                control.run,
-                control.run_holds,
-                publish.run,
-                lambda: desk.run(bus),
-                lambda: budgets.run(bus),
-                lambda: maintain(store, clock),
-                lambda: keep_baselines(collector.balances, state, clock),
-                lambda: keep_model(worker, state, clock),
-            ]
-            tasks = [asyncio.create_task(forever(job)) for job in jobs]
-            await stop.wait()
-            await actuator.relinquish(None, "coldplate", "coldplate stops")
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _jobs(
+        self, ways: _Ways, driving: _Driving, desks: _Desks, control: Control, bus: BusServer
+    ) -> list[Callable[[], Awaitable[None]]]:
+        """All that goes on beside one another for ever."""
+        return [
+            ways.collector.run,
+            ways.forwarder.run,
+            driving.actuator.run,
+            *(bms.run for bms in driving.integrations.values()),
+            control.run,
+            control.run_holds,
+            lambda: desks.jobs.run(bus),
+            lambda: desks.budgets.run(bus),
+            lambda: maintain(ways.store, self.clock),
+            lambda: keep_baselines(ways.collector.balances, self.state, self.clock),
+            lambda: keep_model(driving.worker, self.state, self.clock),
+        ]
 
 
 async def forever(job: Callable[[], Awaitable[None]]) -> None:
@@ -178,74 +234,3 @@ async def maintain(store: SiteStore, clock: ScaledClock) -> None:
         await asyncio.sleep(max(1.0, clock.real(MAINTAIN_S)))
         with contextlib.suppress(StoreError):
             await store.maintain(clock.now())
-
-
-def history_incidents(incidents: tuple[str, ...], now_s: float) -> list[Condition]:
-    """The last thing that befell the history file since the start, e.g. that it was found corrupt and set aside."""
-    if not incidents:
-        return []
-    params: Params = {"what": incidents[-1]}
-    return [
-        Condition(
-            code="history_incident",
-            subject="store",
-            severity=Severity.WARNING,
-            since_s=now_s,
-            cause=Message(code="history_incident.cause", text=incidents[-1], params=params),
-            remedy=Message(
-                code="history_incident.remedy",
-                text="restore older history from a backup if it is needed; new samples are stored",
-            ),
-            source="store",
-        )
-    ]
-
-
-class Publisher:
-    """What the rooms know, put on the bus for the process that serves people."""
-
-    def __init__(
-        self,
-        edge: Edge,
-        bus: BusServer,
-        collector: Collector,
-        forwarder: Forwarder,
-        store: SiteStore,
-        actuator: Actuator,
-    ) -> None:
-        self._edge, self._bus = edge, bus
-        self._collector, self._forwarder, self._store, self._actuator = collector, forwarder, store, actuator
-        self._sent: dict[str, tuple[float, int]] = {}
-        self._link_log = LinkLog()
-
-    async def run(self) -> None:
-        """Publish the live table's changes and the slower records, twice a real second."""
-        await self._bus.publish("clock", self._edge.clock.spec())
-        while True:
-            await self._live()
-            await self._records()
-            await asyncio.sleep(PUBLISH_REAL_S)
-
-    async def _live(self) -> None:
-        rows = []
-        for point, reading in self._edge.live.snapshot().readings.items():
-            code = int(reading.quality) | int(reading.reason) << 2
-            if self._sent.get(point) != (reading.time_s, code):
-                self._sent[point] = (reading.time_s, code)
-                value = reading.value if reading.value == reading.value else None
-                rows.append([point, value, reading.time_s, code])
-        if rows:
-            await self._bus.publish("live", rows)
-
-    async def _records(self) -> None:
-        board = self._edge.board
-        board.publish("collector", [*self._collector.conditions(), *self._forwarder.conditions()])
-        board.publish("actuator", self._actuator.conditions())
-        board.publish("store", history_incidents(self._store.incidents, self._edge.clock.now()))
-        await self._bus.publish("conditions", board.all())
-        links = self._collector.links()
-        self._link_log.note(links)
-        await self._bus.publish("links", links)
-        await self._bus.publish("actuator", self._actuator.state())
-        counters = self._collector.counters() | self._forwarder.counters()
-        await self._bus.publish("counters", counters | {"live_points": len(self._edge.live)})

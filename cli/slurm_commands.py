@@ -62,48 +62,27 @@ def sync(
     timeout_s: float = typer.Option(15.0, "--timeout", min=0.5, max=120.0, help="Of one Slurm command [s]."),
 ) -> None:
     """Keep weights, budget and drains as coldplate's hints say; tell it jobs and how it went."""
-    from cli.slurm_sync import SlurmSync
-    from cli.sync_loop import SyncLoop
-    from placement.api_client import Client
-    from placement.slurm.commands import Slurm
-    from placement.slurm.cycle import Blocks, BudgetBy, SlurmCycle, SlurmOptions
-    from placement.slurm.memory import Memory
+    from cli.slurm_sync import SyncForm, options_of, work
     from placement.slurm.stoppable import stoppable
-    from placement.sync_cycle import Reporter
-    from placement.wishes import Ear
 
-    for option, value, kinds in (("--budget", budget, list(BudgetBy)), ("--blocks", blocks, list(Blocks))):
-        if value not in kinds:
-            raise ConfigError(f"{value!r} is no choice", where=option, remedy=f"choose {', '.join(kinds)}")
-    stop = tuple(stoppable(text) for text in interruptible)
-    options = SlurmOptions(
-        write=write,
-        budget=BudgetBy(budget),
+    given = SyncForm(
+        budget=budget,
         qos=qos,
         share=share,
-        blocks=Blocks(blocks),
+        blocks=blocks,
         hint_file=hint_file,
         node_kw=node_kw,
         gpu_kw=gpu_kw,
         notes=notes,
     )
-    slurm, memory, secret = Slurm(conf=conf, timeout_s=timeout_s), Memory(state / f"{name}.json"), token(token_file)
-    client = Client(api, secret)
-    cycle = SlurmCycle(slurm, memory.writer(slurm), options)
-    synced = SlurmSync(name, client, slurm, cycle, memory, every_s, bool(secret), stop)
+    options, stop = options_of(given, write=write), tuple(stoppable(text) for text in interruptible)
+    secret = token(token_file)
     if not write:
         print("dry run: nothing is changed; --write does it")
     if not secret:
         print("no token: jobs and state are not told; see --token-file")
-    loop = SyncLoop(
-        Ear(client),
-        Reporter("slurm", every_s, dry=not write),
-        cycle.run,
-        synced.jobs,
-        (lambda report: client.report(name, report)) if secret else None,
-    )
-    with contextlib.closing(client):
-        raise typer.Exit(0 if asyncio.run(loop.work(once=once)) else 1)
+    cluster = (name, conf, timeout_s, state)
+    raise typer.Exit(0 if work(cluster, options, stop, api, secret, every_s, once=once) else 1)
 
 
 @slurm_app.command("take-back")

@@ -1,23 +1,87 @@
-"""What `coldplate slurm sync` tells the API of a cluster's jobs."""
+"""`coldplate slurm sync`: its options checked, its parts put together, and what it tells the API of jobs."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from cli.sync_loop import SyncLoop
 from placement.api_client import Client
 from placement.job_body import LEAST_PERIOD_S, PERIODS_VALID, job_body
 from placement.slurm.commands import Slurm
-from placement.slurm.cycle import SlurmCycle
+from placement.slurm.cycle import Blocks, BudgetBy, SlurmCycle, SlurmOptions
 from placement.slurm.jobs import read_jobs
 from placement.slurm.memory import Memory
 from placement.slurm.outlook import learn, node_powers, outlooks
 from placement.slurm.stoppable import Stoppable
-from placement.sync_cycle import Cycle
-from placement.wishes import Wishes
+from placement.sync_cycle import Cycle, Reporter
+from placement.wishes import Ear, Wishes
+from plant.errors import ConfigError
 
 HORIZON_S = 7200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncForm:
+    """What the command line gave, not yet checked; as `placement.slurm.cycle.SlurmOptions` has it."""
+
+    budget: str
+    qos: str
+    share: float
+    blocks: str
+    hint_file: Path | None
+    node_kw: float
+    gpu_kw: float | None
+    notes: bool
+
+
+def options_of(form: SyncForm, *, write: bool) -> SlurmOptions:
+    """The options of a cycle.
+
+    Raises:
+        ConfigError: a word that is no choice.
+    """
+    for option, value, kinds in (("--budget", form.budget, list(BudgetBy)), ("--blocks", form.blocks, list(Blocks))):
+        if value not in kinds:
+            raise ConfigError(f"{value!r} is no choice", where=option, remedy=f"choose {', '.join(kinds)}")
+    return SlurmOptions(
+        write=write,
+        budget=BudgetBy(form.budget),
+        qos=form.qos,
+        share=form.share,
+        blocks=Blocks(form.blocks),
+        hint_file=form.hint_file,
+        node_kw=form.node_kw,
+        gpu_kw=form.gpu_kw,
+        notes=form.notes,
+    )
+
+
+def work(
+    cluster: tuple[str, Path | None, float, Path],
+    options: SlurmOptions,
+    stop: tuple[Stoppable, ...],
+    api: str,
+    secret: str,
+    every_s: float,
+    *,
+    once: bool,
+) -> bool:
+    """Keep one cluster until stopped, or for one cycle; whether the last one went well.
+
+    cluster: its name, slurm.conf (None: the host's own), seconds of one command, and the folder of its memory.
+    """
+    name, conf, timeout_s, folder = cluster
+    slurm, memory = Slurm(conf=conf, timeout_s=timeout_s), Memory(folder / f"{name}.json")
+    with contextlib.closing(Client(api, secret)) as client:
+        cycle = SlurmCycle(slurm, memory.writer(slurm), options)
+        synced = SlurmSync(name, client, slurm, cycle, memory, every_s, bool(secret), stop)
+        reporter = Reporter("slurm", every_s, dry=not options.write)
+        report = (lambda told: client.report(name, told)) if secret else None
+        return asyncio.run(SyncLoop(Ear(client), reporter, cycle.run, synced.jobs, report).work(once=once))
 
 
 @dataclass(slots=True)
