@@ -5,7 +5,6 @@ Minutes are its smallest step. Its heat balance is checked at every `truth`.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import shutil
@@ -20,29 +19,21 @@ import numpy as np
 
 from benchmarks import energyplus_child as child
 from benchmarks import energyplus_model as model
+from benchmarks.energyplus_racks import COOLANT_J_M3_K, HallRacks
+from benchmarks.energyplus_sizes import hall_design
+from benchmarks.judge import Judge
 from benchmarks.plants import PlantTruth, Scenario
 from benchmarks.twin_plant import example_site
 from plant.errors import ColdplateError, ConfigError
 from plant.points import PointId
-from plant.topology import Equipment, Limit, Site
+from plant.topology import Site
 
 STEP_S = 60.0
 START_LIMIT_S = 120.0
 LOST_SHARE, LOST_K = 0.01, 1.0
 """CDU heat and what the loop stores may differ from IT and pump heat by this share and by these kelvin of the loop's
 water: EnergyPlus can report a loop at its setpoint that carries nothing."""
-PLATE_L_MIN = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4)
-PLATE_K_W = (
-    *(0.0389, 0.0325, 0.0300, 0.0280, 0.0265, 0.0255, 0.0245, 0.0230, 0.0220, 0.0214, 0.0209, 0.0204, 0.0200),
-    0.0197,
-)
-"""OCP OAI guidelines 2023, 1 kW OAM, PG25: case to inlet against flow of one plate."""
-HOTTEST = 1.05
-"""Rise of the hottest GPU's case against the mean one."""
-LEAKAGE_PER_K, LEAKAGE_REFERENCE_C = 0.001, 50.0
-GPU_IDLE_SHARE = 0.12
-FLOW_EXPONENT = 1 / 1.85
-WATER_J_M3_K, COOLANT_J_M3_K, COOLANT_KG_M3, WATER_KG_M3 = 4.16e6, 3.96e6, 1017.0, 995.0
+WATER_J_M3_K, COOLANT_KG_M3, WATER_KG_M3 = 4.16e6, 1017.0, 995.0
 CHILLER_ABOVE_K = 0.3
 """The chiller holds this much above the economiser's setpoint: else EnergyPlus' own solver error (1 mK) starts it, and
 a chiller that runs at nothing asks for its whole condenser water."""
@@ -63,7 +54,8 @@ class EnergyPlusPlant:
             )
         self.site, self._scenario = site or example_site("hall.yaml"), scenario
         self._group = next(iter(self.site.groups.values()))
-        self._racks = [self.site.equipment[rack] for rack in self._group.racks]
+        self._racks = HallRacks([self.site.equipment[r] for r in self._group.racks], self.site.gpus_per_rack)
+        self._judge = Judge(self.site)
         self._cooler = self._group.commands["facility_supply_temperature"].partition("/")[0]
         self._design = hall_design(self.site)
         self._capacity_j_k = self._design.tcs_volume_m3 * COOLANT_J_M3_K
@@ -112,9 +104,9 @@ class EnergyPlusPlant:
             energy_j=dict(self._energy_j),
             it_j=self._it_j,
             site_j=self._it_j + sum(self._energy_j.values()),
-            violation_s=dict(self._violation_s),
-            highest_case_c=self._highest_c,
-            least_dew_margin_k=self._least_dew_k,
+            violation_s=dict(self._judge.violation_s),
+            highest_case_c=self._judge.highest_case_c,
+            least_dew_margin_k=self._judge.least_dew_margin_k,
         )
 
     @property
@@ -141,14 +133,12 @@ class EnergyPlusPlant:
         self._time_s = start_s
         self._energy_j = dict.fromkeys(POWERS, 0.0)
         self._it_j = self._heat_in_j = self._heat_out_j = self._stored_at_first_j = 0.0
-        self._violation_s: dict[str, float] = {}
-        self._highest_c, self._least_dew_k = -273.15, 1e3
+        self._judge.reset()
         self._setpoints: dict[PointId, float] = {
             self._group.commands[role]: value for role, value in self._group.design.items()
         }
         self._supply_c, self._dew_c, self._wet_c = self._group.design["supply_temperature"], 10.0, 15.0
-        self._cases = np.full(len(self._racks), LEAKAGE_REFERENCE_C)
-        self._power_w = np.zeros(len(self._racks))
+        self._racks.forget()
         self._last: Sequence[float] = [0.0] * len(child.OUTPUTS)
 
     def _start(self, day: tuple[int, int]) -> None:
@@ -184,36 +174,20 @@ class EnergyPlusPlant:
     def _inputs(self, minutes: int) -> tuple[list[np.ndarray], list[list[float]]]:
         """Power of each rack [W] and the inputs of each minute to come; leakage at the cases as they are now."""
         role = {name: self._setpoints[point] for name, point in self._group.commands.items()}
-        share = self._flow_m3_s(role["differential_pressure"]) / self._design.tcs_flow_m3_s
+        share = self._racks.flow_m3_s(role["differential_pressure"]) / self._design.tcs_flow_m3_s
         wet_c = self._wet_c
         facility_c = role["facility_supply_temperature"]
         trim_c = facility_c + CHILLER_ABOVE_K
         own_c = max(facility_c - TOWER_BELOW_FACILITY_K, wet_c + TOWER_ABOVE_WET_BULB_K, 6.0)
         tower_c = self._setpoints.get("tower/leaving_temperature_setpoint", own_c)
-        power_w = [self._draw(self._time_s + STEP_S * (i + 0.5)) for i in range(minutes)]
+        use, at_s = self._scenario.utilisation, self._time_s
+        power_w = [self._racks.drawn_w(use, at_s + STEP_S * (i + 0.5)) for i in range(minutes)]
+        liquid = self._racks.liquid_fraction
         rows = [
-            [-float(self._liquid() @ w), min(share, 1.0), role["supply_temperature"], facility_c, tower_c, trim_c]
+            [-float(liquid @ w), min(share, 1.0), role["supply_temperature"], facility_c, tower_c, trim_c]
             for w in power_w
         ]
         return power_w, rows
-
-    def _liquid(self) -> np.ndarray:
-        return np.array([rack.design["liquid_fraction"] for rack in self._racks])
-
-    def _draw(self, at_s: float) -> np.ndarray:
-        """Power of each rack [W]: GPUs with idle power and leakage, and the rest of the rack."""
-        found = []
-        for rack, case_c in zip(self._racks, self._cases.tolist(), strict=True):
-            use = self._scenario.utilisation(rack.id, at_s)
-            gpu_w = self.site.gpus_per_rack * rack.design["gpu_power_w"]
-            leakage = 1.0 + LEAKAGE_PER_K * (case_c - LEAKAGE_REFERENCE_C)
-            rest_w = rack.design["power_w"] - gpu_w
-            found.append(gpu_w * (GPU_IDLE_SHARE + (1 - GPU_IDLE_SHARE) * use) * leakage + rest_w * (0.5 + 0.5 * use))
-        return np.array(found)
-
-    def _flow_m3_s(self, dp_pa: float) -> float:
-        """Flow of all racks [m³/s] at a differential pressure [Pa]."""
-        return float(sum(_rack_flow(rack, dp_pa) for rack in self._racks))
 
     def _value(self, outputs: Sequence[float], name: str, key: str) -> float:
         return outputs[child.COLUMN[name, key]]
@@ -224,61 +198,40 @@ class EnergyPlusPlant:
     def _account(self, power_w: np.ndarray, outputs: Sequence[float]) -> None:
         """One minute's energies, cases and violations."""
         first = self._it_j == 0.0
-        self._last, self._power_w = outputs, power_w
+        self._last = outputs
         if first:
             self._stored_at_first_j = self._stored_j()
         for name, column in POWERS.items():
             self._energy_j[name] += outputs[column] * STEP_S
         self._it_j += float(power_w.sum()) * STEP_S
-        self._heat_in_j += (float(self._liquid() @ power_w) + outputs[0]) * STEP_S
+        self._heat_in_j += (float(self._racks.liquid_fraction @ power_w) + outputs[0]) * STEP_S
         self._heat_out_j += self._value(outputs, "Fluid Heat Exchanger Heat Transfer Rate", model.CDU) * STEP_S
         self._supply_c = self._node(model.TCS_OUT)
         self._wet_c = self._value(outputs, "Site Outdoor Air Wetbulb Temperature", "Environment")
         outdoor_dew_c = self._value(outputs, "Site Outdoor Air Dewpoint Temperature", "Environment")
         self._dew_c = min(max(outdoor_dew_c, ROOM_DEW_POINT_C[0]), ROOM_DEW_POINT_C[1])
-        rises = self._rises(power_w)
-        self._cases = self._supply_c + rises
-        self._judge(self._supply_c + float(rises.max()) * HOTTEST)
+        moved_m3_s = self._value(outputs, "System Node Mass Flow Rate", model.TCS_BACK) / COOLANT_KG_M3
+        self._hold_against_limits(self._racks.live(power_w, self._supply_c, moved_m3_s))
 
     def _stored_j(self) -> float:
         """Heat in the TCS loop's water, against 0 °C [J]."""
         return self._capacity_j_k * (self._node(model.TCS_OUT) + self._node(model.TCS_BACK)) / 2
 
-    def _rises(self, power_w: np.ndarray) -> np.ndarray:
-        """Case over inlet [K] of a mean GPU of each rack."""
-        rises = []
-        for rack, watts in zip(self._racks, power_w.tolist(), strict=True):
-            gpu_w = rack.design["gpu_power_w"]
-            rest_w = rack.design["power_w"] - self.site.gpus_per_rack * gpu_w
-            mean_w = max(watts - 0.75 * rest_w, 0.0) / self.site.gpus_per_rack
-            l_min = self._rack_share() * rack.design["flow_m3_s"] * 60000.0 / self.site.gpus_per_rack
-            rises.append(float(np.interp(l_min, PLATE_L_MIN, PLATE_K_W)) * mean_w)
-        return np.array(rises)
-
-    def _rack_share(self) -> float:
-        """Flow against design of each rack, from what EnergyPlus moved [1]."""
-        moved_m3_s = self._value(self._last, "System Node Mass Flow Rate", model.TCS_BACK) / COOLANT_KG_M3
-        return moved_m3_s / sum(rack.design["flow_m3_s"] for rack in self._racks)
-
-    def _judge(self, hottest_c: float) -> None:
-        margin_k = self._supply_c - self._dew_c
-        self._highest_c, self._least_dew_k = max(self._highest_c, hottest_c), min(self._least_dew_k, margin_k)
-        rack_flow = self._rack_share() * min(rack.design["flow_m3_s"] for rack in self._racks)
+    def _hold_against_limits(self, hottest_c: float) -> None:
         seen = {
             "case_temperature": hottest_c,
             "rack_return_temperature": self._node(model.TCS_BACK),
-            "rack_flow_m3_s": rack_flow,
+            "rack_flow_m3_s": self._racks.least_flow_m3_s,
             "tcs_supply_temperature": self._supply_c,
             "fws_supply_temperature": self._node(model.FWS_OUT),
-            "dew_point_margin": margin_k,
+            "dew_point_margin": self._supply_c - self._dew_c,
         }
-        for limit in self.site.limits.values():
-            if limit.quantity in seen and _outside(limit, seen[limit.quantity]):
-                self._violation_s[limit.id] = self._violation_s.get(limit.id, 0.0) + STEP_S
+        self._judge.see({name: (value,) for name, value in seen.items()}, STEP_S)
 
     def _show(self) -> dict[PointId, float]:
         """What the instruments show: the site's points that this plant knows."""
-        shown = {f"{rack.id}/power": watts for rack, watts in zip(self._racks, self._power_w.tolist(), strict=True)}
+        dp_pa = self._setpoints[self._group.commands["differential_pressure"]]
+        shown = self._racks.shown(self._supply_c, dp_pa)
         for member in self._group.members:
             shown |= {f"{member}/{name}": value for name, value in self._cdu().items()}
         for equipment, values in self._others().items():
@@ -338,55 +291,3 @@ class EnergyPlusPlant:
             },
             pump: {"flow": water_m3_s, "active_power": last[POWERS["facility_pumps"]], "status": 1.0},
         }
-
-
-def _rack_flow(rack: Equipment, dp_pa: float) -> float:
-    return float(rack.design["flow_m3_s"] * (max(dp_pa, 0.0) / rack.design["dp_pa"]) ** FLOW_EXPONENT)
-
-
-def _outside(limit: Limit, value: float) -> bool:
-    low, high = limit.minimum, limit.maximum
-    return (low is not None and value < low) or (high is not None and value > high) or math.isnan(value)
-
-
-def hall_design(site: Site) -> model.HallDesign:
-    """EnergyPlus' sizes from the site file's design figures.
-
-    Raises:
-        ConfigError: the site has not the equipment of such a hall.
-    """
-    group = next(iter(site.groups.values()))
-    try:
-        cdus = [site.equipment[member].design for member in group.members]
-        racks = [site.equipment[rack].design for rack in group.racks]
-        tower, economiser = site.equipment["tower"].design, site.equipment["economiser"].design
-        pump, chiller = site.of_kind("pump")[0].design, site.of_kind("chiller")[0].design
-        flow = sum(r["flow_m3_s"] for r in racks)
-        cdu_flow = sum(c["flow_m3_s"] for c in cdus)
-        head_pa = racks[0]["dp_pa"] + cdus[0]["internal_dp_pa"] * (flow / cdu_flow) ** 2
-        most = 1.2
-        return model.HallDesign(
-            tcs_flow_m3_s=most * flow,
-            tcs_head_pa=most**2 * head_pa,
-            tcs_efficiency=cdus[0]["pump_efficiency"],
-            tcs_volume_m3=sum(e.design.get("volume_m3", 0.0) for e in site.of_kind("manifold")) or 1.0,
-            fws_flow_m3_s=sum(c["facility_flow_m3_s"] for c in cdus),
-            fws_head_pa=pump["head_pa"],
-            fws_efficiency=pump["efficiency"],
-            fws_volume_m3=pump["volume_m3"],
-            cdu_ua_w_k=sum(c["ua_w_k"] for c in cdus),
-            economiser_ua_w_k=economiser["ua_w_k"],
-            chiller_w=chiller["heat_w"],
-            chiller_cop=chiller["cop"],
-            tower_flow_m3_s=tower["flow_m3_s"],
-            tower_head_pa=tower["head_pa"],
-            tower_efficiency=tower["efficiency"],
-            tower_fan_w=tower["fan_power_w"],
-            tower_air_m3_s=tower["air_flow_m3_s"],
-            tower_wet_bulb_c=tower["wet_bulb_c"],
-            tower_approach_k=tower["approach_k"],
-            tower_range_k=tower["range_k"],
-        )
-    except (KeyError, IndexError) as error:
-        remedy = "describe tower, economiser, chiller, pump and CDUs as site-configs/hall.yaml does"
-        raise ConfigError(f"no hall for EnergyPlus: {error} is missing", where=site.path, remedy=remedy) from error

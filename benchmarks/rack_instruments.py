@@ -12,6 +12,15 @@ from plant.points import PointId
 Array = npt.NDArray[np.float64]
 
 
+CASE_STEP_K = 1.0
+"""GPUs tell whole degrees, as DCGM does."""
+
+
+def told(case_c: float) -> float:
+    """What a GPU tells of its case [°C]."""
+    return CASE_STEP_K * round(case_c / CASE_STEP_K)
+
+
 def shares_of(count: int, hottest: float) -> tuple[float, ...]:
     """Rises over supply against the mean one [1] of `count` GPUs of a rack, the hottest first and spread evenly."""
     return tuple(np.linspace(hottest, 2.0 - hottest, count).tolist())
@@ -33,7 +42,7 @@ def shown_by_racks(
     """
     columns = {"liquid_supply_temperature": np.full(len(racks), supply_c), **values}
     for gpu, share in enumerate(shares):
-        columns[f"gpu-{gpu:02d}/temperature"] = supply_c + share * rises_k
+        columns[f"gpu-{gpu:02d}/temperature"] = CASE_STEP_K * np.round((supply_c + share * rises_k) / CASE_STEP_K)
         columns[f"gpu-{gpu:02d}/power"] = gpu_w
     return {
         f"{rack}/{name}": value

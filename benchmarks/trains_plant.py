@@ -42,7 +42,8 @@ KINDS = ("cooling-tower", "economiser", "chiller", "pump")
 class TrainsPlant:
     """The hall of site-configs/six-trains.yaml under a scenario's weather and work.
 
-    told: of how many GPUs of each rack case and power are shown; with none of them racks show their power alone.
+    told: of how many GPUs of each rack case and power are shown, None: as the site file says; with none of them racks
+    show their power alone.
     """
 
     def __init__(
@@ -51,13 +52,13 @@ class TrainsPlant:
         site: Site | None = None,
         staging: Staging | None = None,
         wear: Wear = NEW,
-        told: int = 0,
+        told: int | None = None,
     ) -> None:
         self.site, self._scenario = site or example_site("six-trains.yaml"), scenario
         self._group = next(iter(self.site.groups.values()))
         self._racks = [self.site.equipment[rack] for rack in self._group.racks]
         self._staging, self._wear, self._judge = staging or Staging(), wear, Judge(self.site)
-        self._told = told
+        self._told = _declared(self.site, self._racks[0].id) if told is None else told
         self._figures = {
             key: np.array([rack.design[key] for rack in self._racks])
             for key in ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w")
@@ -271,6 +272,11 @@ class TrainsPlant:
                 else {}
             )
         )
+
+
+def _declared(site: Site, rack: str) -> int:
+    """How many GPUs of a rack the site file says tell their case."""
+    return sum(point.startswith(f"{rack}/gpu-") and point.endswith("/temperature") for point in site.points)
 
 
 CARRIED = frozenset({"flow", "active_power", "fan_speed", "cooling_power", "load", "pump_speed"})

@@ -26,8 +26,13 @@ def worn(scenario: Scenario) -> TrainsPlant:
 
 
 def told(scenario: Scenario) -> TrainsPlant:
-    """The same hall where racks tell flow and temperatures, and `TOLD` GPUs of each their case and power."""
+    """The hall as its site file says: racks tell flow and temperatures, `TOLD` GPUs of each their case and power."""
     return TrainsPlant(scenario, told=TOLD)
+
+
+def untold(scenario: Scenario) -> TrainsPlant:
+    """The same hall where no GPU tells, and racks their power alone."""
+    return TrainsPlant(scenario, told=0)
 
 
 def hot(scenario: Scenario) -> TrainsPlant:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sites
 from benchmarks.plants import PlantTruth, Scenario
+from benchmarks.rack_instruments import told
 from plant.points import PointId
 from plant.topology import Site
 from simulator.plant import SimulatedPlant
@@ -36,6 +37,15 @@ def example_site(name: str) -> Site:
     return sites.load_site(beside if beside.exists() else Path(sites.__file__).parent / "examples" / name)
 
 
+def _is_case(point: PointId) -> bool:
+    return "/gpu-" in point and point.endswith("/temperature")
+
+
+def _simulated(point: PointId) -> bool:
+    """Whether anybody behind the seam reads it: of single GPUs case and power."""
+    return "/gpu-" not in point or point.endswith(("/temperature", "/power"))
+
+
 class TwinPlant:
     """The demo pod's simulator under a scenario's weather and work."""
 
@@ -43,8 +53,8 @@ class TwinPlant:
         """scenario: None for the site's own climate and work."""
         self.site, self._scenario = site or example_site("demo-pod.yaml"), scenario
         self._read = [e.id for e in self.site.equipment.values() if e.kind in COMPONENTS or e.kind in {"rack", "meter"}]
-        points = {name: point for name, point in self.site.points.items() if "/gpu-" not in name}
-        self._simulated = replace(self.site, points=points)  # nobody behind the seam reads single GPUs
+        points = {name: point for name, point in self.site.points.items() if _simulated(name)}
+        self._simulated = replace(self.site, points=points)
         self._beats = 0
         self._plant: SimulatedPlant | None = None
 
@@ -74,8 +84,8 @@ class TwinPlant:
         return self.shown(plant.measured(self._read))
 
     def shown(self, readings: Mapping[PointId, float]) -> Mapping[PointId, float]:
-        """What of its readings goes through the seam: single GPUs would cost more time than the plant."""
-        return {point: value for point, value in readings.items() if "/gpu-" not in point}
+        """What goes through the seam: GPUs in their own steps."""
+        return {point: told(value) if _is_case(point) else value for point, value in readings.items()}
 
     def truth(self) -> PlantTruth:
         """The simulator's ledger, by component."""

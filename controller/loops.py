@@ -10,7 +10,7 @@ import numpy as np
 from controller import inputs
 from controller.air import plan_air
 from controller.billing import Billing
-from controller.constraints import CASE_RESERVE_K, Problem
+from controller.constraints import CASE_RESERVE_K, Problem, worst_margin
 from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.facility_plant import facility_owner
@@ -97,11 +97,33 @@ def plan_loop(
         ConfigError: a design figure is missing.
     """
     plant = whole_plant(site, snapshot, group, memory.seen, now_s)
-    running = applied(loop_design(site, group, missing(plant, plant.on)), site, group, memory.known)
+    told = loop_design(site, group, missing(plant, plant.on))
+    running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
-    moves = memory.moves
+    problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, beside)
+    solved = _solved(problems, plant)
+    as_figured = applied(told, site, group, memory.known, unseen_plates=False)
+    return replace(
+        _decision(problems, solved, plant, memory.moves),
+        learnt=learnt,
+        conditions=_conditions(group, solved.problem, as_figured, now_s) + failures(plant, now_s),
+    )
+
+
+def _problems(
+    site: Site,
+    snapshot: Snapshot,
+    group: CoolingGroup,
+    heat: HeatForecast,
+    memory: Memory,
+    running: LoopDesign,
+    learnt: Learnt,
+    now_s: float,
+    beside: Beside,
+) -> LoopProblems:
+    """All problems of this moment; running: the design with the units that run, and what was identified."""
     hot_c, hot_w = inputs.hottest_gpu(site, snapshot, group)
-    problems = LoopProblems(
+    return LoopProblems(
         site=site,
         snapshot=snapshot,
         group=group,
@@ -115,35 +137,57 @@ def plan_loop(
         beside=beside,
         now_s=now_s,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Solved:
+    """What is to run, with which problem that leaves, and what was found for it."""
+
+    staged: Staged | None
+    problem: Problem
+    choice: Choice
+
+
+def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
     staged = _staged(problems, plant)
     off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
     problem = problems.asked(off, COST_MINUTES, worst)
-    choice = search(problem)
-    too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
-    kind, goal = _goal(problem, choice, too_hot=too_hot)
-    points = tuple(inputs.setpoint_points(site, group).values())
-    values, made = _values(problem, goal, points, moves, now_s)
-    if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
-        kind = "plan_dwell"
-    setpoints = tuple(
-        Setpoint(point=p, current=c, value=v, target=t, design=d)
-        for p, c, v, t, d in zip(points, problem.current, values, goal, problem.design_point, strict=True)
-    )
+    return _Solved(staged=staged, problem=problem, choice=search(problem))
+
+
+def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapping[PointId, Move]) -> Decision:
+    """The plan of the loop's own setpoints, of its units and of its air."""
+    site, group, now_s, problem = problems.site, problems.group, problems.now_s, solved.problem
+    kind, goal, setpoints, made = _next(problems, solved, moves)
+    plan = plan_of(group, problems.heat, problem, solved.choice, setpoints, kind, now_s)
+    switched = switches(plant, solved.staged.on) if solved.staged else ()
+    own = tuple(s for s in setpoints if s.point in group.commands.values())
+    plan = replace(plan, setpoints=(*own, *switched), staging=solved.staged.why if solved.staged else None)
     room_w = problem.median.it_w - problem.median.heat_w
     safe = kind == "plan_design"  # then the air, too, goes back to the device's own
-    air = None if safe else plan_air(site, snapshot, group, room_w, moves, now_s, SETTLE_S)
-    plan = plan_of(group, heat, problem, choice, setpoints, kind, now_s)
-    switched = switches(plant, staged.on) if staged else ()
-    own = tuple(s for s in setpoints if s.point in group.commands.values())
-    plan = replace(plan, setpoints=(*own, *switched), staging=staged.why if staged else None)
+    air = None if safe else plan_air(site, problems.snapshot, group, room_w, moves, now_s, SETTLE_S)
     breathed = {air.setpoint.point: air.move} if air else {}
     return Decision(
         plan=air.within(plan, problem.prices.energy_per_kwh) if air else plan,
         target=goal,
         moves={s.point: made[s.point] for s in own} | breathed | switch_moves(switched, moves, now_s),
-        learnt=learnt,
-        conditions=_conditions(group, choice, now_s) + failures(plant, now_s),
     )
+
+
+def _next(
+    problems: LoopProblems, solved: _Solved, moves: Mapping[PointId, Move]
+) -> tuple[str, tuple[float, ...], tuple[Setpoint, ...], dict[PointId, Move]]:
+    """Code of the plan's reason, where the loop goes, its setpoints now, and when each was moved."""
+    problem = solved.problem
+    hot_c, _ = inputs.hottest_gpu(problems.site, problems.snapshot, problems.group)
+    too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
+    kind, goal = _goal(problem, solved.choice, too_hot=too_hot)
+    points = tuple(inputs.setpoint_points(problems.site, problems.group).values())
+    values, made = _values(problem, goal, points, moves, problems.now_s)
+    if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
+        kind = "plan_dwell"
+    rows = zip(points, problem.current, values, goal, problem.design_point, strict=True)
+    return kind, goal, tuple(Setpoint(point=p, current=c, value=v, target=t, design=d) for p, c, v, t, d in rows), made
 
 
 def _staged(problems: LoopProblems, plant: Plant) -> Staged | None:
@@ -218,8 +262,12 @@ def _values(
     return tuple(values), made
 
 
-def _conditions(group: CoolingGroup, choice: Choice, now_s: float) -> tuple[Condition, ...]:
-    if group.reserve == "none" or choice.design_worst_margin_k >= 0:
+def _conditions(group: CoolingGroup, problem: Problem, as_figured: LoopDesign, now_s: float) -> tuple[Condition, ...]:
+    """Whether the reserve is gone at design, with plates that nobody saw as the site file has them."""
+    if not problem.bounds.reserve:
         return ()
-    margin_k = choice.design_worst_margin_k
+    known = replace(problem, design=replace(problem.design, racks=as_figured.racks))
+    margin_k = float(worst_margin(known, np.array([problem.design_point]))[0])
+    if margin_k >= 0:
+        return ()
     return (condition("reserve_gone", group.id, now_s, Severity.WARNING, margin_k=margin_k),)

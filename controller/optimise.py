@@ -78,7 +78,6 @@ class Choice:
     threshold_w: float
     case_c: float
     worst_margin_k: float
-    design_worst_margin_k: float
     binding: str
 
 
@@ -196,7 +195,6 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
         threshold_w=threshold_w,
         case_c=float(case_c[0]),
         worst_margin_k=float(worst_k[0]),
-        design_worst_margin_k=float(worst_k[2]),
         binding=_binding(problem, both) if feasible else _first_broken(both, 2),
     )
 

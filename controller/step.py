@@ -32,7 +32,7 @@ from controller.state import ControlState, StepResult, initial_state
 from controller.suspects import Doubts, believed_heats, doubted, suspects, trusted
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
-from plant.records import Condition, Forecast, JobOutlook, Severity
+from plant.records import Condition, Forecast, Headroom, JobOutlook, Severity
 from plant.topology import CoolingGroup, Site
 
 __all__ = ["ControlState", "StepResult", "initial_state", "seed_history", "step"]
@@ -63,55 +63,65 @@ def step(
     heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
-    seen = look(state.seen, site, snapshot, now_s)
-    billing = billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone)
-    jumps = jumped(state.jumps, site, snapshot)
-    state = replace(
+    seen = replace(_looked(state, site, snapshot, heats, now_s), doubts=doubts, memory=memory)
+    decisions = {g.id: _decide(seen, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
+    return _result(_decided(seen, decisions), decisions, heats, site, snapshot, ahead, now_s)
+
+
+def _looked(state: ControlState, site: Site, snapshot: Snapshot, heats: _Heats, now_s: float) -> ControlState:
+    """What is remembered of the plant, one look later."""
+    return replace(
         state,
         swings=watched(state.swings, site, snapshot, now_s),
-        doubts=doubts,
-        billing=billing,
-        jumps=jumps,
-        seen=seen,
+        billing=billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone),
+        jumps=jumped(state.jumps, site, snapshot),
+        seen=look(state.seen, site, snapshot, now_s),
         known=known_of_all(state.known, site, snapshot, heats.now),
     )
-    decisions = {g.id: _decide(state, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
-    plans = tuple(d.plan for d in decisions.values() if d.plan is not None)
-    moves = dict(state.moves)
-    for decision in decisions.values():
-        moves |= decision.moves
-    rooms = limits_of_all(site, snapshot, ahead)
-    headrooms = tuple(
-        h
-        for g in site.groups.values()
-        for h in group_headrooms(site, snapshot, g, heats.now.get(g.id), now_s, ahead, rooms)
+
+
+def _decided(state: ControlState, decisions: Mapping[str, Decision]) -> ControlState:
+    """The state that the next cycle begins with."""
+    return replace(
+        state,
+        targets={g: d.target for g, d in decisions.items() if d.target},
+        moves={**state.moves, **{point: move for d in decisions.values() for point, move in d.moves.items()}},
+        learnt={**state.learnt, **{g: d.learnt for g, d in decisions.items() if d.learnt is not None}},
+        known={**state.known, **{g: d.known for g, d in decisions.items() if d.known is not None}},
+        plans=tuple(d.plan for d in decisions.values() if d.plan is not None),
     )
+
+
+def _result(
+    state: ControlState,
+    decisions: Mapping[str, Decision],
+    heats: _Heats,
+    site: Site,
+    snapshot: Snapshot,
+    ahead: Forecast,
+    now_s: float,
+) -> StepResult:
+    """What the cycle tells."""
     sheds = tuple(d.shed for d in decisions.values() if d.shed is not None)
+    told_of_loops = tuple(c for d in decisions.values() for c in d.conditions)
     return StepResult(
-        state=ControlState(
-            memory=memory,
-            targets={g: d.target for g, d in decisions.items() if d.target},
-            moves=moves,
-            learnt=dict(state.learnt) | {g: d.learnt for g, d in decisions.items() if d.learnt is not None},
-            plans=plans,
-            swings=state.swings,
-            doubts=doubts,
-            known=dict(state.known) | {g: d.known for g, d in decisions.items() if d.known is not None},
-            billing=state.billing,
-            jumps=state.jumps,
-            seen=state.seen,
-        ),
+        state=state,
         forecast=ahead,
-        plans=plans,
-        headrooms=without_room(headrooms, sheds),
-        conditions=heats.conditions
-        + tuple(c for d in decisions.values() for c in d.conditions)
-        + findings(state.known, site, now_s),
+        plans=state.plans,
+        headrooms=without_room(_headrooms(site, snapshot, heats, ahead, now_s), sheds),
+        conditions=heats.conditions + told_of_loops + findings(state.known, site, now_s),
         ride_throughs=ride_throughs(site, snapshot, ahead, now_s),
         shed=sheds,
         parameters=parameters_of(state.known, site),
         let_go={g: d.let_go for g, d in decisions.items() if d.let_go},
     )
+
+
+def _headrooms(site: Site, snapshot: Snapshot, heats: _Heats, ahead: Forecast, now_s: float) -> tuple[Headroom, ...]:
+    rooms = limits_of_all(site, snapshot, ahead)
+    groups = site.groups.values()
+    found = (group_headrooms(site, snapshot, g, heats.now.get(g.id), now_s, ahead, rooms) for g in groups)
+    return tuple(h for of_group in found for h in of_group)
 
 
 def seed_history(state: ControlState, series: Mapping[str, Columns]) -> ControlState:

@@ -1,4 +1,4 @@
-"""Limits that no setting meets: found in the site file, before anything is driven."""
+"""Limits that no setting meets, and tolerances that are none: found in the site file, before anything is driven."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ BEST_PLATE = 0.75
 
 [source] OCP OAI guidelines 2023 by LBNL Modelica Buildings: 0.0245 K/W at 1 l/min, 0.0197 at 2.4, towards 0.016.
 """
+
+
+TOLERANCE, MOST_TOLERANCE = "design_tolerance", 0.5
+
+
+def tolerance_faults(form: SiteForm) -> Iterator[Fault]:
+    """Cold plates that may be worse than their figure by no share of it: a percentage, or less than nothing."""
+    for number, equipment in enumerate(form.equipment):
+        share = equipment.design.get(TOLERANCE, 0.0)
+        if not 0.0 <= share <= MOST_TOLERANCE:
+            message = f"{equipment.id}: {TOLERANCE} {share:g} is no share between 0 and {MOST_TOLERANCE:g}"
+            place = ("equipment", number, "design", TOLERANCE)
+            yield Fault(place=place, message=message, remedy="5 % is 0.05")
 
 
 def unmet_limits(form: SiteForm) -> Iterator[Fault]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from controller.design import LoopDesign, RackDesign, rack_design
 from controller.identification.known import Known
-from controller.identification.parameters import CASE, RACK_FLOW, UA, Parameter
+from controller.identification.parameters import RACK_FLOW, UA, Parameter
+from controller.identification.plate_reserve import unseen, worst_of_kind
 from controller.model import FLOW_EXPONENT
 from plant.topology import CoolingGroup, Site
 
@@ -21,10 +22,14 @@ STEP = 0.005
 """Estimates wander by less from cycle to cycle."""
 
 
-def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -> LoopDesign:
-    """The design with UA of each CDU, and of each kind of rack its system curve, worst plate and least flow."""
-    if not known.estimates:
-        return design
+def applied(
+    design: LoopDesign, site: Site, group: CoolingGroup, known: Known, *, unseen_plates: bool = True
+) -> LoopDesign:
+    """The design with UA of each CDU, and of each kind of rack its system curve, worst plate and least flow.
+
+    unseen_plates: plates that were never seen count as bad as the site file's tolerance allows (`plate_reserve`); else
+    as good as their figures.
+    """
     cdus = tuple(
         replace(cdu, ua_w_k=cdu.ua_w_k * _cautious(known, member, UA))
         for member, cdu in zip(group.members, design.cdus, strict=True)
@@ -32,15 +37,16 @@ def applied(design: LoopDesign, site: Site, group: CoolingGroup, known: Known) -
     by_kind: dict[RackDesign, list[str]] = {}
     for rack in group.racks:
         by_kind.setdefault(rack_design(site, rack), []).append(rack)
-    racks = tuple((_rack(kind, by_kind[kind], known), count) for kind, count in design.racks)
+    racks = tuple((_rack(kind, by_kind[kind], site, known, unseen_plates), count) for kind, count in design.racks)
     least = min(_least_share(racks_of, known) for racks_of in by_kind.values())
     return replace(design, cdus=cdus, racks=racks, least_flow_share=least)
 
 
-def _rack(kind: RackDesign, racks: Sequence[str], known: Known) -> RackDesign:
+def _rack(kind: RackDesign, racks: Sequence[str], site: Site, known: Known, unseen_plates: bool) -> RackDesign:
     """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
     flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
-    worst = max(_cautious(known, rack, CASE) for rack in racks)
+    most = {rack: unseen(site.equipment[rack]) if unseen_plates else 1.0 for rack in racks}
+    worst = STEP * math.ceil(worst_of_kind(most, known) / STEP - 1e-9)
     return replace(
         kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
     )

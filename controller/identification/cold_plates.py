@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from controller.design import RackDesign
+from controller.exchange import Array
 from controller.model import case_resistance
 from plant.live import Snapshot
 from plant.points import PointId
 
 LEAST_POWER = 0.3
 """Of a GPU's design; below it the rise is small against what its sensor resolves."""
-LEAST_GPUS = 4
+LEAST_GPUS = 2
 LEAST_RISE_K = 3.0
 
 
-def rack_rise(snapshot: Snapshot, rack: str, gpus: int, kind: RackDesign, supply_c: float) -> tuple[float, float]:
-    """(rise of the case [K], power [W]) of a rack's median GPU by resistance; NaN where too few tell.
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """Rise of the case [K] and power [W] of a rack's middle GPUs by resistance, among `gpus` that tell."""
 
-    The median is robust against a few wrong sensors; what single plates differ is the case tolerance's business.
+    rise_k: float
+    power_w: float
+    gpus: int
+
+
+def rack_rise(snapshot: Snapshot, rack: str, gpus: int, kind: RackDesign, supply_c: float) -> Rise | None:
+    """What a rack's busy GPUs tell; None where too few do.
+
+    The middle half is robust against a few wrong sensors, and its mean finer than the steps in which they tell; what
+    single plates differ is the case tolerance's business.
     """
     pairs = _good_pairs(snapshot, rack, gpus, LEAST_POWER * kind.gpu_power_w)
     if len(pairs) < min(LEAST_GPUS, gpus):
-        return math.nan, math.nan
+        return None
     found = np.array(pairs)
-    resistance, power_w = np.median((found[:, 0] - supply_c) / found[:, 1]), np.median(found[:, 1])
-    return float(resistance * power_w), float(power_w)
+    resistance, power_w = _middle((found[:, 0] - supply_c) / found[:, 1]), float(np.median(found[:, 1]))
+    return Rise(resistance * power_w, power_w, len(pairs))
+
+
+def _middle(values: Array) -> float:
+    """The mean of the middle half."""
+    return float(np.mean(np.sort(values)[len(values) // 4 : len(values) - len(values) // 4]))
 
 
 def case_log(kind: RackDesign, coolant_j_m3_k: float, rise_k: float, power_w: float, flow: float) -> float:
@@ -38,14 +55,23 @@ def case_log(kind: RackDesign, coolant_j_m3_k: float, rise_k: float, power_w: fl
     return math.log(rise_k / power_w / float(case_resistance(kind, np.array(flow), coolant_j_m3_k)))
 
 
+def beside_gpus(kind: RackDesign, gpu_w: float, rack_w: float) -> float:
+    """Log of what lies on a GPU's plate over the GPU's own power [W], as likely as not; as much again may be wrong.
+
+    The rest of a rack, some of which lies on the same plates, falls less with load than GPUs do: then the plate carries
+    between the GPU's own power and the rack's share [W] of its nameplate.
+    """
+    share_w = rack_w / kind.power_w * kind.gpu_power_w
+    return 0.5 * math.log(share_w / gpu_w) if share_w > gpu_w else 0.0
+
+
 def _good_pairs(snapshot: Snapshot, rack: str, gpus: int, least_w: float) -> list[tuple[float, float]]:
-    """(temperature [°C], power [W]) of GPUs that are good, and busy."""
-    pairs = []
-    for temperature, power in _points(rack, gpus):
-        power_w = snapshot.get(power)
-        if power_w > least_w and math.isfinite(case_c := snapshot.get(temperature)):
-            pairs.append((case_c, power_w))
-    return pairs
+    """(temperature [°C], power [W]) of GPUs that are busy; where one does not tell its power, the others' median."""
+    shown = [(snapshot.get(temperature), snapshot.get(power)) for temperature, power in _points(rack, gpus)]
+    known_w = [power_w for _, power_w in shown if math.isfinite(power_w)]
+    usual_w = float(np.median(known_w)) if known_w else math.nan
+    pairs = [(case_c, power_w if math.isfinite(power_w) else usual_w) for case_c, power_w in shown]
+    return [(case_c, power_w) for case_c, power_w in pairs if math.isfinite(case_c) and power_w > least_w]
 
 
 @lru_cache(maxsize=4096)

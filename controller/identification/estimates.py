@@ -18,6 +18,10 @@ MEMORY = 144.0
 OBSERVE_EVERY_S = 300.0
 WALK_PER_S = 0.03**2 / 86400.0
 """Variance that a day without readings adds."""
+PLACE_SD, LOAD_SD = 0.3, 0.25
+"""What is known at one flow may be off by so much at e times that flow, what is known at no load by so much at full
+load: the model's form is a guess away from where it was seen."""
+LOAD_FADES_PER_S = 0.1 / 86400.0
 WILDEST_SD = 4.0
 """A reading further off than this many standard deviations counts as this far."""
 EARLY_COUNT, LEAST_COUNT = 2, 12
@@ -29,11 +33,16 @@ Z95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look at a parameter: log of seen over the site file's, with variances of noise and of instruments' bias."""
+    """One look at a parameter: log of seen over the site file's, with variances of noise and of instruments' bias.
+
+    place: log of the flow over design at which it was seen, 0 where flow does not matter; load: share of design [1].
+    """
 
     log: float
     noise: float
     bias: float
+    place: float = 0.0
+    load: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +50,8 @@ class Estimate:
     """What is known of a parameter.
 
     log: of value over the site file's; variance: of the filter; bias: variance that no averaging removes; since_s,
-    at_s: first and last observation [s since 1970].
+    at_s: first and last observation [s since 1970]; place: where the last one was seen, see `Observation`; load: the
+    highest of late at which it was seen [1].
     """
 
     log: float = 0.0
@@ -50,6 +60,8 @@ class Estimate:
     count: int = 0
     since_s: float = math.inf
     at_s: float = -math.inf
+    place: float = 0.0
+    load: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -93,7 +105,7 @@ class Estimate:
 
 def updated(before: Estimate, seen: Observation, form_sd: float, now_s: float) -> Estimate:
     """One observation more. form_sd: how far the model's form alone may be off [1]; now_s [s since 1970]."""
-    aged = WALK_PER_S * max(now_s - before.at_s, 0.0) if before.count else 0.0
+    aged = _aged(before, seen, now_s) if before.count else 0.0
     prior = min(before.variance + aged, START_SD**2)
     noise = seen.noise + form_sd**2
     gain = max(prior / (prior + noise), form_sd**2 / noise / MEMORY)
@@ -107,4 +119,23 @@ def updated(before: Estimate, seen: Observation, form_sd: float, now_s: float) -
         count=before.count + 1,
         since_s=min(before.since_s, now_s),
         at_s=now_s,
+        place=seen.place,
+        load=max(seen.load, _load(before, now_s)),
     )
+
+
+def tells_more(before: Estimate, seen: Observation, now_s: float, less: float) -> bool:
+    """Whether it was seen at no less load than what is known already, but for so much less [1]."""
+    return seen.load >= _load(before, now_s) - less
+
+
+def _load(before: Estimate, now_s: float) -> float:
+    """The load at which it was seen [1], forgotten over days."""
+    return before.load - LOAD_FADES_PER_S * (now_s - before.at_s) if before.count else 0.0
+
+
+def _aged(before: Estimate, seen: Observation, now_s: float) -> float:
+    """Variance that has come since the last look: by time, and by seeing it elsewhere."""
+    moved = PLACE_SD * (seen.place - before.place)
+    loaded = LOAD_SD * max(seen.load - before.load, 0.0)
+    return WALK_PER_S * max(now_s - before.at_s, 0.0) + moved**2 + loaded**2

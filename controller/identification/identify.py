@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from controller import inputs
 from controller.design import LoopDesign
 from controller.identification.dynamics import error_k, response, supply_setpoint
-from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, updated
+from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, tells_more, updated
 from controller.identification.known import Baseline, Known, key_of
 from controller.identification.observing import Found, observed, plates
-from controller.identification.parameters import RESPONSE
+from controller.identification.parameters import CASE, RESPONSE
+from controller.identification.plate_reserve import SEEN_COUNT
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
 
@@ -22,6 +23,7 @@ MOST_BIAS = 0.35**2
 """An observation whose instruments may be further off than this (as a variance of the log) is not one."""
 CLEAR_BIAS = 0.08**2
 """Cold plates answer in seconds: where their load is high they are looked at though setpoints move."""
+LESS_LOAD = 0.15
 FITTED_S, FITTED_COUNT = 86400.0, 72
 """A baseline is taken after a day with at least six hours of settled looks."""
 SAME = 1e-3
@@ -36,15 +38,29 @@ def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGrou
     now_s = snapshot.at_s
     current = tuple(inputs.current_setpoints(site, snapshot, group).values())
     known = _followed(_settling(before, current, now_s), site, snapshot, group, current)
-    if now_s - known.plates_s >= OBSERVE_EVERY_S - 1.0:
+    if now_s - known.plates_s >= _look_every_s(known, group) - 1.0:
         most = MOST_BIAS if now_s - known.settled_s >= SETTLED_S else CLEAR_BIAS
-        found = plates(site, snapshot, group, design)
+        found = _telling(known.estimates, plates(site, snapshot, group, design), now_s)
         known = replace(known, estimates=_taken(known.estimates, found, now_s, most), plates_s=now_s)
     if now_s - known.settled_s < SETTLED_S or now_s - known.at_s < OBSERVE_EVERY_S - 1.0:
         return known
     estimates = _taken(known.estimates, observed(site, snapshot, group, design), now_s)
     baselines = {k: b for k, e in estimates.items() if (b := known.baselines.get(k) or _fitted(e, now_s)) is not None}
     return replace(known, estimates=estimates, baselines=baselines, at_s=now_s)
+
+
+def _look_every_s(known: Known, group: CoolingGroup) -> float:
+    """Plates that have begun to show themselves are looked at in every cycle [s]: plans keep much for them."""
+    counts = [known.estimate(rack, CASE.name).count for rack in group.racks]
+    return 0.0 if any(0 < count < SEEN_COUNT for count in counts) else OBSERVE_EVERY_S
+
+
+def _telling(before: Mapping[str, Estimate], found: Iterable[Found], now_s: float) -> Iterator[Found]:
+    """Looks at no less load than what is known of the same plates: at part load other things show."""
+    for subject, parameter, seen in found:
+        estimate = before.get(key_of(subject, parameter.name), Estimate())
+        if seen is not None and tells_more(estimate, seen, now_s, LESS_LOAD):
+            yield subject, parameter, seen
 
 
 def _taken(

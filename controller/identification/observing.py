@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from controller.chillers import chiller_design
-from controller.design import LoopDesign, rack_design
+from controller.design import LoopDesign, RackDesign, rack_design
 from controller.dry_coolers import DryCoolers
 from controller.facility_plant import upstream
 from controller.fluids import fluid, wet_bulb
 from controller.identification import parameters as known
-from controller.identification.cold_plates import case_log, rack_rise
+from controller.identification.cold_plates import beside_gpus, case_log, rack_rise
 from controller.identification.estimates import Observation
 from controller.identification.exchangers import Exchanger
 from controller.identification.hydraulics import cdu_pump_log, facility_pump_log, rack_flow_log
 from controller.identification.parameters import Parameter
 from controller.identification.rejecting import cooler_log, cop_log, fan_log, tower_log
-from controller.identification.sensing import CASE, FLOW, POWER, PRESSURE, SPEED, TEMPERATURE, Read, seen
+from controller.identification.sensing import (
+    FLOW,
+    LOOP_FLOW,
+    PLATE_PART_LOAD,
+    POWER,
+    PRESSURE,
+    SPEED,
+    TEMPERATURE,
+    Read,
+    of_gpus,
+    seen,
+)
 from controller.inputs import electric_power
 from controller.rejection import WetSide
 from plant.live import Snapshot
@@ -42,15 +54,42 @@ def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDe
 
 
 def plates(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
-    """What this look tells of each rack's cold plates: flow and supply are the rack's own, no setpoint matters."""
-    heat_j_m3_k = design.coolant.heat_j_m3_k
+    """What this look tells of each rack's cold plates: flow and supply are the rack's own, or else the loop's."""
+    loop_c, loop_share = _loop_supply_c(snapshot, group), _loop_share(snapshot, group, design)
     for rack in group.racks:
-        supply_c = snapshot.get(f"{rack}/liquid_supply_temperature")
-        if math.isfinite(supply_c):
-            kind, flow = rack_design(site, rack), Read(snapshot.get(f"{rack}/liquid_flow"), FLOW)
-            rise_k, power_w = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
-            reads = Read(rise_k, CASE), Read(power_w, POWER), flow
-            yield rack, known.CASE, seen(partial(case_log, kind, heat_j_m3_k), *reads, load=power_w / kind.gpu_power_w)
+        kind = rack_design(site, rack)
+        supply_c = snapshot.get(f"{rack}/liquid_supply_temperature", loop_c)
+        own_flow, loop_flow = snapshot.get(f"{rack}/liquid_flow"), kind.flow_m3_s * loop_share
+        flow = Read(own_flow, FLOW) if math.isfinite(own_flow) else Read(loop_flow, LOOP_FLOW)
+        seen_of = _plate(site, snapshot, rack, kind, supply_c, flow, design.coolant.heat_j_m3_k)
+        yield rack, known.CASE, seen_of
+
+
+def _plate(
+    site: Site, snapshot: Snapshot, rack: str, kind: RackDesign, supply_c: float, flow: Read, heat_j_m3_k: float
+) -> Observation | None:
+    if not (math.isfinite(supply_c) and flow.value > 0.0):
+        return None
+    found = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
+    if found is None:
+        return None
+    more = beside_gpus(kind, found.power_w, snapshot.get(f"{rack}/power"))
+    power_w, load = found.power_w * math.exp(more), found.power_w / kind.gpu_power_w
+    reads = Read(found.rise_k, of_gpus(found.gpus, found.rise_k)), Read(power_w, POWER), flow
+    look = seen(partial(case_log, kind, heat_j_m3_k), *reads, load=load, part_load=PLATE_PART_LOAD, doubt=more)
+    return None if look is None else replace(look, place=math.log(flow.value / kind.flow_m3_s), load=load)
+
+
+def _loop_supply_c(snapshot: Snapshot, group: CoolingGroup) -> float:
+    """The coldest supply that a member shows [°C]: a rise above it is not taken for less than it is."""
+    shown = (snapshot.get(f"{member}/tcs_supply_temperature") for member in group.members)
+    return min((c for c in shown if math.isfinite(c)), default=math.nan)
+
+
+def _loop_share(snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> float:
+    """Flow of all racks over design [1], NaN where a member does not tell its own."""
+    flows = [snapshot.get(f"{member}/tcs_flow") for member in group.members]
+    return sum(flows) / sum(count * kind.flow_m3_s for kind, count in design.racks)
 
 
 def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:

@@ -31,6 +31,10 @@ PRESSURE = Accuracy(noise=300.0, bias=500.0)
 POWER = Accuracy(noise_share=0.002, bias_share=0.01)
 CASE = Accuracy(noise=0.1, bias=0.5)
 """Median over many GPUs' own sensors."""
+GPU_SPREAD, CASE_STEP_K = 0.03, 1.0
+"""How far one GPU and its plate lie from their rack's mean [1], and the steps in which it tells its temperature [K]."""
+LOOP_FLOW = Accuracy(noise_share=0.01, bias_share=0.05)
+"""A rack's share of its loop's flow, where it has no meter of its own."""
 SPEED = Accuracy(noise=0.005, bias=0.005)
 
 
@@ -42,19 +46,28 @@ class Read:
     accuracy: Accuracy
 
 
-PART_LOAD = 0.25
-"""What a part load may mislead by: this share of how far it is from design [1]."""
+PART_LOAD, PLATE_PART_LOAD = 0.25, 0.05
+"""What a part load may mislead by: this share of how far it is from design [1]; plates conduct nearly alike at any."""
 
 
-def seen(function: Callable[..., float], *reads: Read, load: float = 1.0) -> Observation | None:
+def of_gpus(count: int, rise_k: float) -> Accuracy:
+    """How exact the median rise [K] of so many GPUs of one rack is."""
+    noise_k = math.hypot(CASE.noise, CASE_STEP_K / math.sqrt(12.0 * count))
+    return Accuracy(noise=noise_k, bias=math.hypot(CASE.bias, GPU_SPREAD * rise_k / math.sqrt(count)))
+
+
+def seen(
+    function: Callable[..., float], *reads: Read, load: float = 1.0, part_load: float = PART_LOAD, doubt: float = 0.0
+) -> Observation | None:
     """The observation of a log ratio computed from readings, first order in their errors; None where it has no value.
 
     function takes the readings' values and returns the logarithm, or NaN where they tell nothing. load: share of design
-    at which this was seen, where the parameter is meant at design and the way there is the model's guess.
+    at which this was seen, where the parameter is meant at design and the way there is the model's guess; part_load:
+    how far that misleads for good; doubt: what else may [1].
     """
     values = [r.value for r in reads]
     here = function(*values) if all(math.isfinite(v) for v in values) else math.nan
-    noise = bias = (PART_LOAD * (1.0 - load)) ** 2
+    noise, bias = (PART_LOAD * (1.0 - load)) ** 2, (part_load * (1.0 - load)) ** 2 + doubt**2
     for index, read in enumerate(reads):
         sigmas = read.accuracy.at(read.value)
         step = max(0.1 * max(sigmas), 1e-12)

@@ -41,21 +41,21 @@ def test_a_few_gpus_of_each_rack_show_the_cases_that_are_judged(scenario, climat
     shown = hall.advance({}, 600.0)
     cases = {p: c for p, c in shown.items() if p.endswith("/temperature") and "/gpu-" in p}
     assert len(cases) == 4 * 40
-    assert max(cases.values()) == pytest.approx(hall.truth().highest_case_c, abs=0.05)
+    assert max(cases.values()) == pytest.approx(hall.truth().highest_case_c, abs=0.51)
     assert shown["rack-07/liquid_supply_temperature"] == shown["cdu-1/tcs_supply_temperature"]
     flows = sum(flow for point, flow in shown.items() if point.endswith("/liquid_flow"))
     assert flows == pytest.approx(sum(flow for point, flow in shown.items() if point.endswith("/tcs_flow")))
     assert 0.5 * 1350.0 < shown["rack-07/gpu-00/power"] < 1.1 * 1350.0
 
 
-def test_plates_worse_than_the_site_file_says_are_believed_soon(climate):
-    """Design figures 20 % too good: a case above the limit when full load first comes is met within three cycles."""
+def test_plates_worse_than_the_site_file_says_are_believed_before_full_load_comes(climate):
+    """Design figures 20 % too good: no case goes above its limit when all racks go from half to full load at once."""
     start_s = climate.start_s(SUMMER) + 8 * 3600.0
     work = Scenario(climate=climate, utilisation=lambda _rack, at_s: 0.5 if at_s < start_s + 10_800.0 else 1.0)
     plant = told(work)
     day = drive_day(plant, Ours(wrong(plant.site, 0.8)), start_s, 600.0, hours=3)
-    assert day.violation_s.get("case", 0.0) <= 1800.0
-    assert day.highest_case_c > 70.0
+    assert day.violation_s == {}
+    assert day.highest_case_c > 66.0
 
 
 def test_machines_meet_their_design_points():

@@ -33,6 +33,18 @@ def test_a_limit_that_no_setting_meets_is_a_fault(tmp_path, old, new, says):
     assert found.remedy
 
 
+def test_a_tolerance_in_percent_is_a_fault(tmp_path):
+    """How much worse cold plates may be is a share of their figure."""
+    text = (SITES / "demo-pod.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "site.yaml"
+    path.write_text(text.replace("power_w: 132000,", "power_w: 132000, design_tolerance: 20,"), encoding="utf-8")
+    found = [p for p in problems(path) if p.severity == "fault"]
+    assert found
+    assert all("design_tolerance 20 is no share" in p.message and p.remedy == "5 % is 0.05" for p in found)
+    path.write_text(text.replace("power_w: 132000,", "power_w: 132000, design_tolerance: 0.05,"), encoding="utf-8")
+    assert not [p for p in problems(path) if p.severity == "fault"]
+
+
 @pytest.mark.parametrize("site", sorted(SITES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_shipped_sites_can_be_met(site):
     """None of their limits is out of reach."""

@@ -1,0 +1,145 @@
+"""What plans keep for cold plates that may be worse than their figures, and how evidence shrinks it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controller.design import loop_design
+from controller.hottest import stands_for_w
+from controller.identification.applied import applied
+from controller.identification.cold_plates import beside_gpus
+from controller.identification.estimates import Estimate, Observation, tells_more, updated
+from controller.identification.known import Known
+from controller.identification.plate_reserve import SEEN_COUNT, SIBLINGS_DIFFER, trusted, unseen, worst_of_kind
+from controller.model import case_resistance, full_load_case_c
+from controller.step import initial_state, step
+from plant.live import Reading, Snapshot
+from plant.samples import Quality, Reason
+
+UNSEEN = 1.25
+GOOD = Observation(log=0.0, noise=1e-4, bias=4e-4)
+
+
+def looked(ratio, times, load=1.0, place=0.0):
+    """An estimate after so many looks."""
+    estimate = Estimate()
+    for look in range(times):
+        seen = replace(GOOD, log=math.log(ratio), load=load, place=place)
+        estimate = updated(estimate, seen, 0.015, 300.0 * look)
+    return estimate
+
+
+def test_what_nobody_has_seen_counts_as_bad_as_the_site_file_allows(unproven_pod):
+    """A fifth of the design figure, or what the site states; nothing where it vouches for its plates."""
+    rack = unproven_pod.equipment["rack-01"]
+    assert unseen(rack) == pytest.approx(UNSEEN)
+    assert unseen(replace(rack, design={**rack.design, "design_tolerance": 0.05})) == pytest.approx(1 / 0.95)
+    group = unproven_pod.groups["tcs-1"]
+    design = loop_design(unproven_pod, group)
+    kept = applied(design, unproven_pod, group, Known()).racks[0][0].case_resistance_k_w
+    assert kept == pytest.approx(UNSEEN * design.racks[0][0].case_resistance_k_w)
+
+
+def test_the_reserve_shrinks_as_looks_agree_and_never_below_what_plates_are():
+    """From the tolerance at no look to the figure itself; plates that are worse are planned as at least as bad."""
+    kept = [trusted(looked(1.0, n), UNSEEN) for n in (0, 1, SEEN_COUNT, 40)]
+    assert kept[0] == UNSEEN
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] == pytest.approx(1.0, abs=0.01)
+    assert all(
+        trusted(looked(ratio, n), UNSEEN) > 0.998 * ratio for ratio in (1.1, 1.25, 1.5) for n in (SEEN_COUNT, 100)
+    )
+    assert 0.8 < trusted(looked(0.8, 40), UNSEEN) < 0.9
+
+
+def test_a_wild_look_proves_nothing():
+    """Looks that may be off by a third keep the whole tolerance, whichever way they point."""
+    wild = replace(looked(0.8, SEEN_COUNT), variance=0.3**2)
+    assert trusted(wild, UNSEEN) == pytest.approx(UNSEEN)
+
+
+def test_part_load_shows_less_than_full_load_did():
+    """After a look at full load those at a third are passed over, until days have gone by; a fuller one counts anew."""
+    estimate = looked(1.0, 20, load=0.95)
+    low = replace(GOOD, log=0.2, load=0.35)
+    assert not tells_more(estimate, low, estimate.at_s + 3600.0, 0.15)
+    assert tells_more(estimate, replace(low, load=0.85), estimate.at_s + 3600.0, 0.15)
+    assert tells_more(estimate, low, estimate.at_s + 7 * 86400.0, 0.15)
+    at_part = looked(1.0, 20, load=0.5)
+    full = updated(at_part, replace(GOOD, log=math.log(1.2)), 0.015, at_part.at_s + 300.0)
+    assert full.ratio > 1.15
+
+
+def test_another_flow_is_learned_anew():
+    """What twenty looks at design flow said yields at once to one at half of it."""
+    estimate = looked(1.0, 20)
+    seen = replace(GOOD, log=math.log(1.15), place=math.log(0.5))
+    there = updated(estimate, seen, 0.015, estimate.at_s + 300.0)
+    here = updated(estimate, replace(seen, place=0.0), 0.015, estimate.at_s + 300.0)
+    assert there.ratio > 1.13
+    assert here.ratio < 1.08
+
+
+def test_a_rack_that_shows_nothing_goes_by_its_siblings():
+    """With three of a kind seen the others count as the worst of them and a little more, with fewer as unseen."""
+    racks = {f"rack-{n:02d}": UNSEEN for n in range(1, 9)}
+    seen = {f"rack-{n:02d}/case_resistance": looked(1.05, 40) for n in range(1, 4)}
+    worst = trusted(looked(1.05, 40), UNSEEN)
+    assert worst_of_kind(racks, Known(estimates=seen)) == pytest.approx(SIBLINGS_DIFFER * worst)
+    seen.popitem()
+    assert worst_of_kind(racks, Known(estimates=seen)) == pytest.approx(UNSEEN)
+
+
+def test_what_else_lies_on_a_plate_is_between_nothing_and_its_share(unproven_pod):
+    """At full load a GPU's own power says it all; at part load the rest of the rack has fallen less."""
+    kind = loop_design(unproven_pod, unproven_pod.groups["tcs-1"]).racks[0][0]
+    assert beside_gpus(kind, kind.gpu_power_w, kind.power_w) == 0.0
+    assert beside_gpus(kind, 0.5 * kind.gpu_power_w, 0.6 * kind.power_w) == pytest.approx(0.5 * math.log(1.2))
+    assert beside_gpus(kind, 0.5 * kind.gpu_power_w, math.nan) == 0.0
+
+
+def test_a_loop_without_gpu_telemetry_plans_colder_than_one_whose_plates_are_known(unproven_pod, pod_snapshot, now_s):
+    """The same ten minutes: with cases shown the supply may rise, without them the plan keeps the tolerance."""
+    hidden = {p: r for p, r in pod_snapshot.readings.items() if "/gpu-" not in p}
+    shown = {**pod_snapshot.readings, **_busy(unproven_pod, pod_snapshot)}
+    plans = [_plan_after(10, readings, unproven_pod, now_s) for readings in (shown, hidden)]
+    assert plans[0].setpoints[0].target > plans[1].setpoints[0].target + 1.0
+    assert all(plan.predicted_case_c <= plan.case_limit_c for plan in plans)
+
+
+def _busy(site, snapshot):
+    """Every GPU at nine tenths of its power, on plates as the site file has them."""
+    design = loop_design(site, site.groups["tcs-1"])
+    kind, watts = design.racks[0][0], 0.9 * design.racks[0][0].gpu_power_w
+    values = {}
+    for rack in site.groups["tcs-1"].racks:
+        flow = np.array(snapshot.get(f"{rack}/liquid_flow"))
+        rise_k = float(case_resistance(kind, flow, design.coolant.heat_j_m3_k)) * watts
+        case_c = snapshot.get(f"{rack}/liquid_supply_temperature") + rise_k
+        for gpu in range(site.gpus_per_rack):
+            values |= {f"{rack}/gpu-{gpu:02d}/power": watts, f"{rack}/gpu-{gpu:02d}/temperature": case_c}
+    return {point: Reading(value, 0.0, 0.0, Quality.GOOD, Reason.NONE) for point, value in values.items()}
+
+
+def _plan_after(minutes, readings, site, now_s):
+    state = initial_state()
+    for minute in range(minutes):
+        result = step(state, Snapshot(at_s=now_s + 60.0 * minute, readings=readings), (), now_s + 60.0 * minute, site)
+        state = result.state
+    return result.plans[0]
+
+
+def test_an_unseen_plate_is_no_hot_case(unproven_pod, pod_snapshot):
+    """A case as a design with its reserve expects it stands for the nameplate, not for more."""
+    group = unproven_pod.groups["tcs-1"]
+    design = applied(loop_design(unproven_pod, group), unproven_pod, group, Known())
+    supply_c, dp_pa = (
+        f(pod_snapshot.get(f"{m}/tcs_{name}") for m in group.members)
+        for f, name in ((max, "supply_temperature"), (min, "differential_pressure"))
+    )
+    hot_c = float(full_load_case_c(design, np.array([supply_c]), np.array([dp_pa]), 1350.0)[0])
+    assert stands_for_w(design, pod_snapshot, group, hot_c, math.nan) == pytest.approx(1350.0)
