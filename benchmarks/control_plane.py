@@ -67,8 +67,9 @@ class ControlPlane:
                         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                         "--initial-cluster", f"lab={peer}")  # fmt: skip
             self.start_api()
-            # kube-controller-manager makes this one elsewhere; without it no pod is admitted
-            self.call("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+            # kube-controller-manager makes this one elsewhere; without it no pod is admitted. The namespace comes late
+            path, account = "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}}
+            self.until(lambda: self.status("POST", path, account) in (201, 409), 60, "the default namespace")
         except BaseException:
             self.close()
             raise
@@ -210,6 +211,12 @@ class ControlPlane:
     def placed(self) -> dict[str, str]:
         """Pod -> its node, of those that have one."""
         return {n: p["spec"]["nodeName"] for n, p in self.pods().items() if p["spec"].get("nodeName")}
+
+    def runs(self, pod: str) -> None:
+        """Say of a pod that it runs, as its node's kubelet would."""
+        ready = {"type": "Ready", "status": "True"}
+        body = {"status": {"phase": "Running", "conditions": [ready]}}
+        self.call("PATCH", f"/api/v1/namespaces/default/pods/{pod}/status", body)
 
     def remove_pods(self) -> None:
         """All, at once."""

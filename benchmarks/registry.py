@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "heat and air forecasts: skill against persistence, coverage, job knowledge, update time",
     "hints": "hints and the Kubernetes extender for 10,000 nodes over HTTP: times, rate; beside plain FastAPI",
     "identification": "a plant that is not what its site file says: parameters found in a day, errors before and after",
+    "kubernetes": "the Kubernetes adapter on a real API server and scheduler: hints obeyed, budget, 5,000 nodes",
     "modbus-faults": "Modbus devices with faults: wrong values, recovery, CPU time; beside pymodbus",
     "mqtt": "MQTT at QoS 1: messages a second and core, and what is lost when the collector is killed",
     "placement": "GPU packing on a public trace: allocation at saturation and modelled IT power on the way",

@@ -95,6 +95,12 @@ def test_schedulers_go_on_without_us():
     assert extender["weight"] * MOST <= 100
 
 
+@pytest.mark.parametrize("name", ["kube-scheduler.yaml", "node-metadata.yaml"])
+def test_a_scheduler_with_our_file_still_finds_its_cluster(name):
+    """Beside --config kube-scheduler ignores --kubeconfig (its own help says so, v1.34.2): the file has to name it."""
+    assert documents(name)[0]["clientConnection"]["kubeconfig"].startswith("/etc/kubernetes/")
+
+
 def test_the_score_plugin_reads_our_key():
     """As kubernetes-sigs/scheduler-plugins names its arguments (KEP 942)."""
     (entry,) = documents("node-metadata.yaml")[0]["profiles"][0]["pluginConfig"]
