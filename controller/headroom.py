@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from controller import inputs
+from controller.chance import above
 from controller.cold_plates import HORIZON_S, most_heat_w
 from controller.design import LoopDesign, RackDesign, loop_design, rack_design
 from controller.feeds import feed_rooms_w
@@ -131,12 +132,9 @@ def _looking_ahead(site: Site, shared: _Shared, group: CoolingGroup, ahead: Fore
 
 
 def _risk(told: HeatForecast, most_w: float, until_s: float) -> float:
-    """Chance that the heat passes most_w [W] until until_s, by the quantiles told; 0 beyond the highest of them."""
-    peaks = [(q, max(w for w, t in zip(told.at(q), told.times_s, strict=True) if t <= until_s)) for q in told.quantiles]
-    within = [q for q, peak_w in peaks if peak_w <= most_w]
-    if len(within) == len(peaks):
-        return 0.0
-    return 1.0 - max(within, default=0.0)
+    """Chance that the heat passes most_w [W] until until_s, by the peaks of the quantiles told."""
+    peaks_w = [max(w for w, t in zip(told.at(q), told.times_s, strict=True) if t <= until_s) for q in told.quantiles]
+    return above(told.quantiles, peaks_w, most_w)
 
 
 def _exchanged(design: LoopDesign, at: Setpoints) -> float:
