@@ -12,11 +12,12 @@ from controller.design import rack_design
 from controller.facility_plant import facility_owner, upstream
 from controller.fluids import fluid, wet_bulb
 from controller.outdoor import Outdoor
+from controller.towers import WET_BULB_C
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.samples import Quality
-from plant.topology import CoolingGroup, Site
+from plant.topology import CoolingGroup, Equipment, Site
 
 FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
@@ -156,19 +157,41 @@ def roles(site: Site, group: CoolingGroup) -> tuple[str, ...]:
 def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
     """Outdoor air at the heat rejection that serves a group; the wet bulb only where a tower needs it.
 
+    Where the site names no instrument for it the wet bulb is the towers' design one, or the air's temperature below it:
+    most days it is lower.
+
     Raises:
         StaleError: no good reading.
     """
     coolers, towers = (upstream(site, group.members, kind) for kind in ("dry-cooler", "cooling-tower"))
     if not coolers and not towers:
         raise StaleError(f"{group.id}: neither dry cooler nor tower tells the outdoor temperature")
+    if not coolers and not tells_wet_bulb(site, group):
+        return _assumed(site, snapshot, towers[0])
     failure = StaleError(group.id)
-    for unit in coolers or towers:
+    for unit in coolers or [t for t in towers if _tells_wet_bulb(site, t.id)]:
         try:
             return _outdoor_at(site, snapshot, unit.id, wet=not coolers)
         except StaleError as error:
             failure = error
     raise failure
+
+
+def tells_wet_bulb(site: Site, group: CoolingGroup) -> bool:
+    """Whether the site names an instrument at a tower of this group that tells its wet bulb; True without a tower."""
+    towers = upstream(site, group.members, "cooling-tower")
+    return not towers or any(_tells_wet_bulb(site, tower.id) for tower in towers)
+
+
+def _tells_wet_bulb(site: Site, tower: str) -> bool:
+    dry, wet, humid = (f"{tower}/outdoor_{n}" in site.points for n in ("dry_bulb", "wet_bulb", "relative_humidity"))
+    return dry and (wet or humid)
+
+
+def _assumed(site: Site, snapshot: Snapshot, tower: Equipment) -> Outdoor:
+    wet_c = tower.design.get("wet_bulb_c", WET_BULB_C)
+    dry_c = snapshot.value(dry) if (dry := f"{tower.id}/outdoor_dry_bulb") in site.points else wet_c
+    return Outdoor(dry_c, min(wet_c, dry_c))
 
 
 def _outdoor_at(site: Site, snapshot: Snapshot, unit: str, *, wet: bool) -> Outdoor:

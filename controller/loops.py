@@ -106,7 +106,9 @@ def plan_loop(
     return replace(
         _decision(problems, solved, plant, memory.moves),
         learnt=learnt,
-        conditions=_conditions(group, solved.problem, as_figured, now_s) + failures(plant, now_s),
+        conditions=_conditions(group, solved.problem, as_figured, now_s)
+        + failures(plant, now_s)
+        + _assumptions(site, group, solved.problem, now_s),
     )
 
 
@@ -271,3 +273,11 @@ def _conditions(group: CoolingGroup, problem: Problem, as_figured: LoopDesign, n
     if margin_k >= 0:
         return ()
     return (condition("reserve_gone", group.id, now_s, Severity.WARNING, margin_k=margin_k),)
+
+
+def _assumptions(site: Site, group: CoolingGroup, problem: Problem, now_s: float) -> tuple[Condition, ...]:
+    """What is reckoned with because the site names no instrument for it."""
+    if inputs.tells_wet_bulb(site, group):
+        return ()
+    wet_c = problem.median.air.wet_bulb_c
+    return (condition("wet_bulb_assumed", group.id, now_s, Severity.INFO, wet_c=round(wet_c, 1)),)

@@ -129,6 +129,8 @@ TEMPLATES: dict[str, str] = {
     "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
     "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",
     "dew_point_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "wet_bulb_assumed": "no instrument tells the wet bulb of {subject}; {wet_c:.1f} °C is reckoned with",
+    "wet_bulb_assumed_remedy": "name humidity or wet bulb at a tower in the site file; fans are learned meanwhile",
     "unit_failed": "{subject} may run, but does not",
     "unit_failed_remedy": "look at its drive, its power and its local switch; another unit takes its share meanwhile",
     "hunting": "{subject} hunts: {detail} swings about its setpoint",

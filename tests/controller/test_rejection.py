@@ -202,3 +202,32 @@ def test_missing_tower_figure_is_named(hall):
     with pytest.raises(ConfigError, match="approach_k"):
         loop_design(broken, broken.groups["tcs-1"])
     assert fluid("water").density_kg_m3 > 990
+
+
+def _deaf(hall, *names):
+    """The hall whose site file names none of these points at its tower."""
+    return replace(hall, points={p: v for p, v in hall.points.items() if p not in {f"tower/{n}" for n in names}})
+
+
+@pytest.mark.parametrize(
+    ("missing", "dry_c", "expected_c"),
+    [
+        (("outdoor_relative_humidity",), 31.0, 25.6),
+        (("outdoor_relative_humidity",), 9.0, 9.0),
+        (("outdoor_relative_humidity", "outdoor_dry_bulb"), 9.0, 25.6),
+    ],
+)
+def test_a_site_without_a_wet_bulb_is_driven_by_the_towers_design(hall, hall_snapshot, missing, dry_c, expected_c):
+    """Its plan says so, and the air's temperature bounds it; a sensor that is there and silent still stops the plan."""
+    readings = dict(hall_snapshot.readings)
+    readings["tower/outdoor_dry_bulb"] = replace(readings["tower/outdoor_dry_bulb"], value=dry_c)
+    snapshot = Snapshot(at_s=NOW_S, readings=readings)
+    site = _deaf(hall, *missing)
+    assert inputs.outdoor(site, snapshot, site.groups["tcs-1"]).wet_bulb_c == pytest.approx(expected_c)
+    result = step(initial_state(), snapshot, (), NOW_S, site)
+    assert result.plans
+    (told,) = (c for c in result.conditions if c.code == "wet_bulb_assumed")
+    assert told.remedy.code == "wet_bulb_assumed_remedy"
+    del readings["tower/outdoor_relative_humidity"]
+    silent = step(initial_state(), Snapshot(at_s=NOW_S, readings=readings), (), NOW_S, hall)
+    assert not silent.plans

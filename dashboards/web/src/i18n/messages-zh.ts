@@ -59,6 +59,8 @@ export const messagesZh: Record<string, string> = {
   supply_sensor_lost_remedy: '检查传感器；其间该回路回到设计设定值',
   dew_point_lost: '{subject} 的室内露点不可用：{detail}',
   dew_point_lost_remedy: '检查传感器；其间该回路回到设计设定值',
+  wet_bulb_assumed: '没有仪表给出 {subject} 的湿球温度；按 {wet_c:1} °C 计算',
+  wet_bulb_assumed_remedy: '在站点文件中为某座冷却塔补充湿度或湿球温度测点；其间按电表学习风机',
   unit_failed: '{subject} 允许运行，但没有运行',
   unit_failed_remedy: '检查其驱动、电源和就地开关；其间由另一台机组承担其份额',
   hunting: '{subject} 在振荡：{detail} 围绕设定值来回摆动',
