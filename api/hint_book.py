@@ -89,7 +89,7 @@ class HintBook:
     @cached_property
     def layout(self) -> Layout:
         """Where nodes stand."""
-        return layout_of(self._nodes, self._blocks)
+        return layout_of(self._nodes, self._blocks, self._site.jobs.leaf_of_node)
 
     @cached_property
     def node_index(self) -> dict[str, int]:

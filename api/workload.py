@@ -31,7 +31,7 @@ class WorkloadBody(Body):
     nodes: Annotated[int, Field(ge=1, le=100_000)] = 1
     duration_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
     interruptible: bool = Field(default=False, description="May be stopped at any time: uses what is free only for now")
-    locality: Locality = Field(default="any", description="All nodes in one rack, or on one CDU")
+    locality: Locality = Field(default="any", description="All nodes in one rack, on one CDU, or in one network leaf")
     k: Annotated[int, Field(ge=1, le=1000, description="How many of the best nodes to name")] = DEFAULT_K
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from placement.nodes import Array, Judged, NodeTable, for_now
 
-Locality = Literal["any", "rack", "cdu"]
+Locality = Literal["any", "rack", "cdu", "leaf"]
 _SOME = 64
 SHORT_S = 600.0
 """A workload that is over sooner than this takes what is free now, whatever the forecast says of later [s]."""
@@ -19,7 +19,7 @@ SHORT_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What is to be placed: power_w on each of `nodes` nodes [W] for duration_s [s], in one rack or CDU if asked."""
+    """What is to be placed: power_w on each of `nodes` nodes [W] for duration_s [s], together if asked."""
 
     power_w: float
     nodes: int = 1
@@ -30,7 +30,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Nodes for the whole workload, best first; `enough` where all fit together; block: the rack or CDU, if asked."""
+    """Nodes for the whole workload, best first; `enough` where all fit together; block: their rack, CDU or leaf."""
 
     nodes: tuple[str, ...]
     enough: bool
@@ -39,24 +39,36 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layout:
-    """Where nodes stand, as numbers: rack and block (CDU or loop) of each node, (n,), with their names."""
+    """Where nodes stand, as numbers: rack, block (CDU or loop) and network leaf of each node, (n,), with their names.
+
+    leaves: empty where nobody told them; then no node has one.
+    """
 
     rack: npt.NDArray[np.intp]
     block: npt.NDArray[np.intp]
+    leaf: npt.NDArray[np.intp]
     racks: tuple[str, ...]
     blocks: tuple[str, ...]
+    leaves: tuple[str, ...]
 
 
-def layout_of(nodes: Mapping[str, str], blocks: Mapping[str, str]) -> Layout:
-    """nodes: node -> rack; blocks: rack -> CDU or loop; racks that nothing cools are blocks of their own."""
+def layout_of(nodes: Mapping[str, str], blocks: Mapping[str, str], leaves: Mapping[str, str] | None = None) -> Layout:
+    """nodes: node -> rack; blocks: rack -> CDU or loop; racks that nothing cools are blocks of their own.
+
+    leaves: node -> network leaf; a node without one is a leaf of its own.
+    """
+    of_node = {node: (leaves or {}).get(node, node) for node in nodes} if leaves else {}
+    named = {leaf: i for i, leaf in enumerate(dict.fromkeys(of_node.values()))}
     racks = {rack: i for i, rack in enumerate(dict.fromkeys(nodes.values()))}
     of_rack = {rack: blocks.get(rack, rack) for rack in racks}
     names = {block: i for i, block in enumerate(dict.fromkeys(of_rack.values()))}
     return Layout(
         rack=np.array([racks[r] for r in nodes.values()], dtype=np.intp),
         block=np.array([names[of_rack[r]] for r in nodes.values()], dtype=np.intp),
+        leaf=np.array([named[of_node[n]] for n in nodes] if leaves else [0] * len(nodes), dtype=np.intp),
         racks=tuple(racks),
         blocks=tuple(names),
+        leaves=tuple(named),
     )
 
 
@@ -72,22 +84,52 @@ def place(table: NodeTable, found: Judged, layout: Layout, shared_w: Array, work
     that is not known is never chosen.
     """
     order = found.order[found.fits[found.order]]
-    if work.locality == "any":
+    if work.locality == "any" and not layout.leaves:
         return _told(table, _fill(table, layout, shared_w, work, order), work, "")
-    codes, names = (layout.rack, layout.racks) if work.locality == "rack" else (layout.block, layout.blocks)
+    codes, names = _together(layout, work.locality)
     number = np.bincount(codes[order], minlength=len(names))
+    any_leaf = work.locality == "any"
+    hopeless = any_leaf and number.max(initial=0) < work.nodes
+    best, code = ((), 0) if hopeless else _best_block(table, layout, shared_w, work, order, codes, len(names))
+    if len(best) < work.nodes and any_leaf:
+        # no leaf holds all of it: as few leaves as can be, those with most nodes that fit first
+        spread = order[np.argsort(-number[codes[order]] * len(names) + codes[order], kind="stable")]
+        return _told(table, _fill(table, layout, shared_w, work, spread), work, "")
+    return _told(table, best, work, names[code] if best else "")
+
+
+def _together(layout: Layout, locality: Locality) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
+    """By what nodes stay together, as numbers and names; where leaves are not known, a leaf is a CDU."""
+    if locality == "rack":
+        return layout.rack, layout.racks
+    if locality == "cdu" or not layout.leaves:
+        return layout.block, layout.blocks
+    return layout.leaf, layout.leaves
+
+
+def _best_block(
+    table: NodeTable,
+    layout: Layout,
+    shared_w: Array,
+    work: Workload,
+    order: npt.NDArray[np.intp],
+    codes: npt.NDArray[np.intp],
+    blocks: int,
+) -> tuple[tuple[int, ...], int]:
+    """The first block that holds all of it in the order of its best node, else the one that holds most."""
+    number = np.bincount(codes[order], minlength=blocks)
     best: tuple[int, ...] = ()
-    block = ""
+    block = 0
     while len(order):
         code = int(codes[order[0]])
         if number[code] > len(best):
             chosen = _fill(table, layout, shared_w, work, order[codes[order] == code])
-            best, block = (chosen, names[code]) if len(chosen) > len(best) else (best, block)
+            best, block = (chosen, code) if len(chosen) > len(best) else (best, block)
         if len(best) == work.nodes:
             break
         number[code] = 0
         order = order[number[codes[order]] > len(best)]
-    return _told(table, best, work, block)
+    return best, block
 
 
 def _told(table: NodeTable, chosen: tuple[int, ...], work: Workload, block: str) -> Place:

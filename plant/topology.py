@@ -223,10 +223,11 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class JobKnowledge:
-    """Where jobs are read from (a file, or empty), the rack of each node, and what a GPU in work draws [W] by type."""
+    """Where jobs are read from (a file, or empty), rack and leaf of nodes, and what a GPU in work draws [W] by type."""
 
     file: str = ""
     rack_of_node: Mapping[str, str] = field(default_factory=dict)
+    leaf_of_node: Mapping[str, str] = field(default_factory=dict)
     gpu_power_w: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -292,6 +292,8 @@ class JobsForm(Form):
     """A job list (docs/api.md) that is read again whenever it changes; beside the site file, or an absolute path."""
     nodes: dict[str, list[str]] = Field(default_factory=dict)
     """Nodes of each rack, also as ranges such as gpu[001-018]."""
+    leaves: dict[str, list[str]] = Field(default_factory=dict)
+    """Nodes of each network leaf; a place for a workload then tears none apart that can hold all of it."""
     gpu_power_w: dict[str, Positive] = Field(default_factory=dict)
     """What a GPU in work draws with its share of the node [W], by the scheduler's name of its type."""
 

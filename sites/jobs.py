@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from plant.errors import ConfigError
@@ -18,18 +18,32 @@ def job_knowledge(form: SiteForm, path: str) -> JobKnowledge:
     return JobKnowledge(
         file=str(Path(path).parent / jobs.file) if jobs.file else "",
         rack_of_node={n: rack for rack, words in jobs.nodes.items() for word in words for n in hosts(word)},
+        leaf_of_node={n: leaf for leaf, words in jobs.leaves.items() for word in words for n in hosts(word)},
         gpu_power_w=dict(jobs.gpu_power_w),
     )
 
 
 def job_faults(form: SiteForm) -> Iterator[Fault]:
-    """Nodes of unknown racks, in two racks, or in words that name none."""
+    """Nodes of unknown racks, in two racks or leaves, in words that name none; nodes of leaves that no rack has."""
     racks = [e.id for e in form.equipment if e.kind == "rack"]
-    seen: dict[str, str] = {}
-    for rack, words in form.jobs.nodes.items():
-        place = ("jobs", "nodes", rack)
+    for rack in form.jobs.nodes:
         if rack not in racks:
+            place = ("jobs", "nodes", rack)
             yield Fault(place=place, message=f"jobs name unknown rack {rack!r}", remedy=one_of(rack, racks))
+    nodes: dict[str, str] = {}
+    yield from _once(form.jobs.nodes, "nodes", nodes)
+    leaves: dict[str, str] = {}
+    yield from _once(form.jobs.leaves, "leaves", leaves)
+    stray = next((node for node in leaves if node not in nodes), None)
+    if stray is not None:
+        message = f"node {stray!r} of leaf {leaves[stray]!r} stands in no rack"
+        yield Fault(place=("jobs", "leaves", leaves[stray]), message=message, remedy="name it under jobs.nodes, too")
+
+
+def _once(given: Mapping[str, list[str]], key: str, seen: dict[str, str]) -> Iterator[Fault]:
+    """Words that name no node, and nodes that stand twice; fills seen with node -> where it stands."""
+    for where, words in given.items():
+        place = ("jobs", key, where)
         try:
             named = [n for word in words for n in hosts(word)]
         except ConfigError as error:
@@ -37,6 +51,6 @@ def job_faults(form: SiteForm) -> Iterator[Fault]:
             continue
         twice = next((n for n in named if n in seen), None)
         if twice is not None:
-            message = f"node {twice!r} stands in {seen[twice]} and {rack}"
+            message = f"node {twice!r} stands in {seen[twice]} and {where}"
             yield Fault(place=place, message=message, remedy="keep it where it stands")
-        seen |= dict.fromkeys(named, rack)
+        seen |= dict.fromkeys(named, where)

@@ -27,12 +27,22 @@ def headroom(rack: str, room_kw: float = 40.0, **more) -> Headroom:
     return Headroom(**(given | {"known": True} | more))
 
 
-def chosen(work: Workload, *headrooms: Headroom, shared_kw: float = math.inf, caps: dict[str, Cap] | None = None):
+LEAVES = {n: f"leaf-{r}" for r, n in ((n[-1:] in "01", n) for n in NODES)}
+"""Two leaves across all racks: nodes 0 and 1 of each, nodes 2 and 3 of each."""
+
+
+def chosen(
+    work: Workload,
+    *headrooms: Headroom,
+    shared_kw: float = math.inf,
+    caps: dict[str, Cap] | None = None,
+    leaves: dict[str, str] | None = None,
+):
     """A place by these headrooms."""
     full = dict.fromkeys(BLOCKS, 132e3)
     table = judged_for(node_table(NODES, headrooms, full, dict.fromkeys(BLOCKS, 60.0), NOW_S, 300.0, caps), work)
     shared_w = np.full(2, shared_kw * 1e3)
-    return place(table, judged(table, work.power_w), layout_of(NODES, BLOCKS), shared_w, work)
+    return place(table, judged(table, work.power_w), layout_of(NODES, BLOCKS, leaves), shared_w, work)
 
 
 def test_a_rack_takes_no_more_than_its_room():
@@ -60,6 +70,28 @@ def test_what_wants_to_stay_together_does(locality, block):
     assert {NODES[n] for n in found.nodes} <= ({"b1"} if locality == "rack" else {"b1", "b2"})
     apart = chosen(Workload(power_w=10e3, nodes=6, locality="rack"), *rooms)
     assert (apart.enough, len(apart.nodes)) == (False, 4)
+
+
+@pytest.mark.parametrize("locality", ["any", "leaf"])
+def test_no_leaf_is_torn_that_holds_all(locality):
+    """The best nodes one by one would lie in two leaves; `any` spills only where one leaf is not enough."""
+    rooms = [headroom("a1", 40, marginal_w_per_w=0.0), headroom("a2", 40), headroom("b1", 12), headroom("b2", 12)]
+    torn = chosen(Workload(power_w=10e3, nodes=4), *rooms)
+    assert len({LEAVES[n] for n in torn.nodes}) == 2
+    whole = chosen(Workload(power_w=10e3, nodes=4, locality=locality), *rooms, leaves=LEAVES)
+    assert (len(whole.nodes), whole.enough) == (4, True)
+    assert {LEAVES[n] for n in whole.nodes} == {whole.block}
+    more = chosen(Workload(power_w=10e3, nodes=8, locality=locality), *rooms, leaves=LEAVES)
+    assert (more.enough, more.block == "") == ((True, True) if locality == "any" else (False, False))
+
+
+def test_where_no_leaf_holds_all_the_fullest_come_first():
+    """As few leaves as can be; a node that no leaf has is one of its own."""
+    leaves = dict(zip(NODES, "xxxxyyyzzz", strict=False))
+    rooms = [headroom(r) for r in BLOCKS]
+    found = chosen(Workload(power_w=10e3, nodes=7), *rooms, leaves=leaves)
+    assert found.enough
+    assert {leaves.get(n) for n in found.nodes} == {"x", "y"}
 
 
 def test_what_is_not_known_is_never_chosen():

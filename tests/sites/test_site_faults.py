@@ -93,6 +93,9 @@ BROKEN: dict[str, tuple[str, str, int, str, str]] = {
     "rule with one sign": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 29, trim: -0.2, respond: -0.3, respond_max: -1}}}", 32, "must have opposite signs", "trim save energy"),
     "rule that answers little": ("    master: cdu-1", "    master: cdu-1\n    rule: {every_s: 300, source: t, resets: {facility_supply_temperature: {start: 27, min: 20, max: 29, trim: 0.2, respond: -0.3, respond_max: -0.1}}}", 32, "respond_max is smaller than respond", "at least -0.3"),
     "merged source": ("- {profile: gpu-node, link: bms}", "- {profile: gpu-nod, link: bms}", 24, "unknown profile 'gpu-nod'", "'gpu-node'"),
+    "leaf of a stray node": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, leaves: {l1: [n1, n9]}}", 2, "node 'n9' of leaf 'l1' stands in no rack", "jobs.nodes"),
+    "node in two leaves": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, leaves: {l1: [n1], l2: [n1]}}", 2, "node 'n1' stands in l1 and l2", "keep it"),
+    "leaf of no words": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, leaves: {l1: ['n[']}}", 2, "'n[' is no list of hosts", "one word"),
     "GPUs of no GPU source": ("object: R1}", "object: R1, gpus: 1}", 23, "profile 'dsx-rack' takes no `gpus`", "gpu-node takes it"),
     "more GPUs than a rack has": ("{profile: gpu-node, link: bms}", "{profile: gpu-node, link: bms, gpus: 3}", 24, "3 GPUs are told of, a rack has 2", "name fewer"),
 }  # fmt: skip
