@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.drive import LEAD_H
 from benchmarks.foresight import Foresight
@@ -106,6 +106,7 @@ def along(tuning: Tuning, axis: str) -> Iterator[Tuning]:
 class Rule:
     """A baseline at work on one site."""
 
+    reads_gpus: ClassVar[bool] = False
     site: Site
     tuning: Tuning
 
@@ -162,6 +163,7 @@ def _or(value: float | None, default: float) -> float:
 class Schedule:
     """Fixed setpoints of each hour, from start_s [s since 1970] and its lead on; the first ones during the lead."""
 
+    reads_gpus: ClassVar[bool] = False
     site: Site
     hours: tuple[Tuning, ...]
     start_s: float

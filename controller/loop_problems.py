@@ -24,8 +24,8 @@ from plant.topology import CoolingGroup, Site
 class LoopProblems:
     """What every problem of a loop has in common.
 
-    running: its design with the units that run; target: where it went last; hot_w, gpu_w: what the hottest GPU draws
-    or stands for (`controller.hottest`), and may come to draw [W].
+    running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
+    what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W].
     """
 
     site: Site
@@ -36,6 +36,7 @@ class LoopProblems:
     learnt: Learnt
     target: tuple[float, ...]
     billing: Billing
+    hot_c: float
     hot_w: float
     gpu_w: float
     beside: Beside

@@ -134,6 +134,7 @@ def _problems(
         learnt=learnt,
         target=memory.target,
         billing=memory.billing,
+        hot_c=hot_c,
         hot_w=stands_for_w(running, snapshot, group, hot_c, hot_w),
         gpu_w=memory.gpu_w,
         beside=beside,
@@ -181,8 +182,7 @@ def _next(
 ) -> tuple[str, tuple[float, ...], tuple[Setpoint, ...], dict[PointId, Move]]:
     """Code of the plan's reason, where the loop goes, its setpoints now, and when each was moved."""
     problem = solved.problem
-    hot_c, _ = inputs.hottest_gpu(problems.site, problems.snapshot, problems.group)
-    too_hot = bool(hot_c > problem.bounds.case_c - CASE_RESERVE_K)
+    too_hot = bool(problems.hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, solved.choice, too_hot=too_hot)
     points = tuple(inputs.setpoint_points(problems.site, problems.group).values())
     values, made = _values(problem, goal, points, moves, problems.now_s)

@@ -215,5 +215,5 @@ def test_a_unit_lost_at_full_load_breaks_no_limit(climate, kind):
 
     day = drive_day(plant, Failing(), start_s, 600.0, hours=1)
     assert day.violation_s == {}
-    assert counted[15] == counted[14] - 1
+    assert counted[15] < counted[14]
     assert counted[16] >= counted[15]
