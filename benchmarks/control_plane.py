@@ -13,7 +13,6 @@ import os
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,7 @@ class ControlPlane:
         self._ports = free_ports(3)
         self.port = self._ports[2]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPSConnection] = []
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +111,11 @@ class ControlPlane:
         child = self._children.pop("kube-apiserver")
         child.kill()
         child.wait(60)
+        self._drop_wires()
 
     def close(self) -> None:
         """End every child."""
+        self._drop_wires()
         for name in reversed(PROGRAMS):
             child = self._children.pop(name, None)
             if child is not None:
@@ -245,18 +246,24 @@ class ControlPlane:
         kinds = {"PATCH": "application/merge-patch+json", "APPLY": "application/apply-patch+yaml"}
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kinds.get(method, "application/json")}
         data = None if body is None else json.dumps(body).encode()
-        if getattr(self._local, "wire", None) is None:
-            context = ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt"))
-            self._local.wire = http.client.HTTPSConnection(HOST, self.port, timeout=30, context=context)
+        wire = self._idle.pop() if self._idle else self._wire()
         try:
-            self._local.wire.request("PATCH" if method == "APPLY" else method, path, data, headers)
-            answer = self._local.wire.getresponse()
+            wire.request("PATCH" if method == "APPLY" else method, path, data, headers)
+            answer = wire.getresponse()
             text = answer.read()
         except BaseException:
-            self._local.wire.close()
-            self._local.wire = None
+            wire.close()
             raise
+        self._idle.append(wire)
         return answer.status, json.loads(text) if text[:1] == b"{" else {"message": text.decode(errors="replace")}
+
+    def _wire(self) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt"))
+        return http.client.HTTPSConnection(HOST, self.port, timeout=30, context=context)
+
+    def _drop_wires(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     def _ready(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):
