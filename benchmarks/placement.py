@@ -9,8 +9,9 @@ and 80 %: `it_power_kw_…` by the model of `placement.gpu_power`; what an idle 
 
 Every policy meets the same pods in the same order. `bestfit` takes the node with the least free CPU and GPU (each
 counted against the largest node's) and its least free GPUs that have room; `random` any node and any of its GPUs that
-have room. `ours` knows the trace's mix of requests, as in the paper, not their order. The expected mean allocation
-published for fragmentation gradient descent is 95.23 %, for best-fit 92.86 %, for random 86.30 %.
+have room. `ours` knows the trace's mix of requests, as in the paper, not their order: before the first arrival it
+rehearses with arrivals that it draws itself (`placement.rehearsal`, once for all rows: `learning_s`). The expected mean
+allocation published for fragmentation gradient descent is 95.23 %, for best-fit 92.86 %, for random 86.30 %.
 
 Data: `openb/openb_node_list_gpu_node.csv` and `openb/openb_pod_list_default.csv` of
 hkust-adsl/kubernetes-scheduler-simulator (Apache-2.0), folder `data/csv`.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,9 @@ import numpy as np
 from placement.fragmentation import Workload, fragmentation
 from placement.gpu_cluster import GPU_MILLI, Cluster, Node, Pod
 from placement.gpu_power import cluster_power_w, least_power_w
+from placement.node_worth import Worth
 from placement.packing import Packer, Placement
+from placement.rehearsal import learn
 from plant.errors import ConfigError
 
 SEEDS = range(42, 52)
@@ -47,8 +51,11 @@ def run(quick: bool, data: Path | None) -> dict[str, float | str | list[Row]]:
     """
     nodes, pods = read_trace(data)
     seeds = SEEDS[:1] if quick else SEEDS
+    start_s = time.perf_counter()
+    _learnt(tuple(nodes), tuple(pods))
+    learning_s = time.perf_counter() - start_s
     rows = [_timed(policy, seed, nodes, pods) for seed in seeds for policy in POLICIES]
-    return {**summary(rows), "rows": rows}
+    return {**summary(rows), "learning_s": learning_s, "rows": rows}
 
 
 def read_trace(data: Path | None) -> tuple[list[Node], list[Pod]]:
@@ -94,8 +101,13 @@ def _pod(row: Mapping[str, str]) -> Pod:
 
 
 def ours(cluster: Cluster, pods: Sequence[Pod], seed: int) -> Policy:  # noqa: ARG001 - it draws nothing
-    """The product's policy."""
-    return Packer(cluster, Workload(pods)).place
+    """The product's policy, with what it learnt before."""
+    return Packer(cluster, Workload(pods), worth=_learnt(cluster.nodes, tuple(pods))).place
+
+
+@lru_cache(maxsize=1)
+def _learnt(nodes: tuple[Node, ...], pods: tuple[Pod, ...]) -> Worth:
+    return learn(nodes, pods)
 
 
 def bestfit(cluster: Cluster, pods: Sequence[Pod], seed: int) -> Policy:  # noqa: ARG001 - it neither draws nor expects

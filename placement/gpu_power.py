@@ -85,7 +85,7 @@ class NodePower:
 
     def power_w(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
         """Power of states (s) of nodes [W]: node [s], cpu_free [s] and gpu_free [s, g] in thousandths."""
-        power_w: Floats = self._gpus_w(node, gpu_free) + self._packages(node, cpu_free) * self.package_rise_w[node]
+        power_w: Floats = self._gpus_w(node, gpu_free) + self.packages(node, cpu_free) * self.package_rise_w[node]
         return power_w
 
     def awake(self, node: Ints, cpu_free: Ints) -> tuple[Ints, Floats]:
@@ -94,7 +94,7 @@ class NodePower:
         Both in thousandths of a thread; the share is the whole package where there is no GPU.
         """
         size, cpu = self.package_milli[node], self.cpu[node]
-        awake = np.minimum(cpu, np.maximum(self._packages(node, cpu_free), 1).astype(np.int64) * size)
+        awake = np.minimum(cpu, np.maximum(self.packages(node, cpu_free), 1).astype(np.int64) * size)
         return awake - (cpu - cpu_free), np.minimum(size, cpu) / np.maximum(self.gpus[node], 1)
 
     def shared_w(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
@@ -110,7 +110,7 @@ class NodePower:
         power_w: Floats = self._gpus_w(node, gpu_free) + packages * self.package_rise_w[node]
         return power_w
 
-    def _packages(self, node: Ints, cpu_free: Ints) -> Floats:
+    def packages(self, node: Ints, cpu_free: Ints) -> Floats:
         """Packages with work [s]."""
         cores = -(-self.cpu[node] // CORE_MILLI) - cpu_free // CORE_MILLI
         packages: Floats = np.ceil(cores * CORE_MILLI / self.package_milli[node])

@@ -12,52 +12,21 @@ The first is fragmentation gradient descent (Weng et al., USENIX ATC 2023), the 
 whoever begins one does not pay for the threads that later pods will use, and a package of which the node has few
 threads, or a node whose threads are dear, is left for need. Power counts most while the cluster is empty.
 
-The imbalance of a node is |free threads − free GPU · `threads` · the workload's threads per GPU|: cheap cards may sit
-beside many threads, and without this term they are given to pods that need few, until GPUs without threads remain.
-
-The threads and the GPUs that a package has to serve should run out together, else GPUs wait for a further package or
-threads for nobody: its imbalance is what is free in packages with work (in the first, if there is none) − free GPU ·
-a package's threads per GPU of the node; what is missing counts by `missing`. So pods with many and with few threads
-meet, and cards beside large packages are kept for pods with many.
+`placement.node_costs` says what imbalances are. The last two terms and `shared` guess what threads and GPUs that are
+left free will be worth to pods to come. Where `placement.rehearsal` has learnt what they are worth (`Worth`), that
+takes the guesses' place: power counts as drawn, and the worth that the node loses is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from placement.fragmentation import Floats, Workload, stranded_milli
-from placement.gpu_cluster import GPU_MILLI, Bools, Candidates, Cluster, Ints, Pod, candidates
-from placement.gpu_power import NodePower
-
-CPU_MILLI = 1000
-"""Thousandths in a thread."""
-POWER_SCALE_W = 250.0
-"""What a GPU with work draws, about [W]: makes watts comparable with stranded GPUs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """What counts how much against stranded GPU, as the module says.
-
-    `power` falls from its first value, where nothing is taken, to its second, where `settled` of the GPU is, and stays
-    there. The defaults were chosen on arrivals of `bench placement` with seeds 100–109; it shows others.
-    """
-
-    power: tuple[float, float] = (3.0, 1.2)
-    settled: float = 0.25
-    shared: float = 0.86
-    balance: float = 0.0154
-    threads: float = 1.65
-    pairing: float = 0.0385
-    missing: float = 0.5
-
-    def power_at(self, taken: float) -> float:
-        """What power counts where this share of the GPU is taken [0..1]."""
-        first, last = self.power
-        return last + (first - last) * max(0.0, 1.0 - taken / self.settled)
+from placement.fragmentation import Floats, Workload
+from placement.gpu_cluster import Candidates, Cluster, Ints, Pod, candidates
+from placement.node_costs import POWER_SCALE_W, NodeCosts, Weights
+from placement.node_worth import Worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,38 +50,56 @@ class Placement:
 
 @dataclass(slots=True)
 class _Scores:
-    """What a request costs on each node [n], as of `changes`.
+    """What a request costs on each node [n], as of `changes` and a stage of worth.
 
-    `place` is all but power, infinite where the request does not fit; `watts` are as counted, `power_w` as drawn.
+    `place` is all but power, infinite where the request does not fit; `power` is as counted but for its weight,
+    `power_w` as drawn.
     """
 
+    stage: int
     changes: Ints
     place: Floats
-    watts: Floats
+    power: Floats
     stranded: Floats
     power_w: Floats
     gpus: Ints
 
 
 @dataclass(slots=True)
+class _Before:
+    """Figures of all nodes, as of `changes` and a stage of worth."""
+
+    stage: int
+    changes: Ints
+    figures: Floats
+
+
+@dataclass(slots=True)
 class Packer:
-    """The policy over one cluster; it remembers scores of requests that come again until their node changes."""
+    """The policy over one cluster; it remembers scores of requests that come again until their node changes.
+
+    `worth` is what was learnt, for nodes of the same shapes; its weights count then.
+    """
 
     cluster: Cluster
     workload: Workload
     weights: Weights = field(default_factory=Weights)
-    _power: NodePower = field(init=False)
-    _accepted: Bools = field(init=False)
+    worth: Worth | None = None
+    _costs: NodeCosts = field(init=False)
+    _shape: Ints = field(init=False)
+    _before: _Before = field(init=False)
     _known: dict[object, _Scores] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._power = NodePower(self.cluster)
-        self._accepted = self.workload.accepts(self.cluster.models)[self.cluster.model]
+        if self.worth is not None:
+            self.weights, self._shape = self.worth.weights, self.worth.states.of(self.cluster)
+        self._costs = NodeCosts(self.cluster, self.workload, self.weights)
+        count = len(self.cluster.nodes)
+        self._before = _Before(0, np.full(count, -1, dtype=np.int64), np.zeros((4, count)))
 
     def place(self, pod: Pod) -> Placement | None:
         """The best place for the pod, which is not taken yet; None if it fits nowhere."""
-        scores = self._scores(pod)
-        cost = scores.place + self.weights.power_at(self.cluster.allocated_share) * scores.watts
+        scores, cost = self._cost(pod)
         node = int(np.argmin(cost)) if cost.size else 0
         if not (cost.size and np.isfinite(cost[node])):
             return None
@@ -125,9 +112,26 @@ class Packer:
             reasons=_reasons(scores, node),
         )
 
-    def _scores(self, pod: Pod) -> _Scores:
+    def price(self, pod: Pod) -> float:
+        """What the best place costs the pod, in stranded GPUs; infinite if it fits nowhere."""
+        return float(self._cost(pod)[1].min(initial=np.inf))
+
+    def _cost(self, pod: Pod) -> tuple[_Scores, Floats]:
+        """The request's scores, and what it costs on each node now [n]."""
+        taken = self.cluster.allocated_share
+        stage = self.worth.stage(taken) if self.worth else 0
+        scores = self._scores(pod, stage)
+        cost: Floats = np.round(scores.place + self._power_counts(stage, taken) * scores.power, 9)
+        return scores, cost
+
+    def _power_counts(self, stage: int, taken: float) -> float:
+        return self.worth.power_at(stage) if self.worth else self.weights.power_at(taken)
+
+    def _scores(self, pod: Pod, stage: int) -> _Scores:
         """Scores of the pod's request, brought up to date where nodes have changed."""
         scores = self._known.setdefault(pod.request, _no_scores(len(self.cluster.nodes), pod.gpus))
+        if scores.stage != stage:
+            scores.stage, scores.changes[:] = stage, -1
         stale = np.nonzero(scores.changes != self.cluster.changes)[0]
         scores.changes[stale] = self.cluster.changes[stale]
         scores.place[stale] = np.inf
@@ -138,50 +142,43 @@ class Packer:
 
     def _score(self, scores: _Scores, ways: Candidates) -> None:
         """Fill in the cheapest way on each node, by what power counts at last."""
-        weights, stranded = self.weights, self._strands(ways)
-        power_w, shared_w = self._adds(ways, self._power.power_w), self._adds(ways, self._power.shared_w)
-        watts = ((1.0 - weights.shared) * power_w + weights.shared * shared_w) / POWER_SCALE_W
-        place = stranded + weights.balance * self._adds(ways, self._imbalance)
-        place += weights.pairing * self._adds(ways, self._package_imbalance)
-        order = np.lexsort((np.round(place + weights.power[1] * watts, 9), ways.node))
+        after = self._figures(scores.stage, ways.node, ways.cpu_free, ways.memory_free, ways.gpu_free)
+        place, power, stranded, power_w = after - self._now(scores.stage)[:, ways.node]
+        at_last = self._power_counts(scores.stage, 1.0)
+        order = np.lexsort((np.round(place + at_last * power, 9), ways.node))
         nodes, first = np.unique(ways.node[order], return_index=True)
         best = order[first]
-        scores.place[nodes], scores.watts[nodes] = place[best], watts[best]
+        scores.place[nodes], scores.power[nodes] = place[best], power[best]
         scores.stranded[nodes], scores.power_w[nodes] = stranded[best], power_w[best]
         scores.gpus[nodes] = ways.gpus[best]
 
-    def _strands(self, ways: Candidates) -> Floats:
-        """GPU that each way makes useless [GPUs]."""
-        cluster, node = self.cluster, ways.node
-        nodes, where = np.unique(node, return_inverse=True)
-        before = stranded_milli(
-            self.workload,
-            self._accepted[nodes],
-            cluster.cpu_free[nodes],
-            cluster.memory_free[nodes],
-            cluster.gpu_free[nodes],
-        )[where]
-        after = stranded_milli(self.workload, self._accepted[node], ways.cpu_free, ways.memory_free, ways.gpu_free)
-        return (after - before) / GPU_MILLI
+    def _now(self, stage: int) -> Floats:
+        """Figures of all nodes as they are [4, n], remembered too."""
+        cluster, before = self.cluster, self._before
+        if before.stage != stage:
+            before.stage, before.changes[:] = stage, -1
+        stale = np.nonzero(before.changes != cluster.changes)[0]
+        if stale.size:
+            free = (cluster.cpu_free[stale], cluster.memory_free[stale], cluster.gpu_free[stale])
+            before.figures[:, stale] = self._figures(stage, stale, *free)
+            before.changes[stale] = cluster.changes[stale]
+        return before.figures
 
-    def _adds(self, ways: Candidates, of: Callable[[Ints, Ints, Ints], Floats]) -> Floats:
-        """How much each way adds to a figure of its node's state: node [s], CPU free [s], GPU free [s, g]."""
-        cluster, node = self.cluster, ways.node
-        before = of(node, cluster.cpu_free[node], cluster.gpu_free[node])
-        return of(node, ways.cpu_free, ways.gpu_free) - before
-
-    def _imbalance(self, _: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
-        """Threads that are free without GPUs for them, or missing beside free GPUs."""
-        wanted = self.weights.threads * self.workload.cpu_per_gpu * gpu_free.sum(axis=1)
-        threads: Floats = np.abs(cpu_free - wanted) / CPU_MILLI
-        return threads
-
-    def _package_imbalance(self, node: Ints, cpu_free: Ints, gpu_free: Ints) -> Floats:
-        """Threads of packages with work that are free without GPUs for them, or missing beside free GPUs (weighted)."""
-        awake_free, per_gpu = self._power.awake(node, cpu_free)
-        left = (awake_free - per_gpu * gpu_free.sum(axis=1) / GPU_MILLI) / CPU_MILLI
-        threads: Floats = np.where(left > 0, left, -self.weights.missing * left)
-        return threads
+    def _figures(self, stage: int, node: Ints, cpu_free: Ints, memory_free: Ints, gpu_free: Ints) -> Floats:
+        """Of states of nodes: costs but for power, power as counted, stranded GPU, power as drawn [W] [4, s]."""
+        weights, costs = self.weights, self._costs
+        stranded = costs.stranded(node, cpu_free, memory_free, gpu_free)
+        power_w = counted_w = costs.power.power_w(node, cpu_free, gpu_free)
+        place = weights.stranded * stranded + weights.balance * costs.imbalance(node, cpu_free, gpu_free)
+        if self.worth is None:
+            shared_w = costs.power.shared_w(node, cpu_free, gpu_free)
+            counted_w = (1.0 - weights.shared) * power_w + weights.shared * shared_w
+            place += weights.pairing * costs.package_imbalance(node, cpu_free, gpu_free)
+        else:
+            states = self.worth.states
+            points = states.points(self._shape[node], cpu_free, *states.parts(gpu_free))
+            place -= points.read(self.worth.tables[stage])
+        return np.stack([place, counted_w / POWER_SCALE_W, stranded, power_w])
 
 
 def place(cluster: Cluster, pod: Pod, workload: Workload) -> Placement | None:
@@ -191,9 +188,10 @@ def place(cluster: Cluster, pod: Pod, workload: Workload) -> Placement | None:
 
 def _no_scores(nodes: int, gpus: int) -> _Scores:
     return _Scores(
+        stage=0,
         changes=np.full(nodes, -1, dtype=np.int64),
         place=np.full(nodes, np.inf),
-        watts=np.zeros(nodes),
+        power=np.zeros(nodes),
         stranded=np.zeros(nodes),
         power_w=np.zeros(nodes),
         gpus=np.zeros((nodes, gpus), dtype=np.int64),
@@ -208,5 +206,5 @@ def _reasons(scores: _Scores, node: int) -> tuple[str, ...]:
         f"fits on {int(fit.sum())} nodes",
         f"strands {strands[node]:+.3f} GPUs (all that fit: {strands[fit].min():+.3f} to {strands[fit].max():+.3f})",
         f"draws {draws[node]:.0f} W more (all that fit: {draws[fit].min():.0f} to {draws[fit].max():.0f} W)",
-        f"imbalance counts {apart[node]:+.3f} (all that fit: {apart[fit].min():+.3f} to {apart[fit].max():+.3f})",
+        f"what is left counts {apart[node]:+.3f} (all that fit: {apart[fit].min():+.3f} to {apart[fit].max():+.3f})",
     )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from placement.fragmentation import Workload, fragmentation
 from placement.gpu_cluster import Cluster, Node, Pod
 from placement.gpu_power import cluster_power_w, least_power_w
-from placement.packing import Packer, Weights, place
+from placement.node_costs import Weights
+from placement.packing import Packer, place
 from plant.errors import ConfigError
 
 
@@ -111,7 +112,7 @@ def test_threads_and_gpus_of_a_package_run_out_together():
     best = packer.place(_pod(cpu=20))
     assert best.name == "modest"
     # Surplus 22 -> 34 threads; beside 50, half of 18 missing -> 58 in surplus, once the second package is awake.
-    assert best.reasons[-1] == "imbalance counts +1.200 (all that fit: +1.200 to +4.900)"
+    assert best.reasons[-1] == "what is left counts +1.200 (all that fit: +1.200 to +4.900)"
 
 
 def test_power_counts_less_when_much_is_taken():
