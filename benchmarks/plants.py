@@ -90,9 +90,16 @@ VARIANTS: dict[str, str] = {
     "trains-worn": "benchmarks.trains_variants:worn",
     "trains-hot": "benchmarks.trains_variants:hot",
     "trains-cold": "benchmarks.trains_variants:cold",
+    "trains-misread": "benchmarks.trains_variants:misread",
 }
 """Run only when they are asked for."""
-TUNED_AS = {"trains-told": "trains", "trains-untold": "trains", "trains-worn": "trains", "trains-hot": "trains"}
+TUNED_AS = {
+    "trains-told": "trains",
+    "trains-untold": "trains",
+    "trains-worn": "trains",
+    "trains-hot": "trains",
+    "trains-misread": "trains",
+}
 """Whose kept tunings a quick run takes: nobody tunes to wear or to weather that is not foreseen."""
 FMU = "fmu"
 

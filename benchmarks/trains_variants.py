@@ -9,6 +9,7 @@ from benchmarks.plants import Scenario
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_water import Wear
 from benchmarks.twin_plant import example_site
+from plant.points import PointId
 
 WORN = Wear(fill=0.80, chillers=0.80, pumps=0.85, plates=0.85)
 TOLD = 4
@@ -38,6 +39,24 @@ def untold(scenario: Scenario) -> TrainsPlant:
 def hot(scenario: Scenario) -> TrainsPlant:
     """The same hall in weather `HOTTER_K` warmer [K]."""
     return TrainsPlant(replace(scenario, climate=hotter(scenario.climate, HOTTER_K)))
+
+
+class Misread(TrainsPlant):
+    """The hall in which one tower tells nothing of its switch, one pump always that it stands, one economiser no flow.
+
+    The tower's own sequence runs it, as nobody commands what does not answer.
+    """
+
+    def _show(self) -> dict[PointId, float]:
+        tower, economiser, pump = (self.site.of_kind(kind)[1].id for kind in ("cooling-tower", "economiser", "pump"))
+        mute = {f"{tower}/{name}" for name in ("enable_command", "effective_enable_command", "running")}
+        shown = {p: v for p, v in super()._show().items() if p not in mute | {f"{economiser}/flow"}}
+        return shown | {f"{pump}/running": 0.0}
+
+
+def misread(scenario: Scenario) -> TrainsPlant:
+    """The same hall with readings that lie or are not there."""
+    return Misread(scenario)
 
 
 def cold(scenario: Scenario) -> TrainsPlant:

@@ -10,6 +10,13 @@ from plant.live import Snapshot
 from plant.topology import Equipment
 
 _STILL_M3_S = 1e-5
+_WORK = {
+    "cooling-tower": ("fan_speed", 0.05),
+    "dry-cooler": ("fan_speed", 0.05),
+    "pump": ("flow", _STILL_M3_S),
+    "economiser": ("flow", _STILL_M3_S),
+}
+"""What of a kind only moves while it runs; through a tower water may flow while its fan has tripped."""
 
 
 @lru_cache(maxsize=64)
@@ -25,6 +32,17 @@ def switched_off(snapshot: Snapshot, unit: str) -> bool:
     """Whether a unit stands because it was told so."""
     followed = snapshot.get(f"{unit}/effective_enable_command")
     return (followed if math.isfinite(followed) else snapshot.get(f"{unit}/enable_command")) == 0
+
+
+def idle(snapshot: Snapshot, unit: str) -> bool:
+    """Whether a unit stands: it was told so, or its flow shows it."""
+    return switched_off(snapshot, unit) or snapshot.get(f"{unit}/flow") <= _STILL_M3_S
+
+
+def works(snapshot: Snapshot, unit: Equipment) -> bool:
+    """Whether a unit shows that it does its work, whatever its readback says: a turning fan, a pump's flow."""
+    name, least = _WORK.get(unit.kind, ("", 0.0))
+    return bool(name) and snapshot.get(f"{unit.id}/{name}") > least
 
 
 def faulty(snapshot: Snapshot, equipment: Equipment) -> bool:

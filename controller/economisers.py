@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.curves import Curve
-from controller.device_state import switched_off
+from controller.device_state import idle
 from controller.identification.exchangers import ua_of
 from controller.rejection import WetSide
 from plant.live import Snapshot
@@ -59,7 +59,7 @@ def economised(
 
     units: by kind; side: as the units that run are; asked_c: facility water asked for [°C]; chills: a chiller runs.
     """
-    running = {kind: [u for u in names if not switched_off(snapshot, u)] for kind, names in units.items()}
+    running = {kind: [u for u in names if not idle(snapshot, u)] for kind, names in units.items()}
     flow, into_c, out_c = mixed(snapshot, running["economiser"])
     condenser, hot_c, cold_c = mixed(snapshot, running["cooling-tower"])
     if chills:

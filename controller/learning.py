@@ -13,7 +13,7 @@ import numpy as np
 
 from controller.curves import KNOTS, UNTAUGHT, Curve
 from controller.design import CduDesign, Correction, Corrections, LoopDesign
-from controller.device_state import switched_off
+from controller.device_state import idle
 from controller.economisers import economised, mixed, told
 from controller.facility_plant import upstream
 from controller.inputs import electric_power
@@ -147,7 +147,7 @@ def _fans(
 ) -> Reading | None:
     """Speed of the fans: the model's for the water that the units show or, where they don't, for the setpoints."""
     coolers, towers = _units(site, group, "dry-cooler"), _units(site, group, "cooling-tower")
-    units = [u for u in (coolers or towers) if not switched_off(snapshot, u)]
+    units = [u for u in (coolers or towers) if not idle(snapshot, u)]
     rated_w = design.rejection.fan_power_w
     if coolers:
         measured = math.pow(max(_power_w(site, snapshot, coolers), 0.0) / rated_w, 1 / 3)
@@ -192,7 +192,7 @@ def _plates(
 
 def _tower_fans_w(site: Site, snapshot: Snapshot, towers: list[str]) -> float:
     """Fans' part of the towers' power [W], by rated power and speed cubed; NaN where a speed is not known."""
-    running = [t for t in towers if not switched_off(snapshot, t)]
+    running = [t for t in towers if not idle(snapshot, t)]
     rated_w = (site.equipment[t].design.get("fan_power_w", math.nan) for t in running)
     return sum(w * snapshot.get(f"{t}/fan_speed") ** 3 for w, t in zip(rated_w, running, strict=True))
 

@@ -30,6 +30,8 @@ _SUPPLY_GRID, _DP_GRID = (0.0, 0.4, 0.7, 0.85, 1.0), (0.0, 0.3, 1.0)
 """The coarse grid: shares of the writable range."""
 _APPROACH_GRID, _TOWER_GRID = (2.0, 4.0, 6.0, 9.0, 14.0), (1.0, 3.0, 6.0)
 """The coarse grid: facility water below the supply, condenser water below the facility water [K]."""
+_LIFTED_K, NEAREST_WET_BULB_K = 9.0, 2.0
+"""Condenser water that only chillers can use: this far above the wet bulb at most, and at least [K]."""
 _SPAN, _SHRINK, _ROUNDS = (1.5, 10000.0, 1.5, 1.0), 0.5, 4
 """The finer grids: first half width by role [K, Pa], by how much it shrinks, and how often."""
 _MOVES = (*((0.0, -1.0, -0.5, 0.5, 1.0),) * 2, *((0.0, -1.0, 1.0),) * 2)
@@ -104,8 +106,21 @@ def _coarse(problem: Problem) -> Array:
     below = [_APPROACH_GRID, _TOWER_GRID][: len(problem.current) - 2]
     grid = np.array(list(product(supply_c, dp_pa, *below)))
     points = np.column_stack([grid[:, :2], grid[:, :1] - np.cumsum(grid[:, 2:], axis=1)])
+    if points.shape[1] > 3:
+        points[:, 3] = condenser_c(problem, points[:, 2], grid[:, 3])
     known = np.array([problem.current, problem.design_point, problem.target])
     return clipped(problem, np.concatenate([points, known]))
+
+
+def condenser_c(problem: Problem, facility_c: Array, below_k: Array) -> Array:
+    """Condenser water [°C] to look at: below the facility water or, where towers can't reach that, above the wet bulb.
+
+    Then chillers run, and the less it was to lie below the one, the further it lies above the other.
+    """
+    wet_c = problem.median.air.wet_bulb_c
+    economised = facility_c - below_k
+    chilled = wet_c + np.maximum(_LIFTED_K - below_k, NEAREST_WET_BULB_K)
+    return np.where(economised < wet_c + NEAREST_WET_BULB_K, chilled, economised)
 
 
 def _around(problem: Problem, centre: Array, span: Array) -> Array:

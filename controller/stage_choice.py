@@ -50,7 +50,7 @@ def plant_of(site: Site, group: CoolingGroup, units: tuple[Unit, ...], now_s: fl
         for u in units
         if u.stage.kind in {CHILLER, ECONOMISER}
     }
-    alive = {u.id for u in units if u.known and not u.failed}
+    alive = {u.id for u in units if (u.known or u.on) and not u.failed}
     able = tuple(
         u if not served_by.get(u.id) or served_by[u.id] & alive else replace(u, on=False, may_start=False)
         for u in units
@@ -87,7 +87,7 @@ def reinforced(plant: Plant) -> Iterator[frozenset[str]]:
 
 def everything(plant: Plant) -> frozenset[str]:
     """All that has not failed, also what has not been off for its least time: the device's own lock knows better."""
-    alive = {u.id for u in plant.units if u.known and not u.failed}
+    alive = {u.id for u in plant.units if (u.known or u.on) and not u.failed}
     return frozenset(u for u in alive if not plant.served_by.get(u) or plant.served_by[u] & alive)
 
 

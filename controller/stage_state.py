@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller import inputs
-from controller.device_state import faulty
+from controller.device_state import faulty, works
 from plant.live import Snapshot
 from plant.records import Setpoint
 from plant.topology import CoolingGroup, Site, Stage
@@ -34,7 +34,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One unit now. enabled: it may run; on: and carries its share; known: it tells whether it may run."""
+    """One unit now. enabled: it may run; on: and carries its share; known: it tells whether it may run.
+
+    One that does not tell, and shows that it runs, carries its share and is nobody's to stop.
+    """
 
     stage: Stage
     enabled: bool
@@ -58,16 +61,17 @@ def look(before: Mapping[str, Seen], site: Site, snapshot: Snapshot, now_s: floa
         for stage in group.stages:
             enabled = snapshot.get(inputs.effective_point(site, stage.command))
             if math.isfinite(enabled):
-                found[stage.unit] = _looked(before.get(stage.unit), snapshot, stage, enabled > 0, now_s)
+                running = 1.0 if works(snapshot, site.equipment[stage.unit]) else snapshot.get(stage.running)
+                found[stage.unit] = _looked(before.get(stage.unit), running, enabled > 0, now_s)
     return found
 
 
-def _looked(before: Seen | None, snapshot: Snapshot, stage: Stage, on: bool, now_s: float) -> Seen:
+def _looked(before: Seen | None, running: float, on: bool, now_s: float) -> Seen:
     before = before or Seen(on, now_s if on else -math.inf)
     since_s = before.since_s if before.on == on else now_s
     if not on:
         return Seen(on, since_s)
-    running, ran = snapshot.get(stage.running), before.ran and before.on
+    ran = before.ran and before.on
     if running != 0:  # a unit that does not tell is not accused
         return Seen(on, since_s, ran=ran or running > 0)
     return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s, ran)
@@ -87,13 +91,14 @@ def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s
     patience_s = -1.0 if seen.ran else stage.start_s  # one that ran has tripped: nobody waits for it to start
     late = seen.on and now_s - seen.idle_s > patience_s and (stage.kind != "chiller" or warm)
     failed = known and (late or faulty(snapshot, site.equipment[stage.unit]))
+    alone = not known and (snapshot.get(stage.running) > 0 or works(snapshot, site.equipment[stage.unit]))
     for_s = now_s - seen.since_s
     return Unit(
         stage=stage,
         enabled=seen.on,
-        on=known and seen.on and not failed,
+        on=alone or (known and seen.on and not failed),
         since_s=seen.since_s,
-        may_stop=for_s >= stage.min_on_s,
+        may_stop=known and for_s >= stage.min_on_s,
         may_start=known and not failed and not seen.on and for_s >= stage.min_off_s,
         failed=failed,
         known=known,

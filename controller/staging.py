@@ -17,7 +17,7 @@ from controller.constraints import Problem, clipped
 from controller.design import LoopDesign
 from controller.exchange import Array
 from controller.facility_plant import facility_owner
-from controller.optimise import SAVING_SHARE, SAVING_W, Judged, glance, judge, search
+from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
 from controller.stage_choice import CHILLER, ECONOMISER, OUTSIDE, PUMP, Plant, choices, plant_of, reinforced
 from controller.stage_state import Seen, Unit, stays_s, units_of
@@ -114,7 +114,7 @@ class _Looks:
         problem = self._problem(on)
         if around is None:
             return self._tried(on, glance(problem))
-        judged = judge(problem, clipped(problem, _waters(around)))
+        judged = judge(problem, clipped(problem, _waters(problem, around)))
         if not judged.feasible.any():
             return self._tried(on, math.inf)
         best = int(np.argmin(np.where(judged.feasible, judged.cost_w, np.inf)))
@@ -151,15 +151,14 @@ class _Looks:
         return _Tried(on=on, cost_w=cost_w, switching_w=_switching_w(self._site, self._plant, on))
 
 
-def _waters(around: Array) -> Array:
+def _waters(problem: Problem, around: Array) -> Array:
     """Points about one: its supply and pressure with every facility and condenser water of the first look."""
     supply_c, dp_pa = around[0, :2]
     facility_c = supply_c - np.array(_BELOW_SUPPLY_K)
     below_k = np.array(_BELOW_FACILITY_K[: 1 if around.shape[1] < 4 else None])
     facility, below = (a.ravel() for a in np.meshgrid(facility_c, below_k, indexing="ij"))
-    rows = np.column_stack(
-        [np.full_like(facility, supply_c), np.full_like(facility, dp_pa), facility, facility - below]
-    )
+    condenser = condenser_c(problem, facility, below)
+    rows = np.column_stack([np.full_like(facility, supply_c), np.full_like(facility, dp_pa), facility, condenser])
     return np.concatenate([rows[:, : around.shape[1]], around])
 
 

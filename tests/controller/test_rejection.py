@@ -12,11 +12,12 @@ from CoolProp.HumidAirProp import HAPropsSI
 import sites
 from controller import inputs
 from controller.chillers import chiller_design, chiller_w, running
+from controller.constraints import Bounds
 from controller.design import loop_design
 from controller.exchange import effectiveness, solved
 from controller.fluids import fluid, wet_bulb
 from controller.model import Load, Setpoints, evaluate
-from controller.optimise import judge, search, stepped
+from controller.optimise import condenser_c, judge, search, stepped
 from controller.outdoor import Outdoor
 from controller.plates import Plate
 from controller.problems import build_problem
@@ -231,3 +232,35 @@ def test_a_site_without_a_wet_bulb_is_driven_by_the_towers_design(hall, hall_sna
     del readings["tower/outdoor_relative_humidity"]
     silent = step(initial_state(), Snapshot(at_s=NOW_S, readings=readings), (), NOW_S, hall)
     assert not silent.plans
+
+
+def test_condenser_water_is_looked_for_where_towers_can_bring_it(problem):
+    """Below the facility water while the wet bulb lets it; above the wet bulb where only chillers can use it."""
+    wet_c = problem.median.air.wet_bulb_c
+    warm, cold = np.full(3, wet_c + 12.0), np.full(3, wet_c - 2.0)
+    below_k = np.array([1.0, 3.0, 6.0])
+    assert condenser_c(problem, warm, below_k) == pytest.approx(warm - below_k)
+    assert condenser_c(problem, cold, below_k) == pytest.approx(wet_c + np.array([8.0, 6.0, 3.0]))
+
+
+def test_with_chillers_at_work_fans_are_not_run_flat_out(hall, hall_snapshot):
+    """Facility water colder than any tower brings it: the search finds condenser water within half a percent."""
+    group = hall.groups["tcs-1"]
+    point = group.commands["supply_temperature"]
+    site = replace(hall, envelopes=hall.envelopes | {point: replace(hall.envelopes[point], maximum=23.0)})
+    heats = step(initial_state(), hall_snapshot, (), NOW_S, site).forecast.heats
+    heat = next(h for h in heats if h.subject == "tcs-1")
+    asked = replace(
+        build_problem(site, hall_snapshot, site.groups["tcs-1"], heat, ()), bounds=Bounds(case_c=90.0, reserve=False)
+    )
+    asked = replace(asked, current=(23.0, 6e4, 18.0, 12.0), target=(23.0, 6e4, 18.0, 12.0))
+    choice = search(asked)
+    assert choice.feasible
+    supply_c, dp_pa, facility_c, _ = choice.target
+    tower_c = np.linspace(10.0, 36.0, 105)
+    rows = np.column_stack([np.full_like(tower_c, v) for v in (supply_c, dp_pa, facility_c)] + [tower_c])
+    swept = judge(asked, rows)
+    chosen_w = float(judge(asked, np.array([choice.target])).cost_w[0])
+    best = int(np.argmin(np.where(swept.feasible, swept.cost_w, np.inf)))
+    assert chosen_w < 1.005 * float(swept.cost_w[best])
+    assert float(swept.cost_w[0]) > 1.02 * chosen_w  # as cold as can be: fans flat out

@@ -21,6 +21,7 @@ from controller.stage_choice import chosen, everything, plant_of
 from controller.stage_state import Seen, look, units_of
 from controller.staging import whole_plant
 from plant.leases import Lease
+from plant.live import Snapshot
 from plant.records import Intent, IntentKind, Mode, ModeState
 
 _SPEC = importlib.util.spec_from_file_location("coldplate_test_trains", Path(__file__).with_name("trains.py"))
@@ -184,6 +185,52 @@ def test_one_that_tells_nothing_is_left_alone(three):
     decision = hall.decide([LOW_W] * 120, silent=frozenset({"chiller-2"}))
     assert "chiller-2/enable_command" not in {s.point for s in decision.plan.setpoints}
     assert "chiller 2/3" in decision.plan.staging.text
+
+
+def _with(snapshot, gone, **shown):
+    """The same with some equipment silent, and some readings more."""
+    readings = {p: r for p, r in snapshot.readings.items() if p.partition("/")[0] not in gone}
+    some = next(iter(readings.values()))
+    readings |= {p: replace(some, value=v) for p, v in shown.items()}
+    return Snapshot(at_s=snapshot.at_s, readings=readings)
+
+
+@pytest.mark.parametrize(("flow", "counts"), [(0.009, True), (0.0, False)])
+def test_one_that_tells_nothing_and_moves_water_counts(three, flow, counts):
+    """It carries its share and is nobody's to stop; where nothing moves it counts for nothing."""
+    hall = stopped(trains.Hall(three))
+    shown = _with(hall.snapshot(LOW_W), {"pump-2"}, **{"pump-2/flow": flow})
+    (unit,) = (u for u in units_of(three, shown, hall.group, hall.memory.seen, hall.now_s) if u.id == "pump-2")
+    assert (unit.known, unit.on, unit.may_stop, unit.may_start) == (False, counts, False, False)
+    plant = plant_of(three, hall.group, units_of(three, shown, hall.group, hall.memory.seen, hall.now_s), hall.now_s)
+    for count in (1, 2):
+        some = chosen(plant, {"cooling-tower": 1, "chiller": 0, "pump": count})
+        assert ("pump-2" in some) == counts
+
+
+def test_an_economiser_works_with_a_tower_that_tells_nothing_and_runs(three):
+    """Else half of that train would stand beside a tower that runs."""
+    hall = stopped(trains.Hall(three))
+    for fan, works in ((0.5, True), (0.0, False)):
+        shown = _with(hall.snapshot(LOW_W), {"tower-2"}, **{"tower-2/fan_speed": fan})
+        units = units_of(three, shown, hall.group, hall.memory.seen, hall.now_s)
+        assert ("economiser-2" in plant_of(three, hall.group, units, hall.now_s).on) == works
+
+
+@pytest.mark.parametrize(
+    ("shown", "failed"),
+    [({"pump-2/flow": 0.009}, False), ({"pump-2/flow": 0.0}, True), ({"tower-2/flow": 0.01}, True)],
+)
+def test_a_readback_that_says_it_stands_is_not_believed_while_it_works(three, shown, failed):
+    """A pump whose water flows runs; through a tower water flows though its fan has tripped."""
+    hall = stopped(trains.Hall(three))
+    (unit,) = {p.partition("/")[0] for p in shown}
+    seen = hall.memory.seen
+    for minute in (0, 10, 20):
+        snapshot = replace(_with(hall.snapshot(LOW_W), (), **shown, **{f"{unit}/running": 0.0}), at_s=600.0 * minute)
+        seen = look(seen, three, snapshot, hall.now_s + 60.0 * minute)
+    found = units_of(three, snapshot, hall.group, seen, hall.now_s + 1200.0)
+    assert [u.failed for u in found if u.id == unit] == [failed]
 
 
 def test_a_train_works_together(three):
