@@ -18,6 +18,9 @@ LEAST_POWER = 0.3
 """Of a GPU's design; below it the rise is small against what its sensor resolves."""
 LEAST_GPUS = 2
 LEAST_RISE_K = 3.0
+STEADY, SWINGING = 0.12, 0.05
+"""Share by which the heat that a rack's coolant carries may differ from its power: meters err, too; and how well that
+heat tells what lies on a plate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,16 @@ def case_log(kind: RackDesign, coolant_j_m3_k: float, rise_k: float, power_w: fl
     if rise_k < LEAST_RISE_K or flow < 0.1 * kind.flow_m3_s:
         return math.nan
     return math.log(rise_k / power_w / float(case_resistance(kind, np.array(flow), coolant_j_m3_k)))
+
+
+def swings(kind: RackDesign, rack_w: float, carried_w: float) -> float:
+    """Heat that the coolant carries over what the rack draws just now [1]; 1 where both agree, or one is not known.
+
+    Power that swings faster than cases follow shows its peaks at cases that stand for its mean: plates would look far
+    better than they are.
+    """
+    share = carried_w / (rack_w * kind.liquid_fraction)
+    return share if abs(share - 1.0) > STEADY else 1.0
 
 
 def beside_gpus(kind: RackDesign, gpu_w: float, rack_w: float) -> float:

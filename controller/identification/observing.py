@@ -13,7 +13,7 @@ from controller.dry_coolers import DryCoolers
 from controller.facility_plant import upstream
 from controller.fluids import fluid, wet_bulb
 from controller.identification import parameters as known
-from controller.identification.cold_plates import beside_gpus, case_log, rack_rise
+from controller.identification.cold_plates import SWINGING, beside_gpus, case_log, rack_rise, swings
 from controller.identification.estimates import Observation
 from controller.identification.exchangers import Exchanger
 from controller.identification.hydraulics import cdu_pump_log, facility_pump_log, rack_flow_log
@@ -71,11 +71,17 @@ def _plate(
     if not (math.isfinite(supply_c) and flow.value > 0.0):
         return None
     found = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
-    if found is None:
+    rack_w, back_c = snapshot.get(f"{rack}/power"), snapshot.get(f"{rack}/liquid_return_temperature")
+    carried_w = flow.value * heat_j_m3_k * (back_c - supply_c)
+    share = swings(kind, rack_w, carried_w)
+    if found is None or share > 1.0:
         return None
-    more = beside_gpus(kind, found.power_w, snapshot.get(f"{rack}/power"))
-    power_w, load = found.power_w * math.exp(more), found.power_w / kind.gpu_power_w
+    shown_w, more = found.power_w, beside_gpus(kind, found.power_w, rack_w)
+    if share < 1.0:  # cases stand for the mean power, as the coolant does
+        shown_w, more = kind.gpu_power_w * carried_w / (kind.power_w * kind.liquid_fraction), SWINGING
+    power_w = shown_w if share < 1.0 else shown_w * math.exp(more)
     reads = Read(found.rise_k, of_gpus(found.gpus, found.rise_k)), Read(power_w, POWER), flow
+    load = shown_w / kind.gpu_power_w
     look = seen(partial(case_log, kind, heat_j_m3_k), *reads, load=load, part_load=PLATE_PART_LOAD, doubt=more)
     return None if look is None else replace(look, place=math.log(flow.value / kind.flow_m3_s), load=load)
 

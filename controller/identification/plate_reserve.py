@@ -35,15 +35,16 @@ def unseen(equipment: Equipment) -> float:
 def trusted(estimate: Estimate, most: float) -> float:
     """Resistance to plan with over the site file's [1]; most: while nothing was seen.
 
-    Once sure a worse one as estimated, a better one only as far as proven, and never less than what it may be at worst
-    but for `COVERED`.
+    Once sure a worse one as estimated, a better one only as far as proven and once confirmed, and never less than what
+    it may be at worst but for `COVERED`.
     """
     if not estimate.count:
         return most
     ratio, high = estimate.ratio, estimate.ratio * math.exp(AT_WORST_SD * estimate.sd)
     if estimate.count < SEEN_COUNT or estimate.sd > SURE_SD:
         return max(min(max(1.0, high), most), estimate.interval[0])
-    kept = max(statistics.median((1.0, ratio, high)), high * (1.0 - COVERED))
+    least = 0.0 if estimate.confirmed else 1.0
+    kept = max(statistics.median((1.0, ratio, high)), high * (1.0 - COVERED), least)
     return min(kept, max(most, ratio))
 
 

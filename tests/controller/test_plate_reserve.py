@@ -14,6 +14,7 @@ from controller.identification.applied import applied
 from controller.identification.cold_plates import beside_gpus
 from controller.identification.estimates import Estimate, Observation, tells_more, updated
 from controller.identification.known import Known
+from controller.identification.observing import plates
 from controller.identification.plate_reserve import SEEN_COUNT, SIBLINGS_DIFFER, trusted, unseen, worst_of_kind
 from controller.model import case_resistance, full_load_case_c
 from controller.step import initial_state, step
@@ -53,7 +54,8 @@ def test_the_reserve_shrinks_as_looks_agree_and_never_below_what_plates_are():
     assert all(
         trusted(looked(ratio, n), UNSEEN) > 0.998 * ratio for ratio in (1.1, 1.25, 1.5) for n in (SEEN_COUNT, 100)
     )
-    assert 0.8 < trusted(looked(0.8, 40), UNSEEN) < 0.9
+    assert trusted(looked(0.8, 40), UNSEEN) == 1.0
+    assert 0.8 < trusted(looked(0.8, 80), UNSEEN) < 0.9
 
 
 def test_a_wild_look_proves_nothing():
@@ -100,6 +102,25 @@ def test_what_else_lies_on_a_plate_is_between_nothing_and_its_share(unproven_pod
     assert beside_gpus(kind, kind.gpu_power_w, kind.power_w) == 0.0
     assert beside_gpus(kind, 0.5 * kind.gpu_power_w, 0.6 * kind.power_w) == pytest.approx(0.5 * math.log(1.2))
     assert beside_gpus(kind, 0.5 * kind.gpu_power_w, math.nan) == 0.0
+
+
+def test_power_that_swings_faster_than_cases_is_not_believed(unproven_pod, pod_snapshot):
+    """GPUs at their peak while the coolant carries half of that: the cases are those of the mean; after the peak none."""
+    group = unproven_pod.groups["tcs-1"]
+    design, busy = loop_design(unproven_pod, group), _busy(unproven_pod, pod_snapshot)
+    kind, rack = design.racks[0][0], "rack-01"
+    flow, supply_c = (pod_snapshot.get(f"{rack}/liquid_{name}") for name in ("flow", "supply_temperature"))
+
+    def look(share):
+        rise_k = share * kind.power_w * kind.liquid_fraction / (flow * design.coolant.heat_j_m3_k)
+        values = {f"{rack}/power": 0.9 * kind.power_w, f"{rack}/liquid_return_temperature": supply_c + rise_k}
+        shown = {p: Reading(v, 0.0, 0.0, Quality.GOOD, Reason.NONE) for p, v in values.items()}
+        snapshot = Snapshot(at_s=pod_snapshot.at_s, readings={**pod_snapshot.readings, **busy, **shown})
+        return next(seen for name, _, seen in plates(unproven_pod, snapshot, group, design) if name == rack)
+
+    assert look(0.88).log == pytest.approx(0.0, abs=0.01)
+    assert look(0.6).log == pytest.approx(math.log(0.9 / 0.6), abs=0.01)
+    assert look(1.2) is None
 
 
 def test_a_loop_without_gpu_telemetry_plans_colder_than_one_whose_plates_are_known(unproven_pod, pod_snapshot, now_s):
