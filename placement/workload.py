@@ -87,10 +87,10 @@ def place(table: NodeTable, found: Judged, layout: Layout, shared_w: Array, work
     if work.locality == "any" and not layout.leaves:
         return _told(table, _fill(table, layout, shared_w, work, order), work, "")
     codes, names = _together(layout, work.locality)
-    number = np.bincount(codes[order], minlength=len(names))
+    number = _takes(table, layout, work, order, codes, len(names))
     any_leaf = work.locality == "any"
     hopeless = any_leaf and number.max(initial=0) < work.nodes
-    best, code = ((), 0) if hopeless else _best_block(table, layout, shared_w, work, order, codes, len(names))
+    best, code = ((), 0) if hopeless else _best_block(table, layout, shared_w, work, order, codes, number)
     if len(best) < work.nodes and any_leaf:
         # no leaf holds all of it: as few leaves as can be, those with most nodes that fit first
         spread = order[np.argsort(-number[codes[order]] * len(names) + codes[order], kind="stable")]
@@ -107,6 +107,22 @@ def _together(layout: Layout, locality: Locality) -> tuple[npt.NDArray[np.intp],
     return layout.leaf, layout.leaves
 
 
+def _takes(
+    table: NodeTable,
+    layout: Layout,
+    work: Workload,
+    order: npt.NDArray[np.intp],
+    codes: npt.NDArray[np.intp],
+    blocks: int,
+) -> npt.NDArray[np.intp]:
+    """So many nodes each block takes at most (blocks,), by its racks' rooms alone."""
+    racks = len(layout.racks)
+    parts, first, number = np.unique(codes[order] * racks + layout.rack[order], return_index=True, return_counts=True)
+    room_w = table.room_w[order[first]]
+    most = np.minimum(number, np.floor(room_w / work.power_w + 1e-9))
+    return np.bincount(parts // racks, most, minlength=blocks).astype(np.intp)
+
+
 def _best_block(
     table: NodeTable,
     layout: Layout,
@@ -114,21 +130,22 @@ def _best_block(
     work: Workload,
     order: npt.NDArray[np.intp],
     codes: npt.NDArray[np.intp],
-    blocks: int,
+    takes: npt.NDArray[np.intp],
 ) -> tuple[tuple[int, ...], int]:
-    """The first block that holds all of it in the order of its best node, else the one that holds most."""
-    number = np.bincount(codes[order], minlength=blocks)
-    best: tuple[int, ...] = ()
-    block = 0
-    while len(order):
-        code = int(codes[order[0]])
-        if number[code] > len(best):
-            chosen = _fill(table, layout, shared_w, work, order[codes[order] == code])
+    """The first block that holds all of it in the order of its best node, else the one that holds most.
+
+    takes: nodes that a block takes at most.
+    """
+    enough = takes[codes[order]] >= work.nodes
+    number, best, block = takes.copy(), tuple[int, ...](), 0
+    for part in (order[enough], order[~enough]):
+        rest = part[number[codes[part]] > len(best)]
+        while len(rest) and len(best) < work.nodes:
+            code = int(codes[rest[0]])
+            chosen = _fill(table, layout, shared_w, work, rest[codes[rest] == code])
             best, block = (chosen, code) if len(chosen) > len(best) else (best, block)
-        if len(best) == work.nodes:
-            break
-        number[code] = 0
-        order = order[number[codes[order]] > len(best)]
+            number[code] = 0
+            rest = rest[number[codes[rest]] > len(best)]
     return best, block
 
 

@@ -85,6 +85,13 @@ def test_no_leaf_is_torn_that_holds_all(locality):
     assert (more.enough, more.block == "") == ((True, True) if locality == "any" else (False, False))
 
 
+def test_a_block_that_holds_most_is_found_behind_one_that_only_looks_so():
+    """Its rack has room for all of it, its budget for one."""
+    caps = {"a1": Cap(room_w=15e3, scope="a1")}
+    found = chosen(Workload(power_w=10e3, nodes=4, locality="rack"), headroom("a1"), headroom("b1", 35), caps=caps)
+    assert (found.block, len(found.nodes), found.enough) == ("b1", 3, False)
+
+
 def test_where_no_leaf_holds_all_the_fullest_come_first():
     """As few leaves as can be; a node that no leaf has is one of its own."""
     leaves = dict(zip(NODES, "xxxxyyyzzz", strict=False))
