@@ -11,8 +11,10 @@ import uvicorn
 from placement.api_client import Client
 from placement.loan_reports import LoanReport
 from placement.scheduler_reports import Report
+from placement.shed_reports import ShedReport
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.loans import Loan, LoanState
+from plant.sheds import Deed, JobHeld
 
 
 def report(**more) -> Report:
@@ -101,6 +103,7 @@ def speak(url: str, edge, token: str) -> None:
     loan = Loan(**given, state=LoanState.LENT, took_s={"draining": 2.5})
     assert client.put_loans("pools", LoanReport(moves=True, period_s=10.0, loans=(loan,))).accepted
     assert [(lender.state, lender.loans) for lender in client.loans()] == [("ok", (loan,))]
+    _speak_of_sheds(client)
     job = {"id": "j", "racks": ["rack-01"], "start_s": 1.0, "end_s": 9.9e9, "power_kw": 5}
     assert client.put_jobs({"source": "slurm", "valid_until_s": 9.9e9, "jobs": [job]}, actor="t").accepted
     with pytest.raises(RefusedError, match="no budget can be given to 'nowhere'"):
@@ -108,6 +111,20 @@ def speak(url: str, edge, token: str) -> None:
     client.close()
     with Client(url) as stranger, pytest.raises(RefusedError, match="this needs a token"):
         stranger.report("hpc", report())
+
+
+def _speak_of_sheds(client: Client) -> None:
+    """The wish with its plan, powers and clock, and what was done, back as it was told."""
+    state = client.shed()
+    assert (state.shed[0].loop, state.edge_connected, state.plans[0].short_w) == ("tcs-1", True, 47e3)
+    assert state.now_s == pytest.approx(client.site_time_s(), abs=60.0)
+    assert len(client.site_powers()) == 2
+    held = JobHeld(job="7", share=0.5, full_w={"tcs-1": 1e4})
+    deed = Deed(at_s=1.0, job="7", what="cap", place="bmc", watts=500.0)
+    told = ShedReport(acts=True, period_s=2.0, sent_at=1.0, held=(held,), lease_left_s=9.0, deeds=(deed,))
+    assert client.put_shed("hall", told).accepted
+    (process,) = client.shed().processes
+    assert (process.state, process.report) == ("ok", told)
 
 
 def test_the_client_says_when_nobody_is_there():
