@@ -21,6 +21,8 @@ COVERED = 0.04
 """Error of a plate's resistance that `constraints.CASE_TOLERANCE` keeps anyway."""
 SEEN_COUNT = 6
 """What plates are like shows in each look, more only tell a wild sensor from the others."""
+BETTER_COUNT = 24
+"""Two hours of looks at high load, before plates are believed to be better than their figure."""
 AT_WORST_SD = 1.645
 """One case in twenty is worse."""
 LEAST_SIBLINGS, SIBLINGS_DIFFER = 3, 1.03
@@ -43,7 +45,7 @@ def trusted(estimate: Estimate, most: float) -> float:
     ratio, high = estimate.ratio, estimate.ratio * math.exp(AT_WORST_SD * estimate.sd)
     if estimate.count < SEEN_COUNT or estimate.sd > SURE_SD:
         return max(min(max(1.0, high), most), estimate.interval[0])
-    least = 0.0 if estimate.confirmed else 1.0
+    least = 0.0 if estimate.count >= BETTER_COUNT else 1.0
     kept = max(statistics.median((1.0, ratio, high)), high * (1.0 - COVERED), least)
     return min(kept, max(most, ratio))
 
