@@ -34,6 +34,12 @@ def switched_off(snapshot: Snapshot, unit: str) -> bool:
     return (followed if math.isfinite(followed) else snapshot.get(f"{unit}/enable_command")) == 0
 
 
+def may_run(snapshot: Snapshot, unit: str) -> bool:
+    """Whether a unit that is switched says that it runs or may, so that it takes its water whatever it does with it."""
+    followed = (snapshot.get(f"{unit}/{name}") for name in ("running", "effective_enable_command"))
+    return any(value > 0 for value in followed)
+
+
 def idle(snapshot: Snapshot, unit: str) -> bool:
     """Whether a unit stands: it was told so, or its flow shows it."""
     return switched_off(snapshot, unit) or snapshot.get(f"{unit}/flow") <= _STILL_M3_S

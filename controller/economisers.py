@@ -57,7 +57,8 @@ def economised(
 ) -> Economised | None:
     """What this look tells; None where it tells nothing.
 
-    units: by kind; side: as the units that run are; asked_c: facility water asked for [°C]; chills: a chiller runs.
+    units: by kind; side: as the units that run are; asked_c: facility water asked for [°C];
+    chills: a chiller runs or may, so that a part of the towers' water is its.
     """
     running = {kind: [u for u in names if not idle(snapshot, u)] for kind, names in units.items()}
     flow, into_c, out_c = mixed(snapshot, running["economiser"])

@@ -13,7 +13,7 @@ import numpy as np
 
 from controller.curves import KNOTS, UNTAUGHT, Curve
 from controller.design import CduDesign, Correction, Corrections, LoopDesign
-from controller.device_state import idle
+from controller.device_state import idle, may_run
 from controller.economisers import economised, mixed, told
 from controller.facility_plant import upstream
 from controller.inputs import electric_power
@@ -183,6 +183,7 @@ def _plates(
     if not isinstance(design.rejection, WetSide) or design.rejection.economiser is None:
         return None
     units = {kind: _units(site, group, kind) for kind in ("economiser", "cooling-tower", "chiller")}
+    chills = chills or any(may_run(snapshot, unit) for unit in units["chiller"])
     seen = economised(snapshot, units, design.rejection, asked_c, chills=chills)
     if seen is None:
         return None

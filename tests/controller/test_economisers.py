@@ -111,6 +111,20 @@ def test_water_on_its_way_and_missing_meters_tell_nothing(hall, changed):
     assert economised(_shown(side, 0.9, 32.0, **changed), UNITS, side, FACILITY_C, chills=False) is None
 
 
+def test_a_chiller_that_may_run_takes_condenser_water_of_its_own(hall):
+    """What the towers give then is not the economisers': plates that are 15 % worse are taken for no worse than that."""
+    group = hall.groups["tcs-1"]
+    design, load = loop_design(hall, group), Load(heat_w=HEAT_W, it_w=1e6, gpu_w=1485.0, air=Outdoor(32.0, 22.0))
+    at = Setpoints.of(np.array([(36.0, 6e4, FACILITY_C, 32.0)]))
+    for name in ("running", "effective_enable_command"):
+        more = {f"chiller/{name}": 1.0, "chiller/entering_temperature": FACILITY_C, "chiller/active_power": 0.0}
+        flow = 0.045  # economiser's and chiller's
+        rise_k = HEAT_W / (flow * design.water.heat_j_m3_k)
+        more |= {"tower/flow": flow, "tower/entering_temperature": 32.0 + rise_k}
+        shown = _shown(design.rejection, 1.0, 32.0, **more)
+        assert PLATES not in observe(Learnt(), hall, shown, group, design, load, at).curves
+
+
 def test_like_plates_in_parallel_share_one_table(hall):
     """Twice the plates carry twice the heat with twice the water."""
     one = loop_design(hall, hall.groups["tcs-1"]).rejection.economiser
