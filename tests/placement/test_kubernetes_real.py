@@ -204,8 +204,18 @@ def scores(plane: ControlPlane) -> set[str]:
     return {n["metadata"].get("annotations", {}).get(SCORE, "") for n in plane.nodes().values()}
 
 
-def test_an_eviction_is_refused_by_a_budget_and_given_without_one(plane):
-    """S's way through the Eviction API: 429 is *not now*; then the pod is told to end; a bare pod never is."""
+def test_an_eviction_is_refused_by_a_budget_and_given_without_one(plane, bound_account):
+    """With the shipped role of `coldplate shed`: 429 is *not now*; then the pod is told to end; a bare pod never is."""
+    plane.apply(manifests("shed-role.yaml"))
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "coldplate-shed"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "coldplate-shed"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "coldplate"}],
+    }
+    account = {"name": "default", "namespace": "coldplate"}
+    plane.apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}, binding])
     plane.start_scheduler()
     plane.add_nodes(["n1"])
     stop = {"annotations": {"coldplate.io/interruptible": "true"}}
@@ -220,12 +230,12 @@ def test_an_eviction_is_refused_by_a_budget_and_given_without_one(plane):
         "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "train"}}},
     }
     plane.apply([guard])
-    asyncio.run(evicted(plane))
+    asyncio.run(evicted(plane, plane.kubeconfig(plane.account_token("coldplate", "default"))))
 
 
-async def evicted(plane: ControlPlane) -> None:
-    """By the account that may do everything."""
-    async with connect(plane.kubeconfig()) as cluster:
+async def evicted(plane: ControlPlane, kubeconfig: Path) -> None:
+    """By an account that may list pods and evict them."""
+    async with connect(kubeconfig) as cluster:
         jobs, owners = KubernetesJobs(cluster=cluster), {owner_of(p): p for p in await cluster.pods()}
         job = next(name for name in owners if name.endswith("train"))
         stop = JobStopped(job=job, source="k", started_s=0.0, at_s=time.time() + 60)
