@@ -39,11 +39,11 @@ check: setup
 
 # Slower campaigns: kills, full disks, lost brokers, over and over.
 faults: setup debian
-	$(BIN)/python -m pytest tests/faults --campaign --timeout 3600
+	$(BIN)/python -m pytest tests/faults --campaign -o faulthandler_timeout=3600
 
 # A million hostile asks of the guard, a whole switchback on the simulated pod, and all of the above.
 campaign: faults
-	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement tests/cli --campaign --timeout 3600
+	$(BIN)/python -m pytest tests/actuator tests/controller tests/placement tests/cli --campaign -o faulthandler_timeout=3600
 
 # Small faults put into the guard one by one: each must be noticed.
 mutants: setup
