@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Response
 
 from placement.rooms import Room
-from placement.shed_plan import ShedPlan
+from placement.shed.plan import ShedPlan
 from plant.points import PointId
 from plant.records import (
     ActuatorState,

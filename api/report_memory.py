@@ -13,7 +13,7 @@ import msgspec
 from api.report_desk import ReportDesk
 from placement.loan_reports import LoanReport
 from placement.scheduler_reports import Report
-from placement.shed_reports import ShedReport
+from placement.shed.reports import ShedReport
 from plant.errors import ConfigError, StoreError
 from store import codec
 from store.files import replace_file

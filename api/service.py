@@ -36,12 +36,13 @@ from api.power import Powers, powers
 from api.report_desk import ReportDesk
 from api.report_memory import KEPT, ReportMemory
 from api.site_view import site_info
-from placement import loan_reports, scheduler_reports, shed_reports
+from placement import loan_reports, scheduler_reports
 from placement.loan_reports import MOST_LENDERS, Lender, LoanReport, lender_of
 from placement.scheduler_reports import MOST_SCHEDULERS, Report, SchedulerState, state_of
-from placement.shed_answer import shed_plans
-from placement.shed_plan import ShedPlan
-from placement.shed_reports import MOST_PROCESSES, ShedProcess, ShedReport, ShedState, process_of
+from placement.shed import reports as shed_reports
+from placement.shed.answer import shed_plans
+from placement.shed.plan import ShedPlan
+from placement.shed.reports import MOST_PROCESSES, ShedProcess, ShedReport, ShedState, process_of
 from plant.errors import ColdplateError
 from plant.points import PointId
 from plant.ports import Store

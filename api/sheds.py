@@ -11,7 +11,7 @@ from api.answers import Problem, Responses, reply
 from api.commands import Body, operator
 from api.problems import ProblemError
 from api.service import Service, service_of
-from placement.shed_reports import MOST_PROCESSES, ShedReport, ShedState
+from placement.shed.reports import MOST_PROCESSES, ShedReport, ShedState
 from plant.records import Answer
 from plant.sheds import Deed, JobHeld
 

@@ -18,8 +18,8 @@ from placement.api_client import Client
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints, NodeScore
 from placement.scheduler_reports import Report, state_of
-from placement.shed_plan import ShedPlan
-from placement.shed_reports import ShedReport, ShedState
+from placement.shed.plan import ShedPlan
+from placement.shed.reports import ShedReport, ShedState
 from plant.records import Answer, Headroom, ShedRequest
 
 

@@ -1,7 +1,7 @@
 """A cooling fault with both clusters full: who is slowed or sent away, and what it costs, on the demo pod's twin.
 
 The real controller, guard and leases (`benchmarks.faults`) meet a fault that they cannot answer alone; what they ask to
-have taken off (`ShedRequest`) is answered by the plan of `placement.shed_plan`, by the same tools in random order, or
+have taken off (`ShedRequest`) is answered by the plan of `placement.shed.plan`, by the same tools in random order, or
 by nobody. Caps act after CAP_S, requeues after REQUEUE_S. Relief that is no longer asked for is given back a step at a
 time. Lost GPU-hours are what the jobs did not do within the span, work since their checkpoints and restarts included.
 """
@@ -20,7 +20,7 @@ from benchmarks.faults import _controlled, _goal, _limit_c
 from benchmarks.twin_plant import example_site
 from controller.state import StepResult
 from placement.power_caps import LEAST_SPEED, POWER_EXPONENT
-from placement.shed_plan import CAP_S, REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
+from placement.shed.plan import CAP_S, REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
 from plant.records import ShedRequest
 from simulator.load import IDLE
 

@@ -36,10 +36,10 @@ def shed(
     """Take load off as the shed plan says: power limits over Redfish first, then requeues; given back step by step."""
     from cli.shed_run import act_on
     from placement.api_client import Client
-    from placement.shed_act import ShedOptions
-    from placement.shed_book import ShedBook
-    from placement.shed_file import read_shed_file
-    from placement.shed_wishes import ShedEar, ShedWish
+    from placement.shed.act import ShedOptions
+    from placement.shed.book import ShedBook
+    from placement.shed.file import read_shed_file
+    from placement.shed.wishes import ShedEar, ShedWish
 
     form, book, secret = read_shed_file(config), ShedBook(state), token(token_file)
     options = ShedOptions(acts=act, lease_s=lease_s, step_s=0.0 if give_back else step_s, period_s=every_s)

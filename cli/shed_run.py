@@ -14,13 +14,13 @@ from devices.http_options import read_options
 from devices.redfish_power import PowerLimit
 from placement.kubernetes.cluster import connect
 from placement.kubernetes.shed import KubernetesJobs
-from placement.shed_act import Shedder, ShedOptions
-from placement.shed_book import ShedBook
-from placement.shed_caps import Caps, Place
-from placement.shed_file import SchedulerForm, ShedForm, places_of
-from placement.shed_reports import ShedReport
-from placement.shed_stops import Scheduler
-from placement.shed_wishes import ShedWish
+from placement.shed.act import Shedder, ShedOptions
+from placement.shed.book import ShedBook
+from placement.shed.caps import Caps, Place
+from placement.shed.file import SchedulerForm, ShedForm, places_of
+from placement.shed.reports import ShedReport
+from placement.shed.stops import Scheduler
+from placement.shed.wishes import ShedWish
 from placement.slurm.commands import Slurm
 from placement.slurm.shed import SlurmJobs
 from plant.errors import ColdplateError

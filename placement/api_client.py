@@ -21,7 +21,7 @@ from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
 from placement.loan_reports import Lender, Lenders, LoanReport
 from placement.scheduler_reports import Report, SchedulerState
-from placement.shed_reports import ShedReport, ShedState
+from placement.shed.reports import ShedReport, ShedState
 from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError
 from plant.records import Answer, Headroom

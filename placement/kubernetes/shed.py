@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from placement.kubernetes.cluster import Kubernetes
 from placement.kubernetes.outlook import Pod, interruptible, owner_of, started_s
-from placement.shed_stops import Run
+from placement.shed.stops import Run
 from plant.errors import RefusedError
 from plant.sheds import JobStopped
 

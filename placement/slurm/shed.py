@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from placement.shed_stops import Run
+from placement.shed.stops import Run
 from placement.slurm.commands import Slurm
 from placement.slurm.jobs import read_jobs
 from placement.slurm.nodes import read_nodes

@@ -11,7 +11,7 @@ import uvicorn
 from placement.api_client import Client
 from placement.loan_reports import LoanReport
 from placement.scheduler_reports import Report
-from placement.shed_reports import ShedReport
+from placement.shed.reports import ShedReport
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.loans import Loan, LoanState
 from plant.sheds import Deed, JobHeld

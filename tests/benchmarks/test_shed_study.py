@@ -9,7 +9,7 @@ from benchmarks.faults import _goal
 from benchmarks.shed_study import FLOOR, Shedding, at_random, full_clusters, nobody, ours, shed_run
 from benchmarks.twin_plant import example_site
 from placement.power_caps import LEAST_SPEED
-from placement.shed_plan import REQUEUE_S, RESTART_S, ShedNeed
+from placement.shed.plan import REQUEUE_S, RESTART_S, ShedNeed
 
 FAULT = "chiller trip at 40 °C"
 

@@ -18,7 +18,7 @@ from placement.budgets import TEXTS as BUDGETS
 from placement.job_lists import TEXTS as JOBS
 from placement.loan_reports import TEXTS as LOANS
 from placement.scheduler_reports import TEXTS as SCHEDULERS
-from placement.shed_reports import TEXTS as SHEDS
+from placement.shed.reports import TEXTS as SHEDS
 
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")

@@ -11,12 +11,12 @@ import pytest
 
 from devices.http import HttpEndpoint
 from devices.redfish_power import PowerLimit
-from placement.shed_act import Shedder, ShedOptions
-from placement.shed_book import ShedBook
-from placement.shed_caps import Caps, Place
-from placement.shed_plan import ShedJob, ShedNeed, shed_plan
-from placement.shed_stops import Run
-from placement.shed_wishes import ShedWish
+from placement.shed.act import Shedder, ShedOptions
+from placement.shed.book import ShedBook
+from placement.shed.caps import Caps, Place
+from placement.shed.plan import ShedJob, ShedNeed, shed_plan
+from placement.shed.stops import Run
+from placement.shed.wishes import ShedWish
 from plant.errors import SilentError
 from plant.sheds import JobStopped
 from simulator.http_server import serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from placement.shed_answer import IDLE_SHARE, shed_plans
+from placement.shed.answer import IDLE_SHARE, shed_plans
 from plant.records import JobList, JobOutlook, Message, RideThrough, ShedRequest
 from sites import load_site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from placement.shed_file import places_of, read_shed_file
+from placement.shed.file import places_of, read_shed_file
 from plant.errors import ConfigError
 
 GOOD = """schema: 1

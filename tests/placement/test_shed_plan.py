@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.power_caps import LEAST_SPEED, POWER_EXPONENT, drawn, least_loss, speed_at
-from placement.shed_plan import REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
+from placement.shed.plan import REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
 
 RACKS = frozenset({"r1", "r2"})
 DEEPEST = 1.0 - LEAST_SPEED**POWER_EXPONENT

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from placement.shed_plan import ShedJob, ShedNeed, shed_plan
+from placement.shed.plan import ShedJob, ShedNeed, shed_plan
 from placement.slurm.commands import Slurm
 from placement.slurm.shed import SlurmJobs
 from placement.slurm.stoppable import stoppable

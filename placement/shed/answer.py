@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from placement.job_lists import believed
-from placement.shed_plan import ShedJob, ShedNeed, ShedPlan, shed_plan
+from placement.shed.plan import ShedJob, ShedNeed, ShedPlan, shed_plan
 from plant.records import JobList, JobOutlook, RideThrough, ShedRequest
 from plant.topology import Site
 

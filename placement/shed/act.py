@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from placement.shed_book import ShedBook
-from placement.shed_caps import Caps, NodeCap, node_caps
-from placement.shed_reports import DEEDS_TOLD, ShedReport
-from placement.shed_stops import Known, Scheduler, Stops, known
-from placement.shed_wishes import ShedWish, wanted_shares
+from placement.shed.book import ShedBook
+from placement.shed.caps import Caps, NodeCap, node_caps
+from placement.shed.reports import DEEDS_TOLD, ShedReport
+from placement.shed.stops import Known, Scheduler, Stops, known
+from placement.shed.wishes import ShedWish, wanted_shares
 from plant.sheds import Deed, JobHeld
 
 MOST_WAIT_S = 1800.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from placement.shed_book import ShedBook
+from placement.shed.book import ShedBook
 from plant.errors import ColdplateError
 from plant.sheds import CapHeld, Deed
 

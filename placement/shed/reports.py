@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from placement.scheduler_reports import LEAST_SILENCE_S, SILENT_AFTER
-from placement.shed_plan import ShedPlan
+from placement.shed.plan import ShedPlan
 from plant.records import Condition, Message, Params, Severity, ShedRequest
 from plant.sheds import Deed, JobHeld
 

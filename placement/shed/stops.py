@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from placement.shed_book import ShedBook
+from placement.shed.book import ShedBook
 from plant.errors import ColdplateError, RefusedError
 from plant.sheds import Deed, JobStopped
 

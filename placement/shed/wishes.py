@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from placement.api_client import Client
-from placement.shed_plan import ShedPlan, ShedStep, ramped
-from placement.shed_reports import ShedState
+from placement.shed.plan import ShedPlan, ShedStep, ramped
+from placement.shed.reports import ShedState
 from plant.errors import ColdplateError
 
 
