@@ -60,29 +60,28 @@ def economised(
     units: by kind; side: as the units that run are; asked_c: facility water asked for [°C];
     chills: a chiller runs or may, so that a part of the towers' water is its.
     """
+    if chills:  # their water can't be told from the economisers', and what is tried and fails costs their power
+        return None
     running = {kind: [u for u in names if not idle(snapshot, u)] for kind, names in units.items()}
     flow, into_c, out_c = mixed(snapshot, running["economiser"])
     condenser, hot_c, cold_c = mixed(snapshot, running["cooling-tower"])
-    if chills:
-        shown = [snapshot.get(f"{u}/entering_temperature") for u in running["chiller"]]
-        out_c = sum(shown) / len(shown) if shown else math.nan
     plate, heat_j_m3_k = side.economiser, side.water.heat_j_m3_k
     assert plate is not None
-    hot_w_k, cold_w_k = flow * heat_j_m3_k, min(condenser * heat_j_m3_k, plate.most_w_k)
-    heat_w, rejected_w = hot_w_k * (into_c - out_c), condenser * heat_j_m3_k * (hot_c - cold_c)
+    hot_w_k, cold_w_k = flow * heat_j_m3_k, condenser * heat_j_m3_k
+    heat_w, rejected_w = hot_w_k * (into_c - out_c), cold_w_k * (hot_c - cold_c)
     share, gap_k = hot_w_k / plate.hot_w_k, out_c - cold_c
     tells = into_c - out_c > LEAST_RANGE_K and gap_k > LEAST_GAP_K and share > LEAST_SHARE
-    if not (tells and (chills or abs(rejected_w / heat_w - 1) < BALANCED)):  # NaN too
+    if not (tells and abs(rejected_w / heat_w - 1) < BALANCED):  # NaN too
         return None
     wide_open = out_c > asked_c + MISSED_K
     wide_open |= condenser > ABOVE_LEAST * side.tower.least_flow_share * side.tower.flow_m3_s
-    if not (chills or wide_open or out_c < asked_c + HELD_K):
+    if not (wide_open or out_c < asked_c + HELD_K):
         return None
     low_w_k, wanted_w_k = min(hot_w_k, cold_w_k), heat_w / (into_c - cold_c)
     beyond = wanted_w_k > MOST_EFFECTIVENESS * low_w_k
     ua_w_k = ua_of(min(wanted_w_k, MOST_EFFECTIVENESS * low_w_k), hot_w_k, cold_w_k)
     log = math.log(ua_w_k / float(plate.ua_at(np.array(hot_w_k), np.array(cold_w_k))))
-    return Economised(share=share, log=log, at_least=chills or beyond or not wide_open)
+    return Economised(share=share, log=log, at_least=beyond or not wide_open)
 
 
 def told(seen: Economised, believed: Curve) -> tuple[float, float]:

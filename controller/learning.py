@@ -182,8 +182,8 @@ def _plates(
     """UA of the economisers, as far as it shows; see `economisers`."""
     if not isinstance(design.rejection, WetSide) or design.rejection.economiser is None:
         return None
-    units = {kind: _units(site, group, kind) for kind in ("economiser", "cooling-tower", "chiller")}
-    chills = chills or any(may_run(snapshot, unit) for unit in units["chiller"])
+    units = {kind: _units(site, group, kind) for kind in ("economiser", "cooling-tower")}
+    chills = chills or any(may_run(snapshot, unit) for unit in _units(site, group, "chiller"))
     seen = economised(snapshot, units, design.rejection, asked_c, chills=chills)
     if seen is None:
         return None

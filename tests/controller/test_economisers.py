@@ -20,7 +20,7 @@ from plant.samples import Quality, Reason
 
 ROOT = Path(__file__).parents[2]
 FACILITY_C, HEAT_W, FLOW_M3_S = 33.0, 9e5, 0.0135
-UNITS = {"economiser": ["economiser"], "cooling-tower": ["tower"], "chiller": ["chiller"]}
+UNITS = {"economiser": ["economiser"], "cooling-tower": ["tower"]}
 
 
 @pytest.fixture(scope="module")
