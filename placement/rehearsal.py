@@ -24,7 +24,7 @@ from placement.packing import Packer
 
 LEARNING = Weights(power=(5.0, 2.3), settled=0.8, bend=1.5, late=0.4, stranded=0.6, balance=0.01)
 """Chosen as the defaults of `Weights`."""
-ROUNDS = 8
+ROUNDS = 5
 PACE, SLOWER = 0.4, 0.2
 """How far worth moves in the first round, and by how much less later."""
 PART = 2
