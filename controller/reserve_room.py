@@ -18,7 +18,7 @@ from controller import inputs
 from controller.cold_plates import hottest_plates
 from controller.design import rack_design
 from controller.losses import FACILITY_RESERVE_K, losses_of, stacked
-from controller.transient import Losses, seconds_to_limit, steady_case_c
+from controller.transient import COARSE_S, Losses, seconds_to_limit, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -47,7 +47,7 @@ def reserve_heats_w(
     if not rows:
         return {}
     flat = [row for grid in rows.values() for kinds in grid for row in kinds]
-    holds = np.isinf(seconds_to_limit(stacked(flat)))
+    holds = np.isinf(seconds_to_limit(stacked(flat), COARSE_S))
     ends = np.cumsum([len(SHARES) * len(grid[0]) for grid in rows.values()])[:-1]
     parts = zip(rows, np.split(holds, ends), strict=True)
     return {name: _carried(part) * _nameplate_w(site, site.groups[name]) for name, part in parts}

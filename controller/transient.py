@@ -20,6 +20,8 @@ Array = npt.NDArray[np.float64]
 
 STEPS_S = (*(0.5,) * 120, *(2.0,) * 120, *(10.0,) * 330)
 """Fine for the first minute, coarse towards the end of the hour."""
+COARSE_S = tuple(2 * step_s for step_s in STEPS_S[::2])
+"""The same hour, where only whether the limit is met is asked for."""
 PUMP_RAMPS = 3.0
 """The remaining pumps reach what they will give within this many of their ramps."""
 VALVE_STROKES = 1.5
@@ -69,33 +71,44 @@ class Losses:
     limit_c: Array
 
 
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """Coolant flow [m³/s], what plates carry off for each kelvin [W/K], and CDUs [W/K], shape (n,) each."""
+
+    flow_m3_s: Array
+    plate_w_k: Array
+    exchanged_w_k: Array
+
+
 def highest_case_c(losses: Losses, steps_s: Sequence[float]) -> Array:
     """The hottest case [°C] within steps_s [s] after the loss, and what it tends to; shape (n,)."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
     case_c, highest_c, at_s = losses.case_c, losses.case_c, 0.0
     for step_s in steps_s:
-        flow = _towards(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
-        case_c = _case(losses, case_c, supply_c, flow, step_s)
+        streams = _streams(losses, at_s)
+        case_c = _case(losses, case_c, supply_c, streams, step_s)
         highest_c = np.maximum(highest_c, case_c)
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, flow, at_s, step_s)
+        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s)
         at_s += step_s
     return np.maximum(highest_c, steady_case_c(losses, supply_c, losses.flow_last))
 
 
-def seconds_to_limit(losses: Losses) -> Array:
+def seconds_to_limit(losses: Losses, steps_s: Sequence[float] = STEPS_S) -> Array:
     """Seconds until the hottest case meets its limit, shape (n,); inf where it does not within the hour."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
     case_c, left_s, at_s = losses.case_c, np.full_like(supply_c, np.inf), 0.0
     moving_s = float(np.max(np.maximum(losses.ramped_s, losses.opened_s)))
-    for step_s in STEPS_S:
-        flow = _towards(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
-        before_c, case_c = case_c, _case(losses, case_c, supply_c, flow, step_s)
+    streams = _streams(losses, at_s)
+    for step_s in steps_s:
+        before_c, case_c = case_c, _case(losses, case_c, supply_c, streams, step_s)
         left_s = np.where(np.isinf(left_s) & (case_c > losses.limit_c), at_s, left_s)
         resting = (np.abs(case_c - before_c) < _STEADY_K) & (losses.facility_w <= 0) if at_s > moving_s else False
         if np.all(np.isfinite(left_s) | resting):
             break
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, flow, at_s, step_s)
-        at_s += step_s
+        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s)
+        before_s, at_s = at_s, at_s + step_s
+        if before_s < moving_s:
+            streams = _streams(losses, at_s)
     return left_s
 
 
@@ -117,21 +130,27 @@ def _conductance(losses: Losses, flow: Array) -> Array:
     return np.minimum(1 / (losses.plate_k_w * shape), carried_w_k)
 
 
-def _case(losses: Losses, case_c: Array, supply_c: Array, flow: Array, step_s: float) -> Array:
+def _streams(losses: Losses, at_s: float) -> _Streams:
+    """What flows at_s [s] after the loss; the same from then on, once ramps and valves have ended."""
+    flow = _towards(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
+    water = _towards(losses.water_first, losses.water_last, at_s, losses.opened_s)
+    return _Streams(flow, np.maximum(_conductance(losses, flow), 1e-12), _exchanged_w_k(losses, flow, water))
+
+
+def _case(losses: Losses, case_c: Array, supply_c: Array, streams: _Streams, step_s: float) -> Array:
     """The hottest case after step_s [s], exact for a constant heat; at once where the plates' mass is not known."""
-    conductance = np.maximum(_conductance(losses, flow), 1e-12)
-    target_c = supply_c + losses.gpu_w / conductance
-    pace = step_s * conductance * losses.plate_k_w / np.maximum(losses.plate_tau_s, 1e-9)
+    target_c = supply_c + losses.gpu_w / streams.plate_w_k
+    pace = step_s * streams.plate_w_k * losses.plate_k_w / np.maximum(losses.plate_tau_s, 1e-9)
     return np.where(losses.plate_tau_s > 0, case_c - (target_c - case_c) * np.expm1(-pace), target_c)
 
 
 def _mixed(
-    losses: Losses, supply_c: Array, return_c: Array, facility_c: Array, flow: Array, at_s: float, step_s: float
+    losses: Losses, supply_c: Array, return_c: Array, facility_c: Array, streams: _Streams, step_s: float
 ) -> tuple[Array, Array, Array]:
     """Supply, return and facility water after step_s [s]; the volumes are mixed, which warms them at once."""
-    water = _towards(losses.water_first, losses.water_last, at_s, losses.opened_s)
+    flow = streams.flow_m3_s
     stream_w_k = np.maximum(flow * losses.coolant_j_m3_k, 1e-3)
-    sent_c = return_c - _exchanged_w(losses, flow, water, return_c - facility_c) / stream_w_k
+    sent_c = return_c - streams.exchanged_w_k * np.maximum(return_c - facility_c, 0.0) / stream_w_k
     sent_c = np.maximum(sent_c, np.minimum(losses.least_supply_c, return_c))
     stays = np.exp(-step_s * flow / np.maximum(losses.half_m3, 1e-6))
     back_c = supply_c + losses.heat_w / stream_w_k
@@ -143,10 +162,10 @@ def _mixed(
     )
 
 
-def _exchanged_w(losses: Losses, flow: Array, water: Array, difference_k: Array) -> Array:
-    """Heat through the remaining CDUs [W] when their return lies difference_k [K] above facility supply."""
+def _exchanged_w_k(losses: Losses, flow: Array, water: Array) -> Array:
+    """Heat through the remaining CDUs for each kelvin of their return above facility supply [W/K]."""
     coolant, facility = flow * losses.coolant_j_m3_k, water * losses.water_j_m3_k
     low, high = np.maximum(np.minimum(coolant, facility), 1e-3), np.maximum(np.maximum(coolant, facility), 1e-3)
     films = (np.maximum(part, 1e-6) ** FILM_EXPONENT for part in (flow / losses.rest_flow, water / losses.rest_water))
     ua_w_k = 2 * losses.rest_ua_w_k / sum(1 / film for film in films)
-    return np.asarray(effectiveness(ua_w_k / low, low / high) * low * np.maximum(difference_k, 0.0), dtype=np.float64)
+    return np.asarray(effectiveness(ua_w_k / low, low / high) * low, dtype=np.float64)
