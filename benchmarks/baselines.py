@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from benchmarks.drive import LEAD_H
 from benchmarks.foresight import Foresight
 from controller import inputs
 from controller.design import rack_design
+from controller.identification.known import Kept, kept, recalled
 from controller.step import initial_state, step
 from plant.live import Snapshot
 from plant.points import PointId
@@ -175,10 +177,20 @@ class Schedule:
 
 
 class Ours:
-    """The controller itself, in mode auto: snapshot, step, plan; with its own forecast or another in its place."""
+    """The controller itself, in mode auto: snapshot, step, plan; with its own forecast or another in its place.
 
-    def __init__(self, site: Site, foresight: Foresight | None = None) -> None:
-        self._site, self._state, self._foresight = site, initial_state(), foresight
+    known: what it begins with, from an earlier run's `kept`.
+    """
+
+    def __init__(
+        self, site: Site, foresight: Foresight | None = None, known: Mapping[str, Kept] = MappingProxyType({})
+    ) -> None:
+        self._site, self._foresight = site, foresight
+        self._state = replace(initial_state(), known={loop: recalled(rows) for loop, rows in known.items()})
+
+    def kept(self) -> dict[str, Kept]:
+        """What outlives a restart of its plant's parameters, by loop."""
+        return {loop: kept(known) for loop, known in self._state.known.items()}
 
     def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
         """The plans' setpoints of this cycle; none where inputs are missing."""

@@ -19,7 +19,18 @@ from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS, TUNED_AS, load_plant
 from benchmarks.robust import ROBUST
 from benchmarks.rows import Done, Row, rows_of
-from benchmarks.tasks import CYCLE_S, QUICK_CYCLE_S, YEAR_DAYS, YEAR_H, Commanded, Task, commanded, days_of, run_tasks
+from benchmarks.tasks import (
+    CYCLE_S,
+    KNOWN,
+    QUICK_CYCLE_S,
+    YEAR_DAYS,
+    YEAR_H,
+    Commanded,
+    Task,
+    commanded,
+    days_of,
+    run_tasks,
+)
 from benchmarks.tuned import FILE, TWELVE, read_tuned
 from benchmarks.work import LOADS
 from plant.errors import ConfigError
@@ -27,8 +38,9 @@ from plant.errors import ConfigError
 QUICK_PLANTS = ("twin", "hall")
 QUICK = ("static", "reset", "ours")
 FULL = ("static", "reset", "ours-persistence", "ours", "ours-perfect", "bound")
+"""`ours` starts each day knowing nothing of the plant but its site file; `KNOWN` after a day of it."""
 NO_RESERVE = ("static-no-reserve", "reset-no-reserve")
-ALL = (*NO_RESERVE, *FULL, *ROBUST)
+ALL = (*NO_RESERVE, *FULL, KNOWN, *ROBUST)
 
 
 def run(

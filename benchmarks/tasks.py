@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -17,11 +17,14 @@ from benchmarks.foresight import perfect, persistence
 from benchmarks.plants import Plant, Scenario, Sequenced, Utilisation, load_plant
 from benchmarks.robust import ROBUST, adverse
 from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
+from controller.identification.known import Kept
 from plant.topology import Site
 
 QUICK_CYCLE_S, CYCLE_S = 600.0, 60.0
 YEAR_DAYS, YEAR_H = 365, 8757
 """A year from its third hour on: weather ends with the last."""
+KNOWN = "ours-known"
+"""Ours that was started again after a day, with what it kept of the plant's parameters."""
 ARMA = "statsmodels.tsa.arima.estimators.hannan_rissanen"
 """What the controller imports late; each worker would."""
 
@@ -67,11 +70,12 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def run_task(task: Task) -> Day:
-    """One day."""
+    """One day; of `KNOWN` after the day before it."""
+    known = _learnt_before(task) if task.controller == KNOWN else {}
     plant, work = _made(task)
     try:
         start_s = read_climate(task.data, task.climate).start_s(task.day.day)
-        operator = _operator(task, plant.site, work, start_s)
+        operator = _operator(task, plant.site, work, start_s, known)
         if task.tuning is not None and task.tuning.stage_up is not None and isinstance(plant, Sequenced):
             plant.sequence(task.tuning.stage_up)
         return drive_day(
@@ -84,6 +88,18 @@ def run_task(task: Task) -> Day:
             reserve_is_limit=task.reserve,
             give_up=task.give_up,
         )
+    finally:
+        plant.close()
+
+
+def _learnt_before(task: Task) -> dict[str, Kept]:
+    """What the controller knows of the plant at the end of the day before."""
+    plant, _ = _made(task)
+    try:
+        operator = Ours(plant.site)
+        start_s = read_climate(task.data, task.climate).start_s(max(task.day.day - 1, 0))
+        drive_day(plant, operator, start_s, task.cycle_s)
+        return operator.kept()
     finally:
         plant.close()
 
@@ -111,7 +127,7 @@ def _source(task: Task, site: Site, racks: tuple[str, ...], offset_s: float) -> 
     return jobs if task.load == "jobs" else by_month(frontier(task.data, racks, offset_s), jobs, offset_s)
 
 
-def _operator(task: Task, site: Site, work: Work, start_s: float) -> Operator:
+def _operator(task: Task, site: Site, work: Work, start_s: float, known: Mapping[str, Kept]) -> Operator:
     if task.schedule:
         return Schedule(site, task.schedule, start_s)
     if task.tuning is not None:
@@ -119,7 +135,7 @@ def _operator(task: Task, site: Site, work: Work, start_s: float) -> Operator:
     if task.controller in ROBUST:
         return adverse(task.controller, site)
     foresight = {"ours-persistence": persistence(site), "ours-perfect": perfect(site, work)}
-    return Ours(site, foresight.get(task.controller))
+    return Ours(site, foresight.get(task.controller), known)
 
 
 def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedDay, str]]:

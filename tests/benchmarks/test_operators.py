@@ -6,10 +6,13 @@ from itertools import pairwise
 import pytest
 
 from benchmarks import robust, work
-from benchmarks.baselines import Schedule, Tuning
+from benchmarks.baselines import Ours, Schedule, Tuning
 from benchmarks.foresight import perfect, persistence
 from benchmarks.reserve import UNKNOWN_K, ReserveWatch
 from benchmarks.twin_plant import example_site
+from controller.identification.estimates import Estimate
+from controller.identification.known import Kept, key_of
+from controller.identification.parameters import CASE
 from controller.step import initial_state, step
 from plant.live import Reading, Snapshot
 from plant.samples import Quality, Reason
@@ -70,6 +73,18 @@ def test_time_without_reserve_is_counted_and_silence_is_not(site):
 def _group_heat(site, revise):
     ahead = step(initial_state(), _snapshot(_shown(34.0, 28.0)), (), NOW_S, site, revise).forecast
     return next(h for h in ahead.heats if h.subject == "tcs-1")
+
+
+def test_ours_goes_on_from_what_an_earlier_run_kept(site):
+    """A cycle later it still knows the plates, which one that starts anew does not."""
+    loop = next(iter(site.groups))
+    plates = key_of(site.groups[loop].racks[0], CASE.name)
+    before = {loop: Kept(estimates={plates: Estimate(log=0.1, count=30, at_s=NOW_S - 60)}, baselines={}, changes={})}
+    fresh, known = Ours(site), Ours(site, known=before)
+    for operator in (fresh, known):
+        operator.decide(_snapshot(_shown(36.0, 30.0)), NOW_S)
+    assert known.kept()[loop].estimates[plates].log == 0.1
+    assert plates not in fresh.kept().get(loop, Kept(estimates={}, baselines={}, changes={})).estimates
 
 
 def test_persistence_is_flat_and_its_band_widens(site):
