@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from placement.form_file import read_form
-from placement.slurm.commands import TIMEOUT_S
+from placement.form_file import ClusterForm, Form, read_form
 from plant.errors import ConfigError
 from plant.hostlist import hosts
 from sites.document import Document
 
 _SEE = "docs/schedulers.md shows a pools file"
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
 
 
 class Allow(StrEnum):
@@ -27,29 +25,12 @@ class Allow(StrEnum):
     PLANNER = "planner"
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PoolForm(_Form):
+class PoolForm(ClusterForm):
     """One cluster; `nodes` are at home in it (Slurm's way of writing ranges), `keep_idle` of them it never lends."""
 
-    name: Name
-    kind: Literal["slurm", "kubernetes"]
-    conf: Path | None = None
-    kubeconfig: Path | None = None
-    timeout_s: Annotated[float, Field(ge=0.5, le=120)] = TIMEOUT_S
     nodes: tuple[str, ...] = ()
     keep_idle: Annotated[int, Field(ge=0, le=20_000)] = 1
     gpus_per_node: Annotated[int, Field(ge=1, le=1000)] = 8
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        if self.conf is not None and self.kind != "slurm":
-            raise ValueError("conf is for kind: slurm")
-        if self.kubeconfig is not None and self.kind != "kubernetes":
-            raise ValueError("kubeconfig is for kind: kubernetes")
-        return self
 
     @property
     def home(self) -> tuple[str, ...]:
@@ -57,7 +38,7 @@ class PoolForm(_Form):
         return tuple(node for word in self.nodes for node in hosts(word))
 
 
-class PlannerForm(_Form):
+class PlannerForm(Form):
     """What the planner may propose. node_kw: what a full node draws; least_score: of a node worth lending (0..100)."""
 
     node_kw: Annotated[float, Field(gt=0, le=1000)] = 10.0
@@ -67,7 +48,7 @@ class PlannerForm(_Form):
     drain_limit_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 3600.0
 
 
-class PoolsForm(_Form):
+class PoolsForm(Form):
     """The whole file."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")]

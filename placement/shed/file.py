@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from devices.http_options import Option, read_options
-from placement.form_file import read_form
-from placement.slurm.commands import TIMEOUT_S
+from placement.form_file import ClusterForm, Form, read_form
 from placement.slurm.stoppable import Stoppable, stoppable
 from plant.errors import ConfigError
 from plant.hostlist import hosts
 from sites.document import Document
 
 _SEE = "docs/schedulers.md shows a shed file"
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")]
 Watts = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -27,27 +25,16 @@ def _https() -> dict[str, Option]:
     return {"tls": True}
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SchedulerForm(_Form):
+class SchedulerForm(ClusterForm):
     """One cluster. interruptible: how Slurm's jobs say that they may be requeued; checkpoint_s: what USR1 may take."""
 
-    name: Name
-    kind: Literal["slurm", "kubernetes"]
-    conf: Path | None = None
-    kubeconfig: Path | None = None
-    timeout_s: Annotated[float, Field(ge=0.5, le=120)] = TIMEOUT_S
     interruptible: tuple[str, ...] = ()
     checkpoint_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        if self.kind != "slurm" and (self.conf is not None or self.interruptible):
-            raise ValueError("conf and interruptible are for kind: slurm; pods say it by their annotation")
-        if self.kubeconfig is not None and self.kind != "kubernetes":
-            raise ValueError("kubeconfig is for kind: kubernetes")
+        if self.interruptible and self.kind != "slurm":
+            raise ValueError("interruptible is for kind: slurm; pods say it by their annotation")
         return self
 
     @property
@@ -56,7 +43,7 @@ class SchedulerForm(_Form):
         return tuple(stoppable(text) for text in self.interruptible)
 
 
-class LimitsForm(_Form):
+class LimitsForm(Form):
     """Where the power of some nodes is limited. bmc: host, `{node}` stands for the node's name; options: as of a link.
 
     paths: of Redfish resources; one with `{gpu}` is one for each of `gpus` GPUs, from first_gpu on.
@@ -97,7 +84,7 @@ class LimitPlace:
         return f"{self.host}:{self.port}{self.path}"
 
 
-class ShedForm(_Form):
+class ShedForm(Form):
     """The whole file."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
