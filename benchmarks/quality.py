@@ -216,6 +216,7 @@ def means_of(columns: dict[str, Floats]) -> Means:
         primary_flow=_rounded(columns["primary_flow"], 1 / 60000),
         primary_rise=_rounded(columns["primary_rise"], 0.02),
         pump_power=columns["pump_power"],
+        stored_w=np.zeros_like(columns["unit_flow"][..., :1]),
     )
 
 

@@ -1,9 +1,9 @@
 """Heat and mass balances of a coolant loop: residuals, their uncertainty, detection, and who is the culprit. Pure.
 
 A rack's liquid takes up the captured share of its electrical power: r = (ρ·cp·V·ΔT − c·P) / (c·P). The racks' heat
-arrives at the CDUs' secondary side (manifold), and goes on to their primary side with the pump's power (CDU). The
-racks' flows add up to the CDUs' (mass). All residuals are relative. Arrays may have leading dimensions (…): balances
-stand in the last one, in the order racks, manifold, mass, CDUs.
+arrives at the CDUs' secondary side, less what the coolant between stores (manifold), and goes on to their primary side
+with the pump's power (CDU). The racks' flows add up to the CDUs' (mass). All residuals are relative. Arrays may have
+leading dimensions (…): balances stand in the last one, in the order racks, manifold, mass, CDUs.
 
 What a residual is without a fault is learned: r = a + b/ΔT, of which a stands for flow, power and capture errors within
 specification, b [K] for the bias of the temperature pair, by a Kalman filter that follows slow drift of a so far and no
@@ -22,6 +22,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+MINUTE_S, LOOKS = 60.0, 6
+"""Means are of a minute with so many looks."""
 MUTE_BELOW_K = 2.0
 """Below this temperature difference [K] a heat balance says nothing."""
 MUTE_BELOW_FLOW = 0.03
@@ -76,6 +78,7 @@ class Means:
 
     Racks (…, n): flow, rise (return − supply), power; units (…, m): flow and rise of the
     secondary side, flow and rise of the primary side, pump power. NaN where a sensor is not to be trusted.
+    stored_w (…, 1): what the coolant between racks and units took up.
     """
 
     rack_flow: Floats
@@ -86,6 +89,7 @@ class Means:
     primary_flow: Floats
     primary_rise: Floats
     pump_power: Floats
+    stored_w: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +97,14 @@ class Constants:
     """Heat capacity of the coolant and of the primary side's water [J/(m³ K)], capture fraction of each rack (n,).
 
     least_flow: of the whole loop [m³/s]; below it its flows are not weighed.
+    half_j_k: heat capacity of half the coolant between racks and units [J/K]; 0 where it is not known.
     """
 
     coolant: float
     water: float
     capture: Floats
     least_flow: float = 0.0
+    half_j_k: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ def _values(means: Means, known: Constants) -> tuple[Floats, Floats]:
     value = np.concatenate(
         [
             (rack_w - liquid_w) / liquid_w,
-            (_sum(unit_w) - racks_w) / racks_w,
+            (_sum(unit_w) + means.stored_w - racks_w) / racks_w,
             np.where(racks_flow >= known.least_flow, (_sum(means.unit_flow) - racks_flow) / racks_flow, np.nan),
             (primary_w - unit_w - means.pump_power) / unit_w,
         ],
@@ -175,12 +181,19 @@ def _variances(means: Means, known: Constants, sure: Uncertainty) -> Floats:
     return np.concatenate(
         [
             rack2 + sure.power**2,
-            _sum(share_w**2 * rack2) + _sum(share_unit_w**2 * unit2),
+            _sum(share_w**2 * rack2) + _sum(share_unit_w**2 * unit2) + _stored2(means, known, sure, _sum(rack_w)),
             flow2 * (_sum(share**2) + _sum(share_unit**2)),
             unit2 + primary2,
         ],
         axis=-1,
     )
+
+
+def _stored2(means: Means, known: Constants, sure: Uncertainty, racks_w: Floats) -> Floats:
+    """Variance of the stored heat: it rests on single looks, of which a minute's mean has six."""
+    sensors = 1.0 / means.rack_flow.shape[-1] + 1.0 / means.unit_flow.shape[-1]
+    found: Floats = 2.0 * LOOKS * sensors * (sure.temperature_k * known.half_j_k / (MINUTE_S * racks_w)) ** 2
+    return found
 
 
 def _systematic(means: Means, sure: Uncertainty) -> Floats:

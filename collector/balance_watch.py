@@ -10,6 +10,7 @@ import numpy as np
 
 from collector.balance import (
     BEFORE_MINUTES,
+    MINUTE_S,
     WINDOW_MINUTES,
     Detector,
     Floats,
@@ -17,7 +18,6 @@ from collector.balance import (
     Mask,
     Means,
     Uncertainty,
-    heat_change,
     isolate,
     mean_heard,
     residuals,
@@ -25,7 +25,8 @@ from collector.balance import (
 from collector.checks import Checked, mark
 from collector.conditions import Ledger
 from collector.fluids import glycol_share
-from collector.loop_points import RACK, UNIT, LoopPoints, loop_points
+from collector.loop_points import RACK, LoopPoints, loop_points
+from collector.minute_means import RACK_LAG_S, minute_means, unrest
 from plant.clock import Clock
 from plant.live import LiveTable, Reading
 from plant.points import PointId
@@ -35,11 +36,6 @@ from plant.topology import Site
 
 TICK_S = 10.0
 """Site seconds between looks at the live table."""
-MINUTE_S = 60.0
-RACK_LAG_S = 15.0
-"""How long a rack's heat takes from its chips to its return sensor [s]."""
-UNIT_LAG_S = 20.0
-"""And from a unit's secondary to its primary side [s]."""
 GLYCOL_POINTS = 2.0
 """What the glycol content may be off [percentage points]."""
 _SHOWN = 4
@@ -140,7 +136,7 @@ class _Loop:
         self._lagged_power: Floats | None = None
         self._recent: deque[Floats] = deque(maxlen=WINDOW_MINUTES + BEFORE_MINUTES)
         self._means: Means | None = None
-        self._values = np.full(len(points.points), np.nan)
+        self._values = self._latest = np.full(len(points.points), np.nan)
         self._white = np.full(len(self._balances), np.nan)
         self._last: Verdict | None = None
 
@@ -160,14 +156,15 @@ class _Loop:
 
     def minute(self) -> None:
         """Weigh the minute that is over."""
-        looks, self._looks = self._looks, []
-        if not looks:
+        if not self._looks:
             return
-        values = np.mean(looks, axis=0)
-        means = self._means_of(values)
+        looks, self._looks = np.array(self._looks), []
+        values, then, before = looks.mean(axis=0), self._means, self._values
+        means = minute_means(self.points, looks, self._latest)
+        restless = np.ones(len(self._balances)) if then is None else unrest(self.points, means, then, values, before)
         found = residuals(means, self.points.known, self._sure)
-        self._recent.append(self.detector.minute(found, self._unrest(means, values)))
-        self._white = found.white
+        self._recent.append(self.detector.minute(found, restless))
+        self._means, self._values, self._latest, self._white = means, values, looks[-1], found.white
 
     def verdict(self) -> Verdict | None:
         """What is wrong with the loop: one verdict, as one culprit upsets several balances."""
@@ -215,39 +212,6 @@ class _Loop:
 
     def _accused(self, found: Isolated) -> tuple[PointId, ...]:
         return tuple(point for suspect in found.ranked for point in self.points.culprits(suspect))
-
-    def _means_of(self, values: Floats) -> Means:
-        racks, units = len(self.points.racks), len(self.points.units)
-        flow, supply, back, power = values[: racks * len(RACK)].reshape(racks, len(RACK)).T
-        own, own_supply, own_back, primary, cold, warm, pump = values[racks * len(RACK) :].reshape(units, len(UNIT)).T
-        return Means(
-            rack_flow=flow,
-            rack_rise=back - supply,
-            rack_power=power,
-            unit_flow=own,
-            unit_rise=own_back - own_supply,
-            primary_flow=primary,
-            primary_rise=warm - cold,
-            pump_power=pump,
-        )
-
-    def _unrest(self, means: Means, values: Floats) -> Floats:
-        """How much each balance changed since the last minute: its heat, and what its coolant stores."""
-        before, self._means = self._means, means
-        then, self._values = self._values, values
-        if before is None:
-            return np.ones(len(self._balances))
-        moved = np.nan_to_num(np.abs(values - then), nan=0.0)
-        racks = moved[: len(self.points.racks) * len(RACK)].reshape(-1, len(RACK))
-        units = moved[len(self.points.racks) * len(RACK) :].reshape(-1, len(UNIT))
-        loop = (units[:, 1].max() + racks[:, 2].mean()) * self.points.lag_s
-        own = (units[:, 1] + units[:, 2] + units[:, 5]) * UNIT_LAG_S
-        stored = np.concatenate([racks[:, 1] * RACK_LAG_S, [loop, 0.0], own]) / MINUTE_S
-        rise = np.concatenate([means.rack_rise, [np.mean(means.rack_rise), 1.0], means.unit_rise])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            kept = np.nan_to_num(stored / np.abs(rise), nan=1.0, posinf=1.0)
-        unrest: Floats = np.minimum(heat_change(means, before, self.points.known) + 2.0 * kept, 1.0)
-        return unrest
 
 
 def _rows_of(minutes: int, heard: Mask) -> int:

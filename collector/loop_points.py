@@ -91,6 +91,7 @@ def _loop(site: Site, group: CoolingGroup) -> LoopPoints | None:
         water=volume_heat("water", 0.0),
         capture=np.array(capture),
         least_flow=MUTE_BELOW_FLOW * _design_flow(units),
+        half_j_k=0.5 * _volume_m3(site, units) * volume_heat(site.coolant, site.glycol_percent),
     )
     names, members = tuple(r.id for r in racks), tuple(u.id for u in units)
     return LoopPoints(group=group.id, racks=names, units=members, known=known, lag_s=_lag_s(site, units))
@@ -102,10 +103,14 @@ def _has(site: Site, equipment: Equipment, names: tuple[str, ...]) -> bool:
 
 def _lag_s(site: Site, units: list[Equipment]) -> float:
     """Half of the loop's volume at design flow [s]: the half that returns."""
-    fed = {target for unit in units for target in unit.feeds}
-    volume_m3 = sum(site.equipment[name].design.get("volume_m3", 0.0) for name in fed)
-    flow_m3_s = _design_flow(units)
+    volume_m3, flow_m3_s = _volume_m3(site, units), _design_flow(units)
     return 0.5 * volume_m3 / flow_m3_s if volume_m3 > 0 and flow_m3_s > 0 else SUPPLY_LAG_S
+
+
+def _volume_m3(site: Site, units: list[Equipment]) -> float:
+    """Coolant between racks and units [m³]; 0 where the site file gives none."""
+    fed = {target for unit in units for target in unit.feeds}
+    return sum(site.equipment[name].design.get("volume_m3", 0.0) for name in fed)
 
 
 def _design_flow(units: list[Equipment]) -> float:

@@ -14,6 +14,7 @@ from collector.checks import Checked
 from collector.conditions import Ledger
 from collector.fluids import glycol_share, volume_heat
 from collector.loop_points import loop_points
+from collector.minute_means import minute_means
 from plant.clock import ManualClock
 from plant.errors import ConfigError
 from plant.live import LiveTable
@@ -59,6 +60,11 @@ class Rig:
                 f"{unit}/active_power": 5e3,
             }  # fmt: skip
         return shown
+
+    def steady(self):
+        """Exact means of a minute without change."""
+        values = np.array([self.truth()[name] for name in self.names])
+        return minute_means(self.loop, values[None, :], values)
 
     def minutes(self, count):
         """Let minutes pass, six looks each; returns the first of them in which a condition stood."""
@@ -169,7 +175,7 @@ def test_baselines_survive_a_restart_and_are_learned_anew_only_on_request(site):
 def test_every_sensor_answers_by_its_own_signature(site, number):
     """A 5 % error of any sensor, and of the coolant, is convicted and no other; the residuals move as predicted."""
     rig = Rig(site)
-    means = rig.watch._loops[0]._means_of(np.array([rig.truth()[name] for name in rig.names]))
+    means = rig.steady()
     known, who = rig.loop.known, suspects(8, 2)[number]
     shape = signatures(means, known)[:, number]
     history = np.concatenate([np.zeros((120, len(shape))), np.tile(0.05 * shape, (60, 1))])
@@ -190,7 +196,7 @@ def test_every_sensor_answers_by_its_own_signature(site, number):
 def test_a_leading_suspect_is_not_convicted_too_soon(site):
     """One minute of evidence accuses several; none of them is decided."""
     rig = Rig(site)
-    means = rig.watch._loops[0]._means_of(np.array([rig.truth()[name] for name in rig.names]))
+    means = rig.steady()
     minute = 0.05 * signatures(means, rig.loop.known)[:, 2]
     found = isolate(minute[None, :], 1, means, rig.loop.known, Uncertainty())
     assert not found.decided
@@ -249,7 +255,7 @@ def test_without_flow_the_mass_balance_says_nothing(site):
     for share, weighed in ((0.01, False), (1.0, True)):
         flow = share * design / len(rig.loop.racks)
         values = np.array([flow if name in flows else rig.truth()[name] for name in rig.names])
-        means = rig.watch._loops[0]._means_of(values)
+        means = minute_means(rig.loop, values[None, :], values)
         found = residuals(means, known, Uncertainty())
         assert np.isfinite(found.value[mass]) == weighed
         assert np.isfinite(found.value[: len(rig.loop.racks)]).all()
