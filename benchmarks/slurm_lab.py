@@ -135,16 +135,6 @@ class Lab:
         """Stop or continue the controller: it is there and does not answer."""
         self._children["slurmctld"].send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
-    def start_dynamic(self, node: str, conf: str) -> None:
-        """A node that registers itself."""
-        self._start(node, ["slurmd", "-D", "-Z", "-N", node, "--conf", conf, "-f", str(self.conf)])
-
-    def stop_node(self, node: str) -> None:
-        """End one slurmd."""
-        child = self._children.pop(node)
-        child.terminate()
-        child.wait(20)
-
     def close(self) -> None:
         """End every child, jobs first: they are children of slurmds, not ours."""
         if "slurmctld" in self._children:

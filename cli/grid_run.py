@@ -202,13 +202,6 @@ async def serve_grid(grid: Grid, bus: Subscriber, tell: Callable[[Report], objec
         await asyncio.gather(hearing, return_exceptions=True)
 
 
-def _away(bus: Subscriber) -> str:
-    """What is wrong with the broker."""
-    if bus.connected and not bus.last_error:
-        return ""
-    return f"the broker {bus.name} is not heard: {bus.last_error}"
-
-
 def _words(target: LoadTarget) -> str:
     feeds = ", ".join(target.feeds) or "all feeds"
     what = "no limit" if target.power_w is None else f"{target.power_w / 1e3:.1f} kW"

@@ -114,7 +114,7 @@ class Switchback:
         modes: of the loops that take part.
         """
         now_s = self._clock.now()
-        number, block = self._block(now_s)
+        number, block = self._plan.turn(now_s)
         if number != self._progress.block:
             self._turn(number, block, now_s)
         self._paused = ""
@@ -130,7 +130,7 @@ class Switchback:
     def state(self) -> SwitchbackState:
         """For the page."""
         now_s, blocks = self._clock.now(), self._plan.blocks
-        number, block = self._block(now_s)
+        number, block = self._plan.turn(now_s)
         return SwitchbackState(
             digest=self._plan.digest,
             arm=block.arm if block else "",
@@ -142,10 +142,6 @@ class Switchback:
             valid=self._progress.valid,
             invalid=self._progress.invalid,
         )
-
-    def _block(self, now_s: float) -> tuple[int, Block | None]:
-        found = ((n, b) for n, b in enumerate(self._plan.blocks, 1) if b.start_s <= now_s < b.end_s)
-        return next(found, (0, None))
 
     def _turn(self, number: int, block: Block | None, now_s: float) -> None:
         """One block is over, the next one begins; one that nobody was there for is not told of and does not count."""

@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from collector.checks import Mask, jumps
 from collector.rules import Floats, RuleColumns
-from plant.counters import rolled_over
 from plant.samples import FUTURE_S
 
 STUCK_FLOOR_S = 600.0
 """No run of equal values shorter than this [s] is called stuck."""
 STUCK_TIMES = 3.0
 """How many times its longest natural run a value may stay the same."""
+ROLL_OVER_NEAR = 0.1
+"""A counter's fall is a roll-over if it was this close to its end and is this close to its start (share)."""
 
 Index = npt.NDArray[np.intp]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -91,7 +92,7 @@ class Chains:
         jumped = jumps(step, gap_s, rules.max_jump[slot], rules.period_s[slot])
         fell = rules.counter[slot] & (step < 0)
         if fell.any():
-            over = rolled_over(rows.value[at - 1], rows.value[at], rules.rolls_over_at[slot])
+            over = _rolled_over(rows.value[at - 1], rows.value[at], rules.rolls_over_at[slot])
             jumped = (jumped & ~over) | (fell & ~over)
         found.jumped[rows.order] = jumped
         same = (np.abs(step) <= rules.same[slot]) & (gap_s <= rules.max_age_s[slot])
@@ -217,3 +218,10 @@ def _advancing(runs: _Segments, times: Floats, values: Floats) -> tuple[Mask, Ma
     place[runs.at[~later]] = 0
     held = values[np.maximum.accumulate(place)[runs.at]]
     return later, (mine == before) & (held != values[runs.at])
+
+
+def _rolled_over(before: Floats, after: Floats, end: Floats) -> Mask:
+    """Whether a counter's fall from `before` to `after` is a roll-over at `end`; never where that is NaN."""
+    with np.errstate(invalid="ignore"):
+        mask: Mask = (before >= (1.0 - ROLL_OVER_NEAR) * end) & (after <= ROLL_OVER_NEAR * end)
+    return mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from collector.chain import Chains, Found
 from collector.checks import Checked, Codes, Mask, came_bad, clamped, has_reason, mark, out_of_range
-from collector.rules import Floats, Rule, RuleColumns
+from collector.rules import Rule, RuleColumns
 from plant.points import PointId
-from plant.ports import Series
-from plant.samples import Quality, Reason, SampleBatch, quality_code
+from plant.samples import Quality, Reason, SampleBatch
 from plant.slots import GrowingSlots
 
 _OWN = Reason.JUMP | Reason.STUCK
@@ -64,30 +63,6 @@ class Judge:
         self._chains = self._chains.grown(self._columns)
 
 
-def judge_history(series: Sequence[Series], rules: Mapping[PointId, Rule]) -> list[Series]:
-    """Judge stored history again, e.g. by better rules, as the stream was judged.
-
-    Values that were stored as BAD stay so: what they read is not kept. Series come back in their order.
-    """
-    points = [one.point for one in series]
-    index = np.repeat(np.arange(len(series)), [len(one.time_s) for one in series])
-    time_s, value = _joined([one.time_s for one in series]), _joined([one.value for one in series])
-    code = np.concatenate([one.code for one in series]) if series else np.zeros(0, dtype=np.int32)
-    order = np.argsort(time_s, kind="stable")
-    batch = SampleBatch(
-        names=tuple(points),
-        index=index[order],
-        time_s=time_s[order],
-        received_s=time_s[order],
-        value=value[order],
-        code=_without_own(code[order]),
-    )
-    judged = np.empty_like(code)
-    judged[order] = Judge(points, rules).judge(batch).batch.code
-    ends = np.cumsum([len(one.time_s) for one in series])
-    return [replace(one, code=judged[end - len(one.time_s) : end]) for one, end in zip(series, ends, strict=True)]
-
-
 def _marked(code: Codes, rows: npt.NDArray[np.intp], found: Found) -> Codes:
     for mask, reason in (
         (found.jumped, Reason.JUMP),
@@ -103,15 +78,3 @@ def _spread(mask: Mask, rows: npt.NDArray[np.intp], count: int) -> Mask:
     wide = np.zeros(count, dtype=np.bool_)
     wide[rows] = mask
     return wide
-
-
-def _without_own(code: Codes) -> Codes:
-    """Codes as they were before the judge: UNCERTAIN only where another reason for it remains."""
-    rest = code & ~quality_code(Quality.GOOD, _OWN)
-    only_own = ((code & 3) == Quality.UNCERTAIN) & (rest >> 2 == 0) & (code >> 2 != 0)
-    stripped: Codes = np.where(came_bad(code), code, np.where(only_own, 0, rest)).astype(np.int32)
-    return stripped
-
-
-def _joined(columns: Sequence[Floats]) -> Floats:
-    return np.concatenate(columns) if columns else np.zeros(0)

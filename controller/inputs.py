@@ -47,11 +47,6 @@ class Heat:
         return math.isfinite(self.heat_w)
 
 
-def group_subject(group: CoolingGroup) -> str:
-    """The subject under which a group's total heat is forecast."""
-    return group.id
-
-
 def effective_point(site: Site, command: PointId) -> PointId:
     """Where a device tells the setpoint that it follows; the command itself if it has no such point."""
     equipment, _, name = command.rpartition("/")

@@ -47,17 +47,6 @@ def rank(site: Site, headrooms: Sequence[Headroom], power_w: float, now_s: float
     return Hint(made_s=now_s, expires_s=_expiry(headrooms, now_s), power_w=power_w, racks=racks)
 
 
-def racks_needed(site: Site, headrooms: Sequence[Headroom], power_w: float, now_s: float) -> int | None:
-    """The fewest racks whose known headrooms together take `power_w` [W]; None if all of them don't."""
-    left_w = power_w
-    rooms = sorted((p.headroom_w for p in _places(site, headrooms, now_s) if not p.unknown), reverse=True)
-    for number, headroom_w in enumerate(rooms, start=1):
-        left_w -= headroom_w
-        if left_w <= 0:
-            return number
-    return None
-
-
 def _places(site: Site, headrooms: Sequence[Headroom], now_s: float) -> list[_Place]:
     known = {h.rack: h for h in headrooms}
     return [_place(rack.id, known.get(rack.id), now_s) for rack in site.of_kind("rack")]

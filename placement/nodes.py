@@ -249,17 +249,6 @@ def explain(table: NodeTable, node: str, power_w: float) -> NodeHint:
     return _hint(table, index, int(scores(table, power_w)[index]), power_w)
 
 
-def block_scores(names: Sequence[str], made: npt.NDArray[np.int64], blocks: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Scores by node, those of a block replaced by their mean: hints never tear a network leaf or a CDU apart."""
-    by_node = dict(zip(names, made.tolist(), strict=True))
-    for block in blocks:
-        inside = [n for n in block if n in by_node]
-        if inside:
-            mean = round(sum(by_node[n] for n in inside) / len(inside))
-            by_node |= dict.fromkeys(inside, mean)
-    return by_node
-
-
 def _hint(table: NodeTable, i: int, score: int, power_w: float) -> NodeHint:
     room_w, cooling_w = min(float(table.room_w[i]), float(table.cap_w[i])), float(table.marginal[i]) * power_w
     known = bool(table.known[i])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -105,11 +105,6 @@ class ReportModel(_Frozen):
     inputs_sha256: str
     site_file_sha256: str
     software: str
-
-
-def report_schema() -> dict[str, Any]:
-    """JSON Schema of the report."""
-    return ReportModel.model_json_schema()
 
 
 def canonical_json(report: ReportModel) -> str:

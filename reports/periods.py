@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 NOTATION_YEAR = "PUE{category}({last})"
@@ -50,8 +50,3 @@ def hours(start_s: float, end_s: float, zone: str) -> list[tuple[int, float, flo
 def iso(at_s: float, zone: str) -> str:
     """With the zone's offset, to the second."""
     return local(at_s, zone).isoformat(timespec="seconds")
-
-
-def utc_iso(at_s: float) -> str:
-    """UTC, to the second."""
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from plant.errors import ConfigError
 
@@ -41,6 +42,11 @@ class SwitchbackPlan:
     washout_s: float
     blocks: tuple[Block, ...]
     digest: str = ""
+
+    def turn(self, time_s: float) -> tuple[int, Block | None]:
+        """The block of a time [s since 1970] with its number from 1; (0, None) outside of the plan."""
+        found = ((n, b) for n, b in enumerate(self.blocks, 1) if b.start_s <= time_s < b.end_s)
+        return next(found, (0, None))
 
     def sealed(self) -> str:
         """SHA-256 of the plan without its digest."""
@@ -78,23 +84,21 @@ def make_plan(
     return replace(plan, digest=plan.sealed())
 
 
-def arm_at(plan: SwitchbackPlan, time_s: float) -> str | None:
-    """Which control has its turn at a time [s since 1970]; None outside of the plan."""
-    return next((b.arm for b in plan.blocks if b.start_s <= time_s < b.end_s), None)
-
-
-def plan_from(data: object, where: str) -> SwitchbackPlan:
+def plan_from(data: Any, where: str) -> SwitchbackPlan:
     """A plan from its JSON.
 
     Raises:
         ConfigError: it is no plan.
     """
     try:
-        assert isinstance(data, dict)
-        blocks = tuple(Block(**block) for block in data["blocks"])
-        plan = SwitchbackPlan(**{**data, "blocks": blocks})
-        assert blocks
-    except (AssertionError, KeyError, TypeError) as error:
-        remedy = "give the file that `coldplate switchback plan` wrote"
-        raise ConfigError("not a switchback plan", where=where, remedy=remedy) from error
+        plan = SwitchbackPlan(**{**data, "blocks": tuple(Block(**block) for block in data["blocks"])})
+    except (KeyError, TypeError) as error:
+        raise _no_plan(where) from error
+    if not plan.blocks:
+        raise _no_plan(where)
     return plan
+
+
+def _no_plan(where: str) -> ConfigError:
+    remedy = "give the file that `coldplate switchback plan` wrote"
+    return ConfigError("not a switchback plan", where=where, remedy=remedy)

@@ -40,11 +40,6 @@ class Ledger:
         """Seconds with a GPU case above its limit [s]."""
         return self._of(CASE)
 
-    @property
-    def dew_point_violation_s(self) -> float:
-        """Seconds with coolant too near the room's dew point [s]."""
-        return self._of(DEW_POINT)
-
     def judge(self, dt_s: float, extremes: Mapping[str, tuple[float, float]]) -> None:
         """Count dt_s [s] against every limit whose quantity has (lowest, highest) values outside it."""
         self.seconds += dt_s

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.judge import Judge, judge_history
+from collector.judge import Judge
 from collector.rules import Rule
-from plant.ports import Series
 from plant.samples import Quality, Reason, SampleBatch, quality_code, split_code
 
 RULES = {"a/t": Rule(minimum=0.0, maximum=90.0, max_jump=10.0, period_s=2.0)}
@@ -250,18 +249,3 @@ def test_the_property_is_not_vacuous():
     code = Judge(MIXED, MIXED).judge(SampleBatch.of(rows)).batch.code
     seen = Reason(int(np.bitwise_or.reduce(code >> 2)))
     assert seen == Reason.RANGE | Reason.STUCK | Reason.JUMP | Reason.DUPLICATE | Reason.NOT_A_NUMBER
-
-
-@settings(max_examples=100)
-@given(rows_of)
-def test_history_is_judged_like_the_stream(steps):
-    """Stored series, judged again, get the verdicts that the stream got."""
-    steps = [(point, max(abs(step_s), 1), value, code) for point, step_s, value, code in steps]
-    stream = Judge(MIXED, MIXED).judge(batch_of(steps)).batch
-    stored = [
-        Series(point=name, time_s=part.time_s, value=part.value, code=part.code)
-        for i, name in enumerate(stream.names)
-        for part in [stream.take(stream.index == i)]
-    ]
-    for before, after in zip(stored, judge_history(stored, MIXED), strict=True):
-        assert after.code.tolist() == before.code.tolist()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placement.hints import HINT_LIFE_S, racks_needed, rank
+from placement.hints import HINT_LIFE_S, rank
 from plant.errors import ConfigError
 from plant.records import Headroom
 from plant.topology import Equipment
@@ -79,14 +79,6 @@ def test_a_senseless_job_is_refused(power_w):
     """Not a positive number of watts: an error that says what to give."""
     with pytest.raises(ConfigError, match="positive number of watts"):
         rank(SITE, [], power_w, NOW_S)
-
-
-def test_racks_needed_uses_known_room_only():
-    """A job larger than one rack is told how few racks take it, and that none suffice where that is so."""
-    rooms = [_room("r1", 30), _room("r2", 40), _room("r3", 500, 500, known=False)]
-    assert racks_needed(SITE, rooms, 35e3, NOW_S) == 1
-    assert racks_needed(SITE, rooms, 70e3, NOW_S) == 2
-    assert racks_needed(SITE, rooms, 71e3, NOW_S) is None
 
 
 numbers = st.floats(-1e5, 2e5) | st.sampled_from([math.nan, math.inf, -math.inf])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
-from placement.nodes import NEUTRAL, best, block_scores, explain, node_table, scores
+from placement.nodes import NEUTRAL, best, explain, node_table, scores
 from plant.records import Headroom
 
 NOW_S = 1000.0
@@ -81,12 +80,6 @@ def test_a_table_expires_with_its_oldest_headroom():
     """And not later than its own time."""
     assert table(headroom("a", at_s=NOW_S - 200), headroom("b")).expires_s == NOW_S + 100
     assert table(headroom("a")).expires_s == NOW_S + 300
-
-
-def test_blocks_share_their_mean():
-    """A leaf is hinted as a whole; what is in no block keeps its own."""
-    made = np.array([90, 10, 40], dtype=np.int64)
-    assert block_scores(("a", "b", "c"), made, [["a", "b", "gone"]]) == {"a": 50, "b": 50, "c": 40}
 
 
 def test_of_two_equal_racks_the_one_on_the_emptier_cdu_is_better() -> None:

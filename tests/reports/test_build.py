@@ -15,7 +15,7 @@ import pytest
 from plant.errors import ConfigError
 from plant.samples import SampleBatch
 from reports.build import build_report
-from reports.model import report_schema
+from reports.model import ReportModel
 from reports.pue import ReportError
 from reports.render import fonts, render_json, render_pdf
 from reports.words import WORDS
@@ -88,7 +88,7 @@ async def test_every_number_names_inputs_and_method(site, store):
     for figure in (report.pue, *report.energies, *report.parts, report.cost, report.carbon):
         assert figure.inputs
         assert figure.method
-    jsonschema.validate(json.loads(render_json(report)), report_schema())
+    jsonschema.validate(json.loads(render_json(report)), ReportModel.model_json_schema())
     assert len(report.inputs_sha256) == 64
 
 

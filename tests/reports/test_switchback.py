@@ -10,7 +10,7 @@ import pytest
 
 from plant.errors import ConfigError
 from reports.pue import ReportError
-from reports.switchback import OURS, RULE, arm_at, make_plan, plan_from
+from reports.switchback import OURS, RULE, make_plan, plan_from
 from reports.switchback_estimate import Trends, analyse
 
 NOW_S = 1_700_000_000.0
@@ -29,7 +29,7 @@ def measured(plan, saving, seed=0, noise=0.03):
     wet = 12 + 5 * np.sin(2 * np.pi * days) + np.cumsum(chance.normal(0, 0.05, len(days)))
     heat = 1e6 * (1 + 0.3 * np.repeat(chance.random(len(days) // 144 + 1), 144)[: len(days)])
     power = 40e3 + 3e3 * wet + 0.05 * heat
-    ours = np.array([arm_at(plan, t) == OURS for t in time_s])
+    ours = np.array([getattr(plan.turn(t)[1], "arm", None) == OURS for t in time_s])
     power = power * np.where(ours, 1 - saving, 1.0) * (1 + chance.normal(0, noise, len(days)))
     return Trends(time_s=time_s, cooling_w=power, heat_w=heat, wet_bulb_c=wet), ours.astype(float)
 

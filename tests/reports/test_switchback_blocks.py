@@ -16,7 +16,7 @@ from plant.clock import ManualClock
 from plant.errors import ConfigError
 from plant.samples import SampleBatch
 from reports.pue import ReportError
-from reports.switchback import OURS, arm_at, make_plan
+from reports.switchback import OURS, make_plan
 from reports.switchback_blocks import BEGAN, ENDED, REGISTERED
 from sites import load_site
 from store.audit import AuditLog
@@ -41,7 +41,7 @@ async def record(plan, site, path):
     chance = np.random.default_rng(7)
     time_s = np.arange(plan.blocks[0].start_s - 900, plan.blocks[-1].end_s + 900, 60.0)
     dry_c = 14 + 5 * np.sin(2 * np.pi * (time_s - time_s[0]) / 86400) + chance.normal(0, 0.2, len(time_s))
-    ours = np.array([arm_at(plan, t) == OURS for t in time_s])
+    ours = np.array([getattr(plan.turn(t)[1], "arm", None) == OURS for t in time_s])
     factor = np.where(ours, 1 - SAVING, 1.0) * (1 + 0.02 * (dry_c - 14)) * (1 + chance.normal(0, 0.02, len(time_s)))
     it_w = 0.9e6 * (1 + 0.05 * np.sin(2 * np.pi * time_s / 30000))
     cooling = {meter: power_w * factor for meter, power_w in METERS_W.items()}
