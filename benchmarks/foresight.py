@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from controller import inputs
 from controller.design import rack_design
 from controller.forecasting.cycle import RAMP_SHARE
+from controller.heats import cdu_heats
 from plant.live import Snapshot
 from plant.records import Forecast, HeatForecast
 from plant.topology import CoolingGroup, Site
@@ -54,7 +54,7 @@ def persistence(site: Site) -> Foresight:
 
 
 def _flat(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Callable[[HeatForecast], HeatForecast]:
-    now_w = sum(h.heat_w for h in inputs.cdu_heats(site, snapshot, group).values())
+    now_w = sum(h.heat_w for h in cdu_heats(site, snapshot, group).values())
     most_w = sum(d.power_w * d.liquid_fraction for d in (rack_design(site, r) for r in group.racks))
 
     def flat(heat: HeatForecast) -> HeatForecast:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.drive import batch_of
+from controller.heats import Heat
 from controller.identification.cycle import known_of_all
 from controller.identification.findings import findings
 from controller.identification.known import Known
-from controller.inputs import Heat
 from plant.clock import ManualClock
 from plant.live import LiveTable
 from plant.topology import Site

@@ -14,7 +14,7 @@ from controller.cold_plates import HORIZON_S, most_heat_w
 from controller.design import LoopDesign, RackDesign, loop_design, rack_design
 from controller.feeds import feed_rooms_w
 from controller.fluids import fluid
-from controller.inputs import Heat
+from controller.heats import Heat
 from controller.model import Load, Setpoints, case_resistance, evaluate, exchanged_w, loop_flow, rack_flow
 from controller.outdoor import Outdoor
 from controller.problems import limit_values

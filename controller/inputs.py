@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
-from controller import facility_plant
+from controller import facility_plant, outdoor_gaps
 from controller.design import rack_design
 from controller.facility_plant import facility_owner, upstream
-from controller.fluids import fluid, wet_bulb
+from controller.fluids import wet_bulb
 from controller.outdoor import Outdoor
 from controller.towers import WET_BULB_C
-from plant.errors import ConfigError, StaleError
+from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.samples import Quality
@@ -33,20 +33,6 @@ DESIGN_KEY = {
 AIR_KEY = "air_temperature_c"
 
 
-@dataclass(frozen=True, slots=True)
-class Heat:
-    """Heat into one subject's liquid [W], NaN if unknown; `substitute` or unknown: `detail` says why."""
-
-    heat_w: float
-    substitute: bool = False
-    detail: str = ""
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a number at all."""
-        return math.isfinite(self.heat_w)
-
-
 def effective_point(site: Site, command: PointId) -> PointId:
     """Where a device tells the setpoint that it follows; the command itself if it has no such point."""
     equipment, _, name = command.rpartition("/")
@@ -58,19 +44,6 @@ def design_value(group: CoolingGroup, role: str) -> float:
     """The design setpoint of a role [SI]; site files may name it by role or by role and unit."""
     key = AIR_KEY if role == AIR else DESIGN_KEY[role]
     return float(group.design[role] if role in group.design else group.design[key])
-
-
-def measured_heat(site: Site, snapshot: Snapshot, equipment: str) -> float:
-    """Q = rho cp flow (return - supply) [W] of a CDU or sidecar.
-
-    Raises:
-        StaleError: one of its points is not good.
-    """
-    flow, supply, back = (
-        snapshot.value(f"{equipment}/{name}")
-        for name in ("tcs_flow", "tcs_supply_temperature", "tcs_return_temperature")
-    )
-    return max(fluid(site.coolant, site.glycol_percent).heat_j_m3_k * flow * (back - supply), 0.0)
 
 
 def rack_power(site: Site, snapshot: Snapshot, rack: str) -> float:
@@ -92,31 +65,6 @@ def racks_heat(site: Site, snapshot: Snapshot, racks: Iterable[str]) -> float:
         ConfigError: a rack lacks its liquid fraction.
     """
     return sum(rack_power(site, snapshot, r) * rack_design(site, r).liquid_fraction for r in racks)
-
-
-def cdu_heats(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, Heat]:
-    """Heat of each member; a silent one gets what the racks give less what the others carry."""
-    heats: dict[str, Heat] = {}
-    for member in group.members:
-        try:
-            heats[member] = Heat(measured_heat(site, snapshot, member))
-        except StaleError as error:
-            heats[member] = Heat(math.nan, detail=str(error))
-    missing = [m for m, h in heats.items() if not h.known]
-    if missing:
-        heats |= _substitutes(site, snapshot, group, heats, missing)
-    return heats
-
-
-def _substitutes(
-    site: Site, snapshot: Snapshot, group: CoolingGroup, heats: dict[str, Heat], missing: list[str]
-) -> dict[str, Heat]:
-    try:
-        total_w = racks_heat(site, snapshot, group.racks)
-    except (StaleError, ConfigError) as error:
-        return {m: Heat(math.nan, detail=f"{heats[m].detail}; and {error}") for m in missing}
-    left_w = max(total_w - sum(h.heat_w for h in heats.values() if h.known), 0.0)
-    return {m: Heat(left_w / len(missing), substitute=True, detail=heats[m].detail) for m in missing}
 
 
 def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> dict[str, float]:
@@ -152,8 +100,8 @@ def roles(site: Site, group: CoolingGroup) -> tuple[str, ...]:
 def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
     """Outdoor air at the heat rejection that serves a group; the wet bulb only where a tower needs it.
 
-    Where the site names no instrument for it the wet bulb is the towers' design one, or the air's temperature below it:
-    most days it is lower.
+    Where no instrument tells it the wet bulb is the towers' design one, or the air's temperature below it: most days it
+    is lower. Dry bulb that nobody tells is inferred from dry coolers' water (`outdoor_gaps`).
 
     Raises:
         StaleError: no good reading.
@@ -169,7 +117,14 @@ def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
             return _outdoor_at(site, snapshot, unit.id, wet=not coolers)
         except StaleError as error:
             failure = error
-    raise failure
+    other = outdoor_gaps.elsewhere(outdoor_airs(site, snapshot), wet=not coolers)
+    if other is None and coolers:
+        other = outdoor_gaps.by_coolers(snapshot, group, coolers)
+    elif other is None:
+        other = replace(_assumed(site, snapshot, towers[0]), detail=towers[0].id)
+    if other is None:
+        raise failure
+    return other
 
 
 def tells_wet_bulb(site: Site, group: CoolingGroup) -> bool:
@@ -185,7 +140,7 @@ def _tells_wet_bulb(site: Site, tower: str) -> bool:
 
 def _assumed(site: Site, snapshot: Snapshot, tower: Equipment) -> Outdoor:
     wet_c = tower.design.get("wet_bulb_c", WET_BULB_C)
-    dry_c = snapshot.value(dry) if (dry := f"{tower.id}/outdoor_dry_bulb") in site.points else wet_c
+    dry_c = snapshot.get(dry, wet_c) if (dry := f"{tower.id}/outdoor_dry_bulb") in site.points else wet_c
     return Outdoor(dry_c, min(wet_c, dry_c))
 
 

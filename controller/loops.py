@@ -216,6 +216,9 @@ def _learnt(
         return memory.learnt
     if group.id != facility_owner(site, group).id or not is_plant(plant, plant.on):
         return memory.learnt  # the plant's meters tell of all loops; the one that commands it learns
+    air = inputs.outdoor(site, snapshot, group)
+    if air.detail:
+        return memory.learnt  # fans by air that was inferred from them would only confirm themselves
     now = inputs.current_setpoints(site, snapshot, group)
     at = Setpoints.of(np.array([[now[r] for r in inputs.roles(site, group)]]))
     it_w = heat_w * design.rack_power_w / design.liquid_heat_w
@@ -223,7 +226,7 @@ def _learnt(
         heat_w=heat_w,
         it_w=it_w,
         gpu_w=0.0,
-        air=inputs.outdoor(site, snapshot, group),
+        air=air,
         other_heat_w=beside.likely_w[0],
         other_flow_m3_s=beside.flow_m3_s,
     )
@@ -276,8 +279,12 @@ def _conditions(group: CoolingGroup, problem: Problem, as_figured: LoopDesign, n
 
 
 def _assumptions(site: Site, group: CoolingGroup, problem: Problem, now_s: float) -> tuple[Condition, ...]:
-    """What is reckoned with because the site names no instrument for it."""
+    """What is reckoned with because no instrument tells it."""
+    air = problem.median.air
+    if air.detail:
+        air_c = round(air.wet_bulb_c if np.isfinite(air.wet_bulb_c) else air.dry_bulb_c, 1)
+        return (condition("outdoor_inferred", group.id, now_s, Severity.WARNING, air_c=air_c, source=air.detail),)
     if inputs.tells_wet_bulb(site, group):
         return ()
-    wet_c = problem.median.air.wet_bulb_c
+    wet_c = air.wet_bulb_c
     return (condition("wet_bulb_assumed", group.id, now_s, Severity.INFO, wet_c=round(wet_c, 1)),)

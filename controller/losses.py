@@ -20,6 +20,7 @@ from controller.exchange import Array
 from controller.exchangers import ua_share
 from controller.facility_plant import upstream
 from controller.fluids import fluid
+from controller.heats import cdu_heats
 from controller.model import rack_flow
 from controller.problems import limit_values
 from controller.transient import PUMP_RAMPS, VALVE_STROKES, Losses, steady_case_c
@@ -231,7 +232,7 @@ def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_w: float
 
 def _shown_heat_w(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
     """Heat of the members that tell theirs [W]."""
-    return sum(h.heat_w for h in inputs.cdu_heats(site, snapshot, group).values() if h.known and not h.substitute)
+    return sum(h.heat_w for h in cdu_heats(site, snapshot, group).values() if h.known and not h.substitute)
 
 
 def _facility_m3(site: Site, group: CoolingGroup) -> float:

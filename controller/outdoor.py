@@ -11,10 +11,11 @@ from controller.exchange import Array
 
 @dataclass(frozen=True, slots=True)
 class Outdoor:
-    """Outdoor air [°C]; the wet bulb is NaN where nothing needs it."""
+    """Outdoor air [°C]; the wet bulb is NaN where nothing needs it. detail: what it is inferred from, if it is."""
 
     dry_bulb_c: float
     wet_bulb_c: float = float("nan")
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,8 +109,11 @@ TEMPLATES: dict[str, str] = {
     # conditions
     "heat_unknown": "the heat of {subject} is not known: {detail}",
     "heat_unknown_remedy": "check the link and the sensors of {subject}; no setpoint moves until then",
-    "heat_substituted": "the heat of {subject} is taken from its racks' power, because {detail}",
-    "heat_substituted_remedy": "check the link to {subject}; the forecast goes on with less certainty",
+    "heat_substituted": (
+        "the heat of {subject} is inferred from what is told around it, standard deviation {sd_kw:.1f} kW, "
+        "because {detail}"
+    ),
+    "heat_substituted_remedy": "check the link and the sensors of {subject}; plans keep more in reserve meanwhile",
     "inputs_missing": "no plan for {subject}: {detail}",
     "inputs_missing_remedy": "restore the named point; until then the devices stay at, or return to, design setpoints",
     "leak_found": "{subject} reports a leak",
@@ -129,6 +132,8 @@ TEMPLATES: dict[str, str] = {
     "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
     "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",
     "dew_point_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "outdoor_inferred": "outdoor air of {subject} is not told: {air_c:.1f} °C is reckoned with, by {source}",
+    "outdoor_inferred_remedy": "restore the outdoor instrument of {subject}; plans expect less of the air meanwhile",
     "wet_bulb_assumed": "no instrument tells the wet bulb of {subject}; {wet_c:.1f} °C is reckoned with",
     "wet_bulb_assumed_remedy": "name humidity or wet bulb at a tower in the site file; fans are learned meanwhile",
     "unit_failed": "{subject} may run, but does not",

@@ -12,14 +12,16 @@ from controller.answering import answer, told
 from controller.billing import billed, site_power_w
 from controller.causes import Cause, Found, find_causes
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
+from controller.forecasting.widening import widened
 from controller.headroom import group_headrooms, limits_of_all, without_room
+from controller.heats import Heat, cdu_heats, total
 from controller.hunting import hunting, watched
 from controller.identification.cycle import known_of_all
 from controller.identification.excitation import probed
 from controller.identification.findings import findings
 from controller.identification.known import Known
 from controller.identification.shown import parameters_of
-from controller.inputs import FLOW, Heat, cdu_heats, outdoor_airs, rack_power
+from controller.inputs import FLOW, outdoor_airs, rack_power
 from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
 from controller.power_swings import carried_gpu_w, jumped
@@ -63,6 +65,7 @@ def step(
     heats = _measure(site, snapshot, doubts, now_s)
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
+    ahead = widened(ahead, {subject: h.sd_w for subject, h in heats.now.items()})
     seen = replace(_looked(state, site, snapshot, heats, now_s), doubts=doubts, memory=memory)
     decisions = {g.id: _decide(seen, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     return _result(_decided(seen, decisions), decisions, heats, site, snapshot, ahead, now_s)
@@ -138,22 +141,18 @@ def _measure(site: Site, snapshot: Snapshot, doubts: Doubts, now_s: float) -> _H
     for group in site.groups.values():
         members = believed_heats(doubts, site, snapshot, group, cdu_heats(site, snapshot, group))
         now |= members
-        now[group.id] = _total(members)
+        now[group.id] = total(members)
         for subject, heat in members.items():
             if not heat.known:
                 conditions.append(condition("heat_unknown", subject, now_s, Severity.CRITICAL, detail=heat.detail))
             elif heat.substitute:
-                conditions.append(condition("heat_substituted", subject, now_s, Severity.WARNING, detail=heat.detail))
+                conditions.append(_substituted(subject, heat, now_s))
     return _Heats(now=now, conditions=tuple(conditions))
 
 
-def _total(members: Mapping[str, Heat]) -> Heat:
-    unknown = [h.detail for h in members.values() if not h.known]
-    return Heat(
-        sum(h.heat_w for h in members.values()),
-        substitute=any(h.substitute for h in members.values()),
-        detail="; ".join(unknown),
-    )
+def _substituted(subject: str, heat: Heat, now_s: float) -> Condition:
+    detail, sd_kw = heat.detail, round(heat.sd_w / 1e3, 1)
+    return condition("heat_substituted", subject, now_s, Severity.WARNING, detail=detail, sd_kw=sd_kw)
 
 
 def _measured(site: Site, snapshot: Snapshot, now: Mapping[str, Heat]) -> Measured:

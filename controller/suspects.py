@@ -13,7 +13,7 @@ from controller import inputs
 from controller.causes import Cause, Found
 from controller.exchangers import shown_share
 from controller.fluids import fluid
-from controller.inputs import Heat
+from controller.heats import Heat
 from controller.stage_state import is_warm
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot

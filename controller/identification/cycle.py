@@ -10,11 +10,12 @@ import numpy as np
 
 from controller import inputs
 from controller.design import LoopDesign, loop_design
+from controller.heats import Heat
 from controller.identification.costs import Running
 from controller.identification.findings import changed
 from controller.identification.identify import identified
 from controller.identification.known import Known
-from controller.inputs import FLOW, Heat
+from controller.inputs import FLOW
 from controller.model import Load, Setpoints
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot

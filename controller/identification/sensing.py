@@ -67,6 +67,8 @@ def seen(
     """
     values = [r.value for r in reads]
     here = function(*values) if all(math.isfinite(v) for v in values) else math.nan
+    if not math.isfinite(here):
+        return None  # nor may the slopes be asked for: what is told beside a silent instrument may be zero
     noise, bias = (PART_LOAD * (1.0 - load)) ** 2, (part_load * (1.0 - load)) ** 2 + doubt**2
     for index, read in enumerate(reads):
         sigmas = read.accuracy.at(read.value)
@@ -74,5 +76,4 @@ def seen(
         slope = (function(*values[:index], values[index] + step, *values[index + 1 :]) - here) / step
         noise += (slope * sigmas[0]) ** 2
         bias += (slope * sigmas[1]) ** 2
-    usable = all(math.isfinite(x) for x in (here, noise, bias))
-    return Observation(here, noise, bias) if usable else None
+    return Observation(here, noise, bias) if math.isfinite(noise) and math.isfinite(bias) else None

@@ -152,19 +152,50 @@ class _Seen:
         return {}
 
 
-def test_late_data_is_two_minutes_old_and_gaps_stay_gaps():
-    """Minutes pass, the third decision sees the first snapshot; three tenths of the points are never seen."""
+def test_late_data_is_two_minutes_old():
+    """Minutes pass, the third decision sees the first snapshot."""
     seen = _Seen()
     late = robust.Late(seen)
     for minute in range(4):
         late.decide(Snapshot(at_s=60.0 * minute, readings={}), 60.0 * minute)
     assert [s.at_s for s, _ in seen.snapshots] == [0.0, 0.0, 0.0, 60.0]
-    many = _snapshot({f"rack-{n}/power": 1.0 for n in range(2000)})
-    robust.Blind(seen).decide(many, 0.0)
-    robust.Blind(seen).decide(many, 60.0)
-    first, second = (set(s.readings) for s, _ in seen.snapshots[-2:])
-    assert first == second
-    assert len(first) == pytest.approx(1400, abs=70)
+
+
+MANY = [f"rack-{n}/power" for n in range(2000)]
+TOLD = [f"cdu-{n}/effective_supply_temperature_setpoint" for n in range(2000)]
+
+
+def _left(gone, times_s):
+    """What is left of many sensors and many setpoints in force, at each time."""
+    seen = _Seen()
+    blind = robust.Blind(seen, gone)
+    for at_s in times_s:
+        blind.decide(_snapshot(dict.fromkeys((*MANY, *TOLD), 1.0)), at_s)
+    return [set(s.readings) for s, _ in seen.snapshots]
+
+
+def test_three_tenths_of_the_sensors_are_drawn():
+    """The same ones all the time, others with another seed; setpoints in force stay unless they are drawn from, too."""
+    first, later = _left(robust.sensors_gone(1), (0.0, 1e6))
+    (other,) = _left(robust.sensors_gone(2), (0.0,))
+    assert first == later != other
+    assert first >= set(TOLD)
+    assert len(first & set(MANY)) == pytest.approx(1400, abs=70)
+    (both,) = _left(robust.points_gone(1), (0.0,))
+    assert len(both & set(TOLD)) == pytest.approx(1400, abs=70)
+
+
+def test_sensors_that_come_and_go_are_missing_three_tenths_of_the_time():
+    """Each of them, in gaps of minutes to hours; at each moment three tenths of all."""
+    times_s = [300.0 * i for i in range(2000)]
+    gone = robust.come_and_go(1)
+    at_once = [sum(gone(p, t) for p in MANY) / len(MANY) for t in (0.0, 5e4)]
+    assert at_once == pytest.approx([0.3, 0.3], abs=0.04)
+    for point in MANY[:20]:
+        missing = [gone(point, t) for t in times_s]
+        assert sum(missing) / len(missing) == pytest.approx(0.3, abs=0.03)
+        assert sum(a != b for a, b in pairwise(missing)) > 10
+    assert not any(gone(point, t) for point in TOLD[:20] for t in times_s)
 
 
 @pytest.mark.parametrize(("minute", "period_s"), [(0, 1.0), (10, 2.0), (20, 5.0), (30, 10.0)])

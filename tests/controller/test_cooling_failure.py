@@ -179,12 +179,13 @@ def test_a_leak_never_gets_more_flow(pod, now_s, where):
     [
         (("cdu-1/tcs_supply_temperature",), "supply_sensor_lost"),
         (("cdu-1/room_dew_point", "cdu-2/room_dew_point"), "dew_point_lost"),
-        (("cdu-2/tcs_flow", "rack-03/power"), "heat_unknown"),
+        (("cdu-2/tcs", "cdu-2/fws", "rack-"), "heat_unknown"),
     ],
 )
 def test_without_a_sense_the_loop_is_let_go(pod, pod_snapshot, now_s, points, code):
     """Supply, dew point or heat not known: no plan, the devices have the loop back at once, and it is said."""
-    result = step(initial_state(), stale(pod_snapshot, *points), (), now_s, pod)
+    silent = [p for p in pod_snapshot.readings if p.startswith(points)]
+    result = step(initial_state(), stale(pod_snapshot, *silent), (), now_s, pod)
     assert code in codes(result)
     assert result.plans == ()
     assert set(result.let_go) == {"tcs-1"}

@@ -12,6 +12,7 @@ import pytest
 
 from controller.asking import setpoints_to_ask
 from controller.design import loop_design
+from controller.heats import Heat
 from controller.identification.applied import applied
 from controller.identification.cycle import known_of_all
 from controller.identification.dynamics import USUAL_S, response
@@ -22,7 +23,6 @@ from controller.identification.findings import LASTS_S, findings
 from controller.identification.known import Known, kept, recalled
 from controller.identification.observing import observed, plates
 from controller.identification.parameters import CASE, RACK_FLOW, UA
-from controller.inputs import Heat
 from controller.model import case_resistance, rack_flow
 from controller.plates import Plate
 from controller.step import initial_state, step

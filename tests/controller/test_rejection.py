@@ -187,12 +187,17 @@ def test_the_plan_commands_the_tower_within_its_range(hall, hall_snapshot):
     assert 0 < abs(tower.value - tower.current) <= envelope.max_step + 1e-6
 
 
-def test_no_humidity_means_no_plan(hall, hall_snapshot):
-    """A tower can't be judged by dry bulb alone: the missing point is named."""
+def test_silent_humidity_is_taken_for_design_and_said(hall, hall_snapshot):
+    """A tower can't be judged by dry bulb alone: its design wet bulb counts, learning rests, a condition says so."""
     readings = {p: r for p, r in hall_snapshot.readings.items() if not p.endswith("relative_humidity")}
-    result = step(initial_state(), Snapshot(at_s=NOW_S, readings=readings), (), NOW_S, hall)
-    assert result.plans == ()
-    assert "tower/outdoor_relative_humidity" in result.conditions[0].cause.text
+    silent = Snapshot(at_s=NOW_S, readings=readings)
+    air, told = (inputs.outdoor(hall, s, hall.groups["tcs-1"]) for s in (silent, hall_snapshot))
+    assert air.wet_bulb_c == min(25.6, air.dry_bulb_c) > told.wet_bulb_c
+    assert (air.detail, told.detail) == ("tower", "")
+    result = step(initial_state(), silent, (), NOW_S, hall)
+    assert result.plans
+    assert [c.code for c in result.conditions] == ["outdoor_inferred"]
+    assert not result.state.learnt["tcs-1"].curves
 
 
 def test_missing_tower_figure_is_named(hall):
@@ -219,7 +224,7 @@ def _deaf(hall, *names):
     ],
 )
 def test_a_site_without_a_wet_bulb_is_driven_by_the_towers_design(hall, hall_snapshot, missing, dry_c, expected_c):
-    """Its plan says so, and the air's temperature bounds it; a sensor that is there and silent still stops the plan."""
+    """Its plan says so, and the air's temperature bounds it; a sensor that is there and silent is another condition."""
     readings = dict(hall_snapshot.readings)
     readings["tower/outdoor_dry_bulb"] = replace(readings["tower/outdoor_dry_bulb"], value=dry_c)
     snapshot = Snapshot(at_s=NOW_S, readings=readings)
@@ -231,7 +236,7 @@ def test_a_site_without_a_wet_bulb_is_driven_by_the_towers_design(hall, hall_sna
     assert told.remedy.code == "wet_bulb_assumed_remedy"
     del readings["tower/outdoor_relative_humidity"]
     silent = step(initial_state(), Snapshot(at_s=NOW_S, readings=readings), (), NOW_S, hall)
-    assert not silent.plans
+    assert "outdoor_inferred" in {c.code for c in silent.conditions}
 
 
 def test_condenser_water_is_looked_for_where_towers_can_bring_it(problem):

@@ -1,0 +1,113 @@
+"""What silent instruments are replaced by: near the truth within what is said of it, and reserves that grow with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from controller.design import loop_design
+from controller.forecasting.widening import widened
+from controller.heats import cdu_heats
+from controller.identification.observing import observed
+from controller.identification.parameters import EFFICIENCY
+from controller.inputs import outdoor
+from controller.step import initial_state, step
+from plant.live import Snapshot
+
+
+def without(snapshot, *starts):
+    """A snapshot without points that begin so; setpoints in force are still told."""
+    left = {p: r for p, r in snapshot.readings.items() if not p.startswith(starts) or p.endswith("_setpoint")}
+    return Snapshot(at_s=snapshot.at_s, readings=left)
+
+
+WAYS = {
+    "by facility water": ("cdu-2/tcs",),
+    "its flow by racks": ("cdu-2/tcs_flow", "cdu-2/fws"),
+    "one rack tells no flow": ("cdu-2/tcs_flow", "cdu-2/fws", "rack-03/liquid_flow"),
+    "its supply by the other CDU": ("cdu-2/tcs_supply", "cdu-2/fws"),
+    "its return by the other CDU": ("cdu-2/tcs_return", "cdu-2/fws"),
+    "its return by racks": ("cdu-2/tcs_return", "cdu-2/fws", "cdu-1/tcs_return"),
+    "by racks' power": ("cdu-2/tcs", "cdu-2/fws", "rack-03/liquid_flow", "rack-04/power"),
+    "a rack by its GPUs": ("cdu-2/tcs", "cdu-2/fws", "rack-03/power", "rack-03/liquid"),
+    "a rack by its siblings": ("cdu-2/tcs", "cdu-2/fws", "rack-03"),
+}
+
+
+@pytest.mark.parametrize("gone", WAYS.values(), ids=WAYS)
+def test_a_members_heat_is_inferred_within_what_is_said_of_it(pod, pod_snapshot, gone):
+    """Each way alone: marked as a substitute, with a deviation that its error keeps to."""
+    group = pod.groups["tcs-1"]
+    true_w = cdu_heats(pod, pod_snapshot, group)["cdu-2"].heat_w
+    heat = cdu_heats(pod, without(pod_snapshot, *gone), group)["cdu-2"]
+    assert heat.substitute
+    assert heat.detail.startswith("cdu-2/tcs_")
+    assert 0.0 < heat.sd_w < 0.15 * pod.equipment["cdu-2"].design["heat_w"]
+    assert abs(heat.heat_w - true_w) < 2 * heat.sd_w
+
+
+def test_the_less_is_told_the_less_sure_it_is(pod, pod_snapshot):
+    """Facility water is surer than racks, racks that tell surer than siblings; with nothing left nothing is known."""
+    group = pod.groups["tcs-1"]
+    order = ("by facility water", "by racks' power", "a rack by its siblings")
+    sds = [cdu_heats(pod, without(pod_snapshot, *WAYS[way]), group)["cdu-2"].sd_w for way in order]
+    assert sds == sorted(sds)
+    nothing = cdu_heats(pod, without(pod_snapshot, "cdu-2", "rack-"), group)["cdu-2"]
+    assert not nothing.known
+    assert not nothing.substitute
+
+
+def test_a_substitutes_error_is_in_the_forecast_and_in_the_plan(pod, pod_snapshot, now_s):
+    """Bands grow by it, both ways, the middle stays; the plan keeps more to the limit and says why."""
+    sure = step(initial_state(), pod_snapshot, (), now_s, pod)
+    unsure = step(initial_state(), without(pod_snapshot, *WAYS["a rack by its siblings"]), (), now_s, pod)
+    (told,) = (c for c in unsure.conditions if c.code == "heat_substituted")
+    assert told.cause.params["sd_kw"] > 10.0
+    low, middle, high = (
+        next(h for h in unsure.forecast.heats if h.subject == "tcs-1").at(q) for q in (0.05, 0.5, 0.95)
+    )
+    known = next(h for h in sure.forecast.heats if h.subject == "tcs-1")
+    assert high[0] - middle[0] > 1.6 * 1e3 * told.cause.params["sd_kw"]
+    assert high[0] - low[0] > known.at(0.95)[0] - known.at(0.05)[0]
+    assert unsure.plans
+
+
+def test_widening_adds_independent_errors(pod, pod_snapshot, now_s):
+    """sqrt(band² + (1.645 sd)²) at 95 %; subjects without a substitute, and forecasts without any, stay."""
+    ahead = step(initial_state(), pod_snapshot, (), now_s, pod).forecast
+    assert widened(ahead, {"tcs-1": 0.0}) is ahead
+    wider = widened(ahead, {"tcs-1": 5e4})
+    old, new = (next(h for h in f.heats if h.subject == "tcs-1") for f in (ahead, wider))
+    assert new.at(0.5) == old.at(0.5)
+    band_w = old.at(0.95)[7] - old.at(0.5)[7]
+    assert new.at(0.95)[7] - new.at(0.5)[7] == pytest.approx(math.hypot(band_w, 1.6449 * 5e4), rel=1e-4)
+    assert [h for h in wider.heats if h.subject != "tcs-1"] == [h for h in ahead.heats if h.subject != "tcs-1"]
+
+
+def test_outdoor_air_comes_from_the_coolers_water(pod, pod_snapshot, now_s):
+    """Warmer than it is by some kelvins at most, never below; with the CDUs' water, too; with none there is no plan."""
+    group, true_c = pod.groups["tcs-1"], pod_snapshot.get("dry-coolers/outdoor_dry_bulb")
+    for more in ((), ("dry-coolers/entering", "dry-coolers/leaving", "dry-coolers/flow")):
+        silent = without(pod_snapshot, "dry-coolers/outdoor", *more)
+        air = outdoor(pod, silent, group)
+        assert true_c <= air.dry_bulb_c < true_c + 4.0
+        assert air.detail == "dry-coolers"
+        result = step(initial_state(), silent, (), now_s, pod)
+        assert result.plans
+        assert [c.code for c in result.conditions] == ["outdoor_inferred"]
+    unknown = step(initial_state(), without(pod_snapshot, "dry-coolers", "cdu-1/fws", "cdu-2/fws"), (), now_s, pod)
+    assert not unknown.plans
+    assert "inputs_missing" in {c.code for c in unknown.conditions}
+
+
+def test_a_standing_pump_that_tells_no_pressure_tells_nothing(pod, pod_snapshot):
+    """What is told beside the silent instrument is zero: no division, no observation."""
+    readings = {
+        p: replace(r, value=0.0) if p == "fws-pumps/active_power" else r for p, r in pod_snapshot.readings.items()
+    }
+    silent = without(Snapshot(at_s=pod_snapshot.at_s, readings=readings), "fws-pumps/differential", "meter-fws-pumps")
+    group = pod.groups["tcs-1"]
+    found = {(e, p.name): o for e, p, o in observed(pod, silent, group, loop_design(pod, group))}
+    assert found["fws-pumps", EFFICIENCY.name] is None
