@@ -1,7 +1,9 @@
 /** Names and figures of commanded points, from the groups of the site. */
 import { named } from '../i18n';
+import { withUnit } from './format';
 import { live } from './live.svelte';
 import type { GroupInfo, SiteInfo } from './records';
+import { stateWord } from './states';
 
 /** What the commanded point does, in words. */
 export function commandName(point: string, site: SiteInfo): string {
@@ -17,6 +19,12 @@ export function roleName(role: string): string {
 }
 
 export const quantityOf = (point: string): string => live.info.get(point)?.quantity ?? '';
+
+/** A setpoint's value [SI] with its unit; a switch by the word of its state. */
+export function shownSetpoint(point: string, value: number | null): string {
+  const info = live.info.get(point);
+  return info?.quantity === 'state' && value !== null ? stateWord(info, value) : withUnit(value, info?.quantity ?? '');
+}
 
 export interface Command {
   role: string;

@@ -30,13 +30,15 @@ export interface Picture {
 const COOLING = new Set(['dry-cooler', 'cooling-tower', 'economiser', 'chiller', 'pump', 'fws-loop', 'cdu', 'sidecar', 'manifold', 'rack', 'air-unit', 'room']);
 export const HEAD = 28;
 export const LINE = 19;
-export const RACK_W = 172;
+export const RACK_W = 188;
 export const RACK_H = HEAD + 4 * LINE + 12;
 const BOX_W = 196;
+const WIDEST = 340;
 const BAR = 44;
 const GAP = 44;
 const ROW_GAP = 18;
 const RACKS_A_COLUMN = 4;
+const MOST_SHRINK = 1.15; // texts of 13 px stay above 11
 
 type Edges = Map<string, string[]>;
 
@@ -113,11 +115,13 @@ function placeColumns(levels: Box[][]): { width: number; height: number } {
 function placeRows(levels: Box[][], width: number): { width: number; height: number } {
   let y = 0;
   for (const level of levels) {
-    const a_row = Math.max(1, Math.min(level.length, Math.floor(width / 172)));
+    const most = Math.max(1, Math.floor(width / BOX_W));
+    const a_row = Math.ceil(level.length / Math.ceil(level.length / most));
     for (let start = 0; start < level.length; start += a_row) {
       const row = level.slice(start, start + a_row);
-      const w = (width - ROW_GAP * (row.length - 1)) / row.length;
-      row.forEach((box, i) => Object.assign(box, { x: i * (w + ROW_GAP), y, w }));
+      const w = Math.min((width - ROW_GAP * (row.length - 1)) / row.length, row.some((b) => b.racks.length > 0) ? width : WIDEST);
+      const x = (width - row.length * (w + ROW_GAP) + ROW_GAP) / 2;
+      row.forEach((box, i) => Object.assign(box, { x: x + i * (w + ROW_GAP), y, w }));
       y += Math.max(...row.map((b) => b.h)) + (start + a_row < level.length ? ROW_GAP : GAP);
     }
   }
@@ -178,7 +182,7 @@ function layPart(site: SiteInfo, inLoop: Set<string>, width: number, upright: bo
   const single = site.equipment.filter((e) => inLoop.has(e.id) && e.kind !== 'rack').map((e) => [e.id, plain(e, site)] as const);
   const boxes = new Map([...single, ...racks]);
   for (const box of racks.values())
-    sizeRacks(box, upright ? Math.max(1, Math.floor((width - 8) / 168)) : Math.ceil(box.racks.length / RACKS_A_COLUMN));
+    sizeRacks(box, upright ? Math.max(1, Math.floor((width - 8) / (RACK_W + 8))) : Math.ceil(box.racks.length / RACKS_A_COLUMN));
   const edges = edgesOf(site, boxes, inLoop);
   const levels = levelsOf(boxes, edges);
   return { boxes, edges, ...(upright ? placeRows(levels, width) : placeColumns(levels)) };
@@ -193,9 +197,14 @@ function roomBelow(picture: Picture, part: Part): number {
   return dy;
 }
 
-/** The whole picture, its parts one below the other. `width` [px] is what there is; a narrow one stands upright. */
+/** The whole picture. `width` [px] is what there is; where it would have to shrink below what one can read, it stands upright. */
 export function drawSite(site: SiteInfo, width: number): Picture {
-  const upright = width < 900;
+  const lying = draw(site, width, false);
+  return lying.width <= width * MOST_SHRINK ? lying : draw(site, width, true);
+}
+
+/** Its parts one below the other. */
+function draw(site: SiteInfo, width: number, upright: boolean): Picture {
   const picture: Picture = { boxes: [], pipes: [], width: 0, height: 0 };
   for (const inLoop of parts(site)) {
     const part = layPart(site, inLoop, width, upright);
