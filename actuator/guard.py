@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from plant.leases import Envelope, Lease
 from plant.live import Snapshot
+from plant.sight import unseen
 
 FUTURE_TOLERANCE_S = 1.0
 """How far ahead of our clock a lease's issue may lie [s]."""
@@ -144,11 +145,10 @@ def _inputs(lease: Lease, envelope: Envelope, snapshot: Snapshot) -> GuardVerdic
     """A controller is blind without its inputs; a person sees by other means."""
     if lease.by_operator:
         return None
-    for point in envelope.inputs:
+    for point in unseen(envelope, snapshot):
         reading = snapshot.readings.get(point)
-        if reading is None or not reading.good or not math.isfinite(reading.value):
-            why = "no value yet" if reading is None else f"{reading.quality.name}, {reading.age_s:.0f} s old"
-            return _refuse("input_not_good", f"{lease.point}: needs {point}, which is not good ({why})")
+        why = "no value yet" if reading is None else f"{reading.quality.name}, {reading.age_s:.0f} s old"
+        return _refuse("input_not_good", f"{lease.point}: needs {point}, which is not good ({why})")
     return None
 
 

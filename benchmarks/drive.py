@@ -25,7 +25,8 @@ GOOD = quality_code(Quality.GOOD)
 LEAD_H = 2
 """The first hours, in which setpoints walk from design to where an operator wants them, are not counted."""
 DAY_H = 24
-LEASE_S = 1800.0
+LEASE_S, LEASE_LIFE_S = 1800.0, 180.0
+"""What the guard sees of a lease, which a cycle of ten minutes renews; how long one lives that is renewed no more."""
 
 
 class Operator(Protocol):
@@ -59,19 +60,31 @@ class Day:
 
 @dataclass(slots=True)
 class _Guarded:
-    """Setpoints as the guard lets them pass, and when each last changed."""
+    """Setpoints as the guard lets them pass, and when each last changed; of points nobody asks for any more design."""
 
     site: Site
     clock: ManualClock
+    design: Mapping[PointId, float]
     accepted: dict[PointId, float] = field(default_factory=dict)
     changed_s: dict[PointId, float] = field(default_factory=dict)
+    asked_s: dict[PointId, float] = field(default_factory=dict)
     moves: int = 0
     seq: int = 0
 
     def take(self, wanted: Mapping[PointId, float], snapshot: Snapshot) -> dict[PointId, float]:
+        now_s = self.clock.monotonic()
+        self.asked_s |= dict.fromkeys(wanted, now_s)
         for point, value in wanted.items():
             self._judge(point, value, snapshot)
+        for point in [p for p in self.accepted if now_s - self.asked_s[p] >= LEASE_LIFE_S]:
+            self._lapse(point)
         return dict(self.accepted)
+
+    def _lapse(self, point: PointId) -> None:
+        """Nobody asks for it any more: the device goes back to its design, and every unit may run."""
+        value = self.design.get(point, 1.0)
+        if self.accepted[point] != value:
+            self.accepted[point], self.changed_s[point] = value, self.clock.monotonic()
 
     def _judge(self, point: PointId, value: float, snapshot: Snapshot) -> None:
         self.seq += 1
@@ -128,7 +141,7 @@ def drive_day(
     """
     plant.reset(start_s)
     clock = ManualClock(epoch_s=start_s)
-    live, hands = LiveTable(plant.site.points.values(), clock), _Guarded(plant.site, clock)
+    live, hands = LiveTable(plant.site.points.values(), clock), _Guarded(plant.site, clock, _design(plant.site))
     reserve = ReserveWatch(plant.site)
     setpoints: dict[PointId, float] = {}
     marks: list[_Mark] = []
@@ -151,6 +164,11 @@ def drive_day(
     else:
         marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
     return _day(marks, hands.moves, reserve)
+
+
+def _design(site: Site) -> dict[PointId, float]:
+    """What each setpoint goes back to by itself [SI]."""
+    return {point: group.design[role] for group in site.groups.values() for role, point in group.commands.items()}
 
 
 def _without_gpus(shown: Mapping[PointId, float]) -> dict[PointId, float]:

@@ -13,6 +13,7 @@ from controller.facility_plant import plant_stages, upstream
 from controller.stage_state import is_warm
 from plant.errors import StaleError
 from plant.live import Snapshot
+from plant.sight import unseen
 from plant.topology import CoolingGroup, Equipment, Site
 
 STILL_SHARE = 0.02
@@ -130,9 +131,8 @@ def _sensors(site: Site, snapshot: Snapshot, group: CoolingGroup, *, heat_known:
         yield Found(cause=Cause.HEAT_LOST, subject=group.id)
     if inputs.FLOW in group.commands:
         return
-    for point in site.envelopes[group.commands[inputs.SUPPLY]].inputs:
-        if math.isnan(snapshot.get(point)):
-            yield Found(cause=Cause.SUPPLY_LOST, subject=group.id, detail=_why(snapshot, point))
+    for point in unseen(site.envelopes[group.commands[inputs.SUPPLY]], snapshot):
+        yield Found(cause=Cause.SUPPLY_LOST, subject=group.id, detail=_why(snapshot, point))
     try:
         inputs.dew_point(site, snapshot, group)
     except StaleError as error:

@@ -51,7 +51,9 @@ def _errors(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[tup
         if command is not None:
             asked = snapshot.get(inputs.effective_point(site, command))
             band = SUPPLY_BAND_K if role == inputs.SUPPLY else DP_BAND_SHARE * inputs.design_value(group, role)
-            yield command, snapshot.get(f"{group.master}/{name}") - asked, band
+            shown = snapshot.get(f"{group.master}/{name}")
+            shown = inputs.supply(site, snapshot, group) if role == inputs.SUPPLY else shown
+            yield command, shown - asked, band
 
 
 def _looked(swing: Swing, error: float, band: float, now_s: float) -> Swing:

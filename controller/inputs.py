@@ -177,6 +177,16 @@ def electric_power(site: Site, snapshot: Snapshot, equipment: str) -> float:
     return next((value for value in readings if math.isfinite(value)), math.nan)
 
 
+def supply(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
+    """A loop's supply [°C] at its master, else the mean of what else shows it; NaN where nothing does."""
+    own_c = snapshot.get(f"{group.master}/tcs_supply_temperature")
+    if math.isfinite(own_c):
+        return own_c
+    shown = [snapshot.get(p) for p in site.envelopes[group.commands[SUPPLY]].stand_ins]
+    known = [c for c in shown if math.isfinite(c)]
+    return sum(known) / len(known) if known else math.nan
+
+
 def dew_point(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float | None:
     """The highest good room dew point [°C] that the envelope of the supply setpoint names; None if it names none.
 

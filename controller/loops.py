@@ -9,6 +9,7 @@ import numpy as np
 
 from controller import inputs
 from controller.air import plan_air
+from controller.assuming import assumptions
 from controller.billing import Billing
 from controller.constraints import CASE_RESERVE_K, Problem, worst_margin
 from controller.design import LoopDesign, loop_design
@@ -108,7 +109,7 @@ def plan_loop(
         learnt=learnt,
         conditions=_conditions(group, solved.problem, as_figured, now_s)
         + failures(plant, now_s)
-        + _assumptions(site, group, solved.problem, now_s),
+        + assumptions(site, snapshot, group, solved.problem.median.air, now_s),
     )
 
 
@@ -276,15 +277,3 @@ def _conditions(group: CoolingGroup, problem: Problem, as_figured: LoopDesign, n
     if margin_k >= 0:
         return ()
     return (condition("reserve_gone", group.id, now_s, Severity.WARNING, margin_k=margin_k),)
-
-
-def _assumptions(site: Site, group: CoolingGroup, problem: Problem, now_s: float) -> tuple[Condition, ...]:
-    """What is reckoned with because no instrument tells it."""
-    air = problem.median.air
-    if air.detail:
-        air_c = round(air.wet_bulb_c if np.isfinite(air.wet_bulb_c) else air.dry_bulb_c, 1)
-        return (condition("outdoor_inferred", group.id, now_s, Severity.WARNING, air_c=air_c, source=air.detail),)
-    if inputs.tells_wet_bulb(site, group):
-        return ()
-    wet_c = air.wet_bulb_c
-    return (condition("wet_bulb_assumed", group.id, now_s, Severity.INFO, wet_c=round(wet_c, 1)),)

@@ -13,24 +13,29 @@ from controller.shared_plant import ALONE, Beside, bounds_beside, envelopes_of
 from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.records import HeatForecast
+from plant.sight import lost
 from plant.topology import CoolingGroup, Site
 
 LOW, HIGH, TAIL_WEIGHT = 0.05, 0.95, 0.185
 """Quantiles of the forecast that stand for its tails where cost is judged: three points with a normal's spread."""
 
 
-def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None) -> Bounds:
-    """The site's limits as they apply to one loop."""
+STAND_IN_K = 0.5
+"""Kept to limits while the master's own supply is not told, but by CDUs and racks on its manifold."""
+
+
+def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None, unsure_k: float = 0.0) -> Bounds:
+    """The site's limits as they apply to one loop; unsure_k: what its supply may be off by [K]."""
     tops, floors = limit_values(site)
     margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
     margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
     return Bounds(
-        case_c=tops["case_temperature"],
+        case_c=tops["case_temperature"] - unsure_k,
         rack_return_c=tops.get("rack_return_temperature", np.inf),
         rack_flow_m3_s=floors.get("rack_flow_m3_s", 0.0),
         supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
         facility_c=(floors.get("fws_supply_temperature", -np.inf), tops.get("fws_supply_temperature", np.inf)),
-        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
+        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k + unsure_k,
         reserve=group.reserve != "none",
     )
 
@@ -93,13 +98,14 @@ def build_problem(
             other_flow_m3_s=beside.flow_m3_s,
         )
 
+    unsure_k = STAND_IN_K if lost(site.envelopes[group.commands[inputs.SUPPLY]], snapshot) else 0.0
     tails_w = [min(float(np.mean(heat.at(q)[:cost_minutes])), worst_w) for q in (LOW, HIGH)]
     return Problem(
         design=design,
         median=load(likely_w, others_w[0]),
         upper=load(worst_w, others_w[1]),
         spread=tuple((TAIL_WEIGHT, load(tail_w, others_w[0])) for tail_w in tails_w),
-        bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group)), beside),
+        bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group), unsure_k), beside),
         envelopes=envelopes_of(site, group, now),
         current=current,
         design_point=tuple(inputs.design_value(group, r) if r in group.commands else now[r] for r in roles),

@@ -132,6 +132,8 @@ TEMPLATES: dict[str, str] = {
     "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
     "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",
     "dew_point_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
+    "supply_inferred": "{point} is not good: the supply of {subject} is taken from its neighbours, {supply_c:.1f} °C",
+    "supply_inferred_remedy": "check the sensor; with fewer than two neighbours that tell the loop is let go",
     "outdoor_inferred": "outdoor air of {subject} is not told: {air_c:.1f} °C is reckoned with, by {source}",
     "outdoor_inferred_remedy": "restore the outdoor instrument of {subject}; plans expect less of the air meanwhile",
     "wet_bulb_assumed": "no instrument tells the wet bulb of {subject}; {wet_c:.1f} °C is reckoned with",

@@ -54,7 +54,8 @@ class Envelope:
 
     minimum, maximum [SI]; max_step [SI] in one write; min_dwell_s [s] between two different values;
     dew_point_margin_k [K]: where given, the value is a temperature that must stay above the dew point by it;
-    inputs: points that must be GOOD for a controller's lease; source: where the limits come from.
+    inputs: points that must be GOOD for a controller's lease, or two of their stand_ins, which show the same quantity
+    elsewhere (`sight`); source: where the limits come from.
     min_off_s: where given, the point is a switch: 0 and 1 are all that may be written, min_dwell_s is how long it stays
     at 1 at least, and this how long at 0 [s].
     """
@@ -69,3 +70,4 @@ class Envelope:
     inputs: tuple[PointId, ...] = ()
     source: str = ""
     min_off_s: float | None = None
+    stand_ins: tuple[PointId, ...] = ()

@@ -44,7 +44,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         points=points,
         groups={g.id: group_of(form, g, drives) for g in form.cooling_groups},
         drives=drives,
-        envelopes={e.point: e for g in form.cooling_groups for e in envelopes_of(g, points)},
+        envelopes={e.point: e for g in form.cooling_groups for e in envelopes_of(form, g, points)},
         limits={limit.id: _limit(limit) for limit in form.limits},
         tariff=_tariff(form),
         carbon_kg_per_kwh=form.carbon.kg_per_kwh,

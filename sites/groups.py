@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from devices.profiles import load_profile
 from plant.leases import Envelope
@@ -22,7 +23,8 @@ DESIGN_KEYS: dict[Role, str] = {
     "flow": "flow_m3_s",
 }
 DEW_POINT = "room_dew_point"
-SUPPLY = "tcs_supply_temperature"
+SUPPLY, RACK_SUPPLY = "tcs_supply_temperature", "liquid_supply_temperature"
+"""Of a CDU and of a rack: members of a group feed one manifold, so each of them tells the master's supply."""
 
 
 def design_setpoints(design: GroupDesignForm) -> dict[str, float]:
@@ -136,10 +138,13 @@ def _rule_of(group: GroupForm) -> Rule | None:
     return Rule(every_s=given.every_s, near_k=given.near_k, resets=resets)
 
 
-def envelopes_of(group: GroupForm, points: Mapping[PointId, Point]) -> Iterator[Envelope]:
+def envelopes_of(form: SiteForm, group: GroupForm, points: Mapping[PointId, Point]) -> Iterator[Envelope]:
     """One envelope for each commanded point of a group."""
+    others = (f"{member}/{SUPPLY}" for member in group.members if member != group.master)
+    named = (*others, *(f"{rack}/{RACK_SUPPLY}" for rack in racks_of(form, group)))
+    stand_ins = tuple(name for name in named if name in points)
     for role, point in group.commands.items():
-        yield _envelope(point, group.writable[role], group, points)
+        yield replace(_envelope(point, group.writable[role], group, points), stand_ins=stand_ins)
     yield from enable_envelopes(group)
 
 

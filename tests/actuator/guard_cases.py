@@ -162,6 +162,14 @@ def _inputs() -> Iterator[Case]:
     yield judged("input_not_good", NAN, "d/in", envelope=second)
     yield judged("allowed", 31.5, envelope=second, snapshot=snapshot(d_in=reading(2)))
     yield judged("allowed", 31.5, lease=HAND, snapshot=snapshot(c_in=None))
+    near = replace(ENVELOPE, stand_ins=("d/in", "e/in", "f/in"))
+    two = {"d_in": reading(1), "f_in": reading(1)}
+    yield judged("allowed", 31.5, envelope=near, snapshot=snapshot(c_in=None, **two))
+    yield judged("allowed", 31.5, envelope=near, snapshot=snapshot(c_in=reading(NAN), **two))
+    yield judged("input_not_good", NAN, "needs c/in", envelope=near, snapshot=snapshot(c_in=None, d_in=reading(1)))
+    for quality in (Quality.UNCERTAIN, Quality.BAD):
+        half = {"d_in": reading(1), "f_in": reading(1, quality)}
+        yield judged("input_not_good", NAN, "needs c/in", envelope=near, snapshot=snapshot(c_in=None, **half))
 
 
 def _step() -> Iterator[Case]:

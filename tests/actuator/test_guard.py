@@ -166,4 +166,4 @@ def test_the_guard_is_small_and_needs_no_numpy():
     source = SOURCE.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 200
     imported = {n.module for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)}
-    assert imported == {"__future__", "dataclasses", "plant.leases", "plant.live"}
+    assert imported == {"__future__", "dataclasses", "plant.leases", "plant.live", "plant.sight"}

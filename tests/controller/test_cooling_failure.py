@@ -177,7 +177,8 @@ def test_a_leak_never_gets_more_flow(pod, now_s, where):
 @pytest.mark.parametrize(
     ("points", "code"),
     [
-        (("cdu-1/tcs_supply_temperature",), "supply_sensor_lost"),
+        (("cdu-1/tcs_supply_temperature", "cdu-2/tcs_supply_temperature", "rack-"), "supply_sensor_lost"),
+        (("cdu-1/tcs_supply_temperature", "rack-"), "supply_sensor_lost"),
         (("cdu-1/room_dew_point", "cdu-2/room_dew_point"), "dew_point_lost"),
         (("cdu-2/tcs", "cdu-2/fws", "rack-"), "heat_unknown"),
     ],

@@ -10,9 +10,10 @@ import pytest
 from controller.design import loop_design
 from controller.forecasting.widening import widened
 from controller.heats import cdu_heats
+from controller.hunting import hunting, watched
 from controller.identification.observing import observed
 from controller.identification.parameters import EFFICIENCY
-from controller.inputs import outdoor
+from controller.inputs import outdoor, supply
 from controller.step import initial_state, step
 from plant.live import Snapshot
 
@@ -111,3 +112,28 @@ def test_a_standing_pump_that_tells_no_pressure_tells_nothing(pod, pod_snapshot)
     group = pod.groups["tcs-1"]
     found = {(e, p.name): o for e, p, o in observed(pod, silent, group, loop_design(pod, group))}
     assert found["fws-pumps", EFFICIENCY.name] is None
+
+
+def test_the_masters_supply_is_told_by_its_neighbours(pod, pod_snapshot, now_s):
+    """The plan goes on with half a kelvin more to the limit, and says so; one neighbour is not enough."""
+    group = pod.groups["tcs-1"]
+    silent = without(pod_snapshot, "cdu-1/tcs_supply")
+    assert supply(pod, silent, group) == pytest.approx(supply(pod, pod_snapshot, group), abs=0.3)
+    told, result = (step(initial_state(), s, (), now_s, pod) for s in (pod_snapshot, silent))
+    assert {c.code for c in result.conditions} == {"heat_substituted", "supply_inferred"}
+    assert not result.let_go
+    asked, unsure = (r.plans[0].setpoints[0].target for r in (told, result))
+    assert unsure <= asked
+    one = step(initial_state(), without(pod_snapshot, "cdu-1/tcs_supply", "rack-"), (), now_s, pod)
+    assert one.let_go == {"tcs-1": "supply_sensor_lost"}
+
+
+def test_a_loop_hunts_by_its_neighbours_too(pod, pod_snapshot):
+    """Without the master's sensor the neighbours' mean swings around the setpoint."""
+    silent, swings = without(pod_snapshot, "cdu-1/tcs_supply"), {}
+    names = {p for p in silent.readings if p.endswith(("tcs_supply_temperature", "liquid_supply_temperature"))}
+    for minute in range(16):
+        off_k = 2.0 if minute % 2 else -2.0
+        readings = {p: replace(r, value=r.value + off_k * (p in names)) for p, r in silent.readings.items()}
+        swings = watched(swings, pod, Snapshot(at_s=60.0 * minute, readings=readings), 60.0 * minute)
+    assert hunting(swings, pod.groups["tcs-1"]) == "cdu-1/supply_temperature_setpoint"

@@ -59,6 +59,8 @@ export const messagesZh: Record<string, string> = {
   supply_sensor_lost_remedy: '检查传感器；其间该回路回到设计设定值',
   dew_point_lost: '{subject} 的室内露点不可用：{detail}',
   dew_point_lost_remedy: '检查传感器；其间该回路回到设计设定值',
+  supply_inferred: '{point} 不可用：{subject} 的供液温度取自同一管路的其他测点，{supply_c:1} °C',
+  supply_inferred_remedy: '检查传感器；若可用的相邻测点少于两个，该回路将被交还',
   outdoor_inferred: '{subject} 的室外空气温度没有读数；由 {source} 推算，按 {air_c:1} °C 计算',
   outdoor_inferred_remedy: '恢复 {subject} 的室外测点；其间计划按较热的空气计算',
   wet_bulb_assumed: '没有仪表给出 {subject} 的湿球温度；按 {wet_c:1} °C 计算',
