@@ -19,6 +19,7 @@ from statsmodels.tsa.ar_model import AutoReg
 from statsmodels.tsa.holtwinters import SimpleExpSmoothing
 
 from benchmarks.climate import CLIMATES, read_climate
+from benchmarks.progress import Said
 from controller.forecasting import bank as banks
 from controller.forecasting import telling
 from controller.forecasting.cycle import AIR_RAMP_K, RAMP_SHARE
@@ -39,7 +40,7 @@ HORIZONS = banks.COARSE
 DAY = 1440
 WARM = 360
 BLOCK = 120
-ORIGINS = 100
+ORIGINS, QUICK_ORIGINS = 100, 25
 """The peers are fitted anew at about so many moments of a run."""
 BANDS = {80: (2, 4), 95: (0, 6)}
 """A band's percent -> its rows among the quantiles."""
@@ -82,13 +83,15 @@ class Pods:
 
 def run(quick: bool, data: Path | None) -> Figures:
     """All figures. Skill is 1 - RMSE/RMSE(persistence); coverage is a share; quick takes 2 pods for 2 days."""
+    said, origins = Said("forecast"), QUICK_ORIGINS if quick else ORIGINS
     pods = simulated(2, 2) if quick else simulated(13, 28)
     n = len(pods.shares)
-    both = trial(np.concatenate([pods.y, pods.y], axis=1), pods)  # the second half of the series hears of no job
+    said(f"{len(pods.totals)} simulated pods, {len(pods.y) // DAY} days")
+    both = trial(np.concatenate([pods.y, pods.y], axis=1), pods, said)  # the second half of the series hears of no job
     told, untold = ("mix_jobs", range(n)), ("mix_no_jobs", range(n, 2 * n))
     unheard = [n + i for i in pods.totals]
     ours, theirs = both.rmse(pods.steps, HORIZONS.index(15), slice(WARM, None))
-    return {
+    found: Figures = {
         "pod_days": len(pods.y) / DAY * len(pods.totals),
         **_skills("mix_jobs", both, pods.totals, WARM),
         **_skills("mix_no_jobs", both, unheard, WARM),
@@ -96,11 +99,13 @@ def run(quick: bool, data: Path | None) -> Figures:
         **_skills("steps_no_jobs", both, [n + i for i in pods.steps], WARM),
         "steps_jobs_rmse_ratio_15_min": ours / theirs,
         **{k: v for name, series in (told, untold) for k, v in _coverage(name, both, series, DAY).items()},
-        **_peers("mix", both, unheard[:2], DAY),
-        **_frontier(data),
-        **_air(quick, data),
-        **_speed(),
+        **_peers("mix", both, unheard[:2], DAY, origins),
     }
+    said("peers on the simulated pods")
+    found |= _frontier(data, origins)
+    said("Frontier's day")
+    found |= _air(quick, data, said)
+    return found | _speed()
 
 
 def simulated(count: int, days: int) -> Pods:
@@ -123,18 +128,22 @@ def simulated(count: int, days: int) -> Pods:
     return Pods(np.concatenate(columns, axis=1), shares, jobs, steps, totals)
 
 
-def trial(y: Array, pods: Pods | None = None) -> Trial:
+def trial(y: Array, pods: Pods | None = None, said: Said | None = None) -> Trial:
     """Forecast each minute of y (minutes, n) with what was known then; with job knowledge where pods are given."""
     capacity, names = y.max(axis=0), tuple(f"series-{i}" for i in range(y.shape[1]))
     bank = banks.new_bank(names, RAMP_SHARE * capacity, 0.0 * capacity, 1.05 * capacity, HORIZONS)
-    return _tried(bank, y, pods)
+    return _tried(bank, y, pods, said=said)
 
 
-def _tried(bank: banks.Bank, y: Array, pods: Pods | None = None, *, refit: bool = True) -> Trial:
+def _tried(
+    bank: banks.Bank, y: Array, pods: Pods | None = None, *, refit: bool = True, said: Said | None = None
+) -> Trial:
     shape, nothing = (*y.shape, len(HORIZONS)), no_jobs(y.shape[1])
     found = Trial(y, np.full(shape, np.nan, dtype=np.float32), {p: np.zeros(shape, dtype=np.bool_) for p in BANDS})
     waiting: deque[Array] = deque(maxlen=max(HORIZONS))
     for minute, values in enumerate(y):
+        if said is not None:
+            said.day(f"{y.shape[1]} series", minute)
         _settle(found, minute, waiting)
         jobs = pods.outlook(minute, y.shape[1]) if pods is not None else nothing
         bank = banks.learn(bank, minute, values, jobs.now_w)
@@ -177,9 +186,9 @@ def _coverage(name: str, found: Trial, series: Sequence[int], first: int) -> Fig
     }
 
 
-def _peers(name: str, found: Trial, series: Sequence[int], first: int) -> Figures:
+def _peers(name: str, found: Trial, series: Sequence[int], first: int, origins: int) -> Figures:
     """Skill of seasonal naive and two statsmodels models, fitted anew at each origin, and ours at the same origins."""
-    step = len(found.y) // ORIGINS
+    step = len(found.y) // origins
     minutes = slice(first, len(found.y) - max(HORIZONS), step)
     errors: dict[str, list[Array]] = {}
     steps = np.asarray(HORIZONS)
@@ -212,7 +221,7 @@ def _statsmodels(past: Array) -> dict[str, Array]:
     return {"exp_smoothing": np.full(len(steps), level * scale), "autoreg": ahead[steps - 1] * scale}
 
 
-def _frontier(data: Path | None) -> Figures:
+def _frontier(data: Path | None, origins: int) -> Figures:
     """Frontier's day in minutes: 25 CDUs, their total and the wet bulb; coverage of all with a bootstrap interval."""
     path = data / TRACE if data is not None else TRACE
     if not path.is_file():
@@ -226,7 +235,7 @@ def _frontier(data: Path | None) -> Figures:
         **_skills("frontier_total", found, [CDUS], WARM),
         **_skills("frontier_cdus", found, range(CDUS), WARM),
         **_skills("frontier_wet_bulb", air, [0], WARM),
-        **_peers("frontier_total", found, [CDUS], WARM),
+        **_peers("frontier_total", found, [CDUS], WARM, origins),
         **_coverage("frontier", found, range(CDUS + 1), WARM),
     }
     for percent, inside in found.inside.items():
@@ -245,7 +254,7 @@ def _bootstrap(hits: Array, draws: int = 500) -> tuple[float, float]:
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
-def _air(quick: bool, data: Path | None) -> Figures:
+def _air(quick: bool, data: Path | None, said: Said) -> Figures:
     """Dry and wet bulb of the weather years: each climate's year as thirteen blocks of four weeks, side by side.
 
     Between the hours of a weather file air is linear, so that skill at a minute says little; the sensor shows 0.1 K.
@@ -258,7 +267,7 @@ def _air(quick: bool, data: Path | None) -> Figures:
         for block in range(blocks)
     ]
     columns = [[w.dry_bulb_c for w in sky] for sky in skies] + [[w.wet_bulb_c for w in sky] for sky in skies]
-    found = trial_air(np.round(np.array(columns).T, 1))
+    found = trial_air(np.round(np.array(columns).T, 1), said)
     dry, wet = range(len(skies)), range(len(skies), 2 * len(skies))
     return {
         **_skills("dry_bulb", found, dry, DAY),
@@ -267,11 +276,11 @@ def _air(quick: bool, data: Path | None) -> Figures:
     }
 
 
-def trial_air(y: Array) -> Trial:
+def trial_air(y: Array, said: Said | None = None) -> Trial:
     """Like `trial`, for temperatures: no bounds, a ramp in kelvin."""
     names, infinite = tuple(f"air-{i}" for i in range(y.shape[1])), np.full(y.shape[1], np.inf)
     bank = banks.new_bank(names, np.full(y.shape[1], AIR_RAMP_K), -infinite, infinite, HORIZONS)
-    return _tried(bank, y, refit=False)
+    return _tried(bank, y, refit=False, said=said)
 
 
 def _speed() -> Figures:
