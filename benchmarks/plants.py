@@ -91,6 +91,8 @@ VARIANTS: dict[str, str] = {
     "trains-hot": "benchmarks.trains_variants:hot",
     "trains-cold": "benchmarks.trains_variants:cold",
     "trains-misread": "benchmarks.trains_variants:misread",
+    "trains-unequal": "benchmarks.trains_variants:unequal",
+    "trains-partload": "benchmarks.trains_variants:partload",
 }
 """Run only when they are asked for."""
 TUNED_AS = {

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from benchmarks.judge import Judge
 from benchmarks.plants import PlantTruth, Scenario
 from benchmarks.rack_instruments import shares_of, shown_by_racks
+from benchmarks.trains_machines import NEW, Wear
 from benchmarks.trains_units import WATER_J_M3_K, PlateExchanger, VariablePump
-from benchmarks.trains_water import NEW, Staging, TrainsWater, Wear
+from benchmarks.trains_water import Staging, TrainsWater
 from benchmarks.twin_plant import example_site
 from plant.points import PointId
 from plant.topology import Site
@@ -265,7 +266,7 @@ class TrainsPlant:
         found = {"running": runs, "effective_enable_command": wanted, ENABLE: wanted, "status": runs}
         return (
             found
-            | {name: value * (runs if name in CARRIED else 1.0) for name, value in water.shown(kind).items()}
+            | {name: value * (runs if name in CARRIED else 1.0) for name, value in water.shown(unit, kind).items()}
             | (
                 {"outdoor_dry_bulb": self._air.dry_bulb_c, "outdoor_relative_humidity": self._air.relative_humidity}
                 if kind == "cooling-tower"

@@ -72,22 +72,26 @@ class PlateExchanger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariablePump:
-    """One pump with a drive; flow, head and efficiency (of pump, motor and drive) at its best point."""
+    """One pump; flow, head and efficiency (of pump, motor and drive) at its best point; fixed: it has no drive."""
 
     flow_m3_s: float
     head_pa: float
     efficiency: float
+    fixed: bool = False
 
     def power_w(self, flow_m3_s: float, head_pa: float) -> float:
         """Power for a flow and a head [Pa].
 
         Affinity laws: head = (1 + a) n² - a V², so that speed n follows; efficiency falls as the square of the distance
-        of V/n from the best point (Karassik, Pump Handbook).
+        of V/n from the best point (Karassik, Pump Handbook). One without a drive gives the head of full speed, of which
+        valves take what is too much.
         """
         if flow_m3_s <= 0.0:
             return 0.0
         flow, head = flow_m3_s / self.flow_m3_s, head_pa / self.head_pa
-        speed = math.sqrt((head + PUMP_RISE * flow * flow) / (1.0 + PUMP_RISE))
+        if self.fixed:
+            head_pa = self.head_pa * max(1.0 + PUMP_RISE - PUMP_RISE * flow * flow, 0.1)
+        speed = 1.0 if self.fixed else math.sqrt((head + PUMP_RISE * flow * flow) / (1.0 + PUMP_RISE))
         share = max(1.0 - (flow / speed - 1.0) ** 2, 0.2)
         return flow_m3_s * head_pa / (self.efficiency * share)
 
@@ -105,6 +109,7 @@ class TowerCell:
     def __init__(self, design: Mapping[str, float]) -> None:
         self.flow_m3_s, self.fan_w = design["flow_m3_s"], design["fan_power_w"]
         self.free_share = design.get("free_convection_fraction", 0.125)
+        self.one_speed = design.get("fan_speeds", math.inf) == 1
         self.ratio = self.flow_m3_s * WATER_KG_M3 / (design["air_flow_m3_s"] * AIR_KG_M3)
         cold_c = design["wet_bulb_c"] + design["approach_k"]
         range_k = design["heat_w"] / (self.flow_m3_s * WATER_J_M3_K)
@@ -133,12 +138,23 @@ class TowerCell:
         if hot_c <= wanted_c or hot_c <= wet_bulb_c:
             return hot_c, 0.0
         if self.spare(1.0, hot_c, wanted_c, wet_bulb_c, flow_m3_s) < 0.0:
-            low_c = max(wanted_c, wet_bulb_c)
-            return rising_root(lambda c: self.spare(1.0, hot_c, c, wet_bulb_c, flow_m3_s), low_c, hot_c), 1.0
+            return self._leaving_c(1.0, max(wanted_c, wet_bulb_c), hot_c, wet_bulb_c, flow_m3_s), 1.0
+        if self.one_speed:
+            full_c, free_c = (
+                self._leaving_c(air, wet_bulb_c, hot_c, wet_bulb_c, flow_m3_s) for air in (1.0, self.free_share)
+            )
+            return wanted_c, max(free_c - wanted_c, 0.0) / max(free_c - full_c, 1e-6)
         share = rising_root(
             lambda air: self.spare(air, hot_c, wanted_c, wet_bulb_c, flow_m3_s), self.free_share, 1.0, rounds=16
         )
         return wanted_c, 0.0 if share <= self.free_share else share
+
+    def fans_w(self, share: float) -> float:
+        """Power of the fans: by the cube of their speed or, where they only start and stop, by the time they run."""
+        return self.fan_w * (share if self.one_speed else share**3)
+
+    def _leaving_c(self, air: float, low_c: float, hot_c: float, wet_bulb_c: float, flow_m3_s: float) -> float:
+        return rising_root(lambda c: self.spare(air, hot_c, c, wet_bulb_c, flow_m3_s), low_c, hot_c)
 
 
 class GordonNgChiller:
@@ -147,7 +163,8 @@ class GordonNgChiller:
     Te/Tc (1 + 1/COP) - 1 = s Te/Q + q (Tc - Te)/(Tc Q) + R (1 + 1/COP) Q/Tc, with Te leaving chilled and Tc entering
     condenser water [K], Q in shares of capacity. s: internal losses; q: leaks; R: resistance of both exchangers. How
     losses at rating split is chosen as for variable-speed machines: most lie in the exchangers, which part load eases,
-    so that about three quarters are the best load.
+    so that about three quarters are the best load. Where design figures tell COP at 75, 50 and 25 % of the heat at
+    rating temperatures (`cop_75` and so on), the split is theirs: the rating's losses hold at full load alone.
     """
 
     EXCHANGERS, LEAKS = 0.60, 0.05
@@ -161,10 +178,24 @@ class GordonNgChiller:
         self.resistance = self.EXCHANGERS * losses * hot_k / input_share
         self.leak = self.LEAKS * losses * hot_k / max(hot_k - cold_k, 1.0)
         self.internal = (1.0 - self.EXCHANGERS - self.LEAKS) * losses / cold_k
+        told = {load / 100: design[f"cop_{load}"] for load in (25, 50, 75) if f"cop_{load}" in design}
+        self.inputs = {load: load * design["cop"] / cop for load, cop in told.items()} | {1.0: 1.0} if told else {}
 
     def power_w(self, heat_w: float, leaving_c: float, condenser_c: float) -> float:
         """Power for a heat; below its least load it draws what it draws there, and never less than 1/25 of the heat."""
         load = max(heat_w / self.heat_w, self.least_load)
+        if self.inputs:
+            return self._input(load) * self._drawn_w(1.0, leaving_c, condenser_c)
+        return self._drawn_w(load, leaving_c, condenser_c)
+
+    def _input(self, load: float) -> float:
+        """Power over that of full load at the same temperatures: Lagrange's polynomial through what is told [1]."""
+        return sum(
+            share * math.prod((load - other) / (at - other) for other in self.inputs if other != at)
+            for at, share in self.inputs.items()
+        )
+
+    def _drawn_w(self, load: float, leaving_c: float, condenser_c: float) -> float:
         cold_k, hot_k = leaving_c + 273.15, condenser_c + 273.15
         fixed = 1.0 + self.internal * cold_k / load + self.leak * (hot_k - cold_k) / (hot_k * load)
         input_share = fixed / (cold_k / hot_k - self.resistance * load / hot_k)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks import trains_sites
 from benchmarks.climate import Climate
 from benchmarks.plants import Scenario
+from benchmarks.trains_machines import Wear
 from benchmarks.trains_plant import TrainsPlant
-from benchmarks.trains_water import Wear
 from benchmarks.twin_plant import example_site
 from plant.points import PointId
 
@@ -73,6 +74,16 @@ def cold(scenario: Scenario) -> TrainsPlant:
             groups={group.id: replace(group, design={**group.design, **waters})},
         ),
     )
+
+
+def unequal(scenario: Scenario) -> TrainsPlant:
+    """Trains of three sizes and ages, one without economiser, one without drives: as halls are that grew."""
+    return TrainsPlant(scenario, trains_sites.unequal())
+
+
+def partload(scenario: Scenario) -> TrainsPlant:
+    """Racks that need chilled water, from chillers that are best at part load and others that are best at full."""
+    return TrainsPlant(scenario, trains_sites.partload())
 
 
 def hotter(climate: Climate, by_k: float) -> Climate:

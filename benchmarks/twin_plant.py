@@ -33,8 +33,13 @@ COMPONENTS = {
 @lru_cache(maxsize=4)
 def example_site(name: str) -> Site:
     """One of the project's own site files: in the repository, or beside the installed package."""
+    return sites.load_site(example_file(name))
+
+
+def example_file(name: str) -> Path:
+    """Where it lies."""
     beside = Path(__file__).parents[1] / "site-configs" / name
-    return sites.load_site(beside if beside.exists() else Path(sites.__file__).parent / "examples" / name)
+    return beside if beside.exists() else Path(sites.__file__).parent / "examples" / name
 
 
 def _is_case(point: PointId) -> bool:
