@@ -123,7 +123,8 @@ class Rule:
         share = self.tuning.flow_share
         if self.tuning.kind == "reset":
             share = max(self.tuning.least_flow_share, share * min(self._load(snapshot, group), 1.0))
-        supply_c = max(self.tuning.supply_c, self._least_supply_c(snapshot, group))
+        wanted_c = max(self.tuning.supply_c, self._least_supply_c(snapshot, group))
+        supply_c = self._within(group.commands[inputs.SUPPLY], wanted_c)  # what is an approach below it follows
         values = {
             inputs.SUPPLY: supply_c,
             inputs.DP: group.design[inputs.DP] * share**PRESSURE_EXPONENT,

@@ -19,6 +19,8 @@ Figures = Mapping[str, float]
 
 COLDEST_C = 25.0
 """Warmest supply of racks whose servers were made for chilled water [°C]."""
+ALARM_K = 2.0
+"""Above it their supply breaks its limit."""
 _WATERS = ("supply_temperature", "facility_supply_temperature", "tower_temperature")
 DRIVEN: Figures = {"cop": 6.2, "cop_75": 6.9, "cop_50": 6.8, "cop_25": 5.0}
 """A chiller with a drive, at the temperatures of its rating: best at 50 to 75 %."""
@@ -65,6 +67,12 @@ def _partload(document: Document) -> None:
         lower_k = group["design"]["supply_temperature_c"] - COLDEST_C
         group["design"] |= {f"{role}_c": group["design"][f"{role}_c"] - lower_k for role in _WATERS}
         group["writable"]["supply_temperature"]["max"] = COLDEST_C
+    _limit(document, "tcs-supply")["max"] = COLDEST_C + ALARM_K
+
+
+def _limit(document: Document, name: str) -> Document:
+    found: Document = next(limit for limit in document["limits"] if limit["id"] == name)
+    return found
 
 
 def _unit(document: Document, name: str) -> Document:

@@ -38,7 +38,7 @@ class DryCoolers:
     @property
     def chiller_power_w(self) -> float:
         """All chillers at their rating point [W]."""
-        return self.chiller.heat_w / self.chiller.cop if self.chiller else 0.0
+        return self.chiller.power_w if self.chiller else 0.0
 
     def with_air(self, factor: float) -> DryCoolers:
         """The same with fans that must move `factor` times as much air for the same heat."""

@@ -13,7 +13,7 @@ import numpy as np
 from controller.exchange import Array
 from controller.fluids import Fluid
 from controller.outdoor import Rejection
-from controller.pumps import efficiency_share
+from controller.pumps import efficiency_share, full_speed_share
 from controller.rejection import rejection_of
 from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site, Stage
@@ -33,7 +33,8 @@ class FacilityPumps:
     flow_m3_s: of all together; running_share: share of it that those which run can give; staged: whether it is known
     how many there are, so that their curve tells; users_m3_s: flow at which the system asks for head_pa [Pa];
     plates_share: of head_pa what falls in the economisers at their design flow; plates_m3_s: design flow of those that
-    run, inf where nobody knows their pressure drop.
+    run, inf where nobody knows their pressure drop; fixed_share: of those that run what has no drive, with an
+    efficiency of its own.
     """
 
     flow_m3_s: float
@@ -45,6 +46,8 @@ class FacilityPumps:
     users_m3_s: float
     plates_share: float = 0.0
     plates_m3_s: float = np.inf
+    fixed_share: float = 0.0
+    fixed_efficiency: float = 1.0
 
     def power_w(self, flow_m3_s: Array) -> Array:
         """Electric power [W]: what the system asks for, at their efficiency."""
@@ -53,7 +56,12 @@ class FacilityPumps:
         head_share = head_share + self.plates_share * (flow_m3_s / self.plates_m3_s) ** 2
         power_w = flow_m3_s * self.head_pa * head_share / self.efficiency
         share = flow_m3_s / (self.running_share * self.flow_m3_s)
-        return power_w / efficiency_share(share, head_share) if self.staged else power_w
+        if self.staged:
+            power_w = power_w / efficiency_share(share, head_share)
+        if not self.fixed_share:
+            return power_w
+        fixed_w = self.fixed_share * flow_m3_s * self.head_pa / self.fixed_efficiency * full_speed_share(share)
+        return np.asarray((1 - self.fixed_share) * power_w + fixed_w, dtype=np.float64)
 
 
 def upstream(site: Site, start: Iterable[str], kind: str) -> list[Equipment]:
@@ -127,18 +135,30 @@ def _pumps(
     if not pumps:
         raise ConfigError("a facility pump that feeds its CDUs")
     pump, flow_m3_s = pumps[0], sum(figure(p, "flow_m3_s") for p in pumps)
+    on = [p for p in pumps if p.id not in off]
+    fixed, driven = (
+        [p for p in on or pumps if (p.design.get("variable_speed", 1.0) == 0.0) is kind] for kind in (True, False)
+    )
     head_pa, plates_pa = figure(pump, "head_pa"), min((p.design.get("dp_pa", 0.0) for p in plates), default=0.0)
     return FacilityPumps(
         flow_m3_s=flow_m3_s,
         head_pa=head_pa,
         static_share=float(pump.design.get("static_head_fraction", STATIC_SHARE)),
-        efficiency=figure(pump, "efficiency"),
-        running_share=sum(figure(p, "flow_m3_s") for p in pumps if p.id not in off) / flow_m3_s,
+        efficiency=_efficiency(driven or fixed),
+        running_share=sum(figure(p, "flow_m3_s") for p in on) / flow_m3_s,
         staged=staged,
         users_m3_s=min(flow_m3_s, _users_m3_s(site, pump)) if staged else flow_m3_s,
         plates_share=plates_pa / head_pa,
         plates_m3_s=sum(figure(p, "flow_m3_s") for p in plates) if plates_pa > 0 else np.inf,
+        fixed_share=sum(figure(p, "flow_m3_s") for p in fixed) / sum(figure(p, "flow_m3_s") for p in fixed + driven),
+        fixed_efficiency=_efficiency(fixed or driven),
     )
+
+
+def _efficiency(pumps: list[Equipment]) -> float:
+    """Of pumps that share a flow in proportion to their design."""
+    flows = [figure(p, "flow_m3_s") for p in pumps]
+    return sum(flows) / sum(f / figure(p, "efficiency") for f, p in zip(flows, pumps, strict=True))
 
 
 def _users_m3_s(site: Site, pump: Equipment) -> float:

@@ -19,3 +19,9 @@ def efficiency_share(flow_share: Array, head_share: Array) -> Array:
     """
     speed = np.sqrt((head_share + SHUT_OFF * flow_share**2) / (1 + SHUT_OFF))
     return np.maximum(1 - (1 - flow_share / speed) ** 2, LEAST)
+
+
+def full_speed_share(flow_share: Array) -> Array:
+    """Head over efficiency, both as shares of design [1], of a pump without a drive: valves take what is too much."""
+    head = np.maximum(1 + SHUT_OFF - SHUT_OFF * flow_share**2, LEAST)
+    return head / np.maximum(1 - (1 - flow_share) ** 2, LEAST)

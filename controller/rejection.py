@@ -51,7 +51,7 @@ class WetSide:
     @property
     def chiller_power_w(self) -> float:
         """All chillers at their rating point [W]."""
-        return self.chiller.heat_w / self.chiller.cop if self.chiller else 0.0
+        return self.chiller.power_w if self.chiller else 0.0
 
     def with_air(self, factor: float) -> WetSide:
         """The same with fans that must move `factor` times as much air for the same heat."""
@@ -85,7 +85,7 @@ class WetSide:
         into_w = eco_w + chilled_w + chilling_w + pumping_w
         share = fan_share(self.tower, self.water, into_w, condenser_m3_s, tower_c, air.wet_bulb_c)
         return Rejected(
-            fan_w=self.tower.fan_power_w * np.minimum(self.fans.corrected(share, 1.0), 1.0) ** 3,
+            fan_w=self.tower.fans_w(np.minimum(self.fans.corrected(share, 1.0), 1.0)),
             tower_pump_w=pumping_w,
             chiller_w=chilling_w,
             water_m3_s=make_up_m3_s(self.tower, self.water, into_w),

@@ -188,8 +188,14 @@ def _told(plant: Plant, stay: _Tried, best: _Tried, heat_high_w: float) -> Stage
         return _staged(plant, best.on, "stage_needed", 0.0, heat_high_w)
     gain_w = stay.all_w - best.all_w
     if gain_w > max(SAVING_SHARE * stay.cost_w, SAVING_W):
-        return _staged(plant, best.on, "stage_saves", stay.cost_w - best.cost_w, heat_high_w)
+        return _staged(plant, _begun(plant, best.on), "stage_saves", stay.cost_w - best.cost_w, heat_high_w)
     return _staged(plant, stay.on, "stage_stays", max(gain_w, 0.0), heat_high_w)
+
+
+def _begun(plant: Plant, on: frozenset[str]) -> frozenset[str]:
+    """Where one unit takes another's place it starts first: the other stops once it carries its share."""
+    replaced = {u.stage.kind for u in plant.units if u.id in on - plant.on}
+    return on | {u.id for u in plant.units if u.id in plant.on - on and u.stage.kind in replaced}
 
 
 def _staged(plant: Plant, on: frozenset[str], code: str, saves_w: float, heat_high_w: float) -> Staged:

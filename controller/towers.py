@@ -6,7 +6,7 @@ heat capacity between leaving and entering water in place of water's, NTU = c (w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +20,7 @@ AIR_KG_M3 = 1.15
 WATER_TO_AIR = 1.2
 """Water over air by mass, where the site file does not tell the air flow."""
 WET_BULB_C, FREE_SHARE, LEAST_FLOW_SHARE = 24.0, 0.125, 0.5
+AIR_EXPONENT = 0.7
 _APPROACHES_K = np.linspace(0.0, 40.0, 161)
 EVAPORATED_PER_K = 0.00153
 """Of the water that a tower cools by one kelvin this share evaporates (Cooling Technology Institute, 0.00085 by °F)."""
@@ -34,7 +35,7 @@ class TowerDesign:
     """Towers that run, as one, at design. ntu: at design water and air flow; pump_w: condenser-water pumps [W].
 
     Alike and equally loaded, n towers are one with n times the water, the air and the powers. cycles: of concentration,
-    which tell how much is blown down for what evaporates.
+    which tell how much is blown down for what evaporates; cycled: of the fans' power that part which has one speed.
     """
 
     flow_m3_s: float
@@ -46,33 +47,98 @@ class TowerDesign:
     static_share: float
     least_flow_share: float
     cycles: float
+    cycled: float = 0.0
+
+    def fans_w(self, share: Array) -> Array:
+        """Power of the fans [W] at a speed [1], by its cube; those of one speed run a part of the time.
+
+        Heat at given water goes about with the air to the power of `AIR_EXPONENT`.
+        """
+        cubed = self.fan_power_w * share**3
+        if not self.cycled:
+            return cubed
+        least = self.free_share**AIR_EXPONENT
+        runs = np.clip((share**AIR_EXPONENT - least) / (1 - least), 0.0, 1.0)
+        return np.asarray((1 - self.cycled) * cubed + self.cycled * self.fan_power_w * runs, dtype=np.float64)
 
 
 def tower_design(towers: Sequence[Equipment], water: Fluid) -> TowerDesign:
-    """From the design figures of towers in parallel; what does not add up is the first one's.
+    """From the design figures of towers in parallel, to which water goes in proportion to their design flow.
+
+    Their one NTU carries at the first one's water and air what they carry there together.
 
     Raises:
         KeyError: one is missing.
     """
-    design, count = towers[0].design, len(towers)
-    flow_m3_s = sum(t.design["flow_m3_s"] for t in towers) / count
-    usual_m3_s = water.density_kg_m3 * flow_m3_s / WATER_TO_AIR / AIR_KG_M3
-    air_kg_s = AIR_KG_M3 * design.get("air_flow_m3_s", usual_m3_s)
-    leaving_c = design.get("wet_bulb_c", WET_BULB_C) + design["approach_k"]
+    ratings = [_rating(tower.design, water) for tower in towers]
+    flows, airs = (np.array(column) for column in zip(*((r.flow_m3_s, r.air_kg_s) for r in ratings), strict=True))
+    flow_m3_s, fan_power_w = float(flows.sum()), sum(t.design["fan_power_w"] for t in towers)
+    pumps_w = [t.design["flow_m3_s"] * t.design.get("head_pa", 0.0) / t.design.get("efficiency", 0.65) for t in towers]
+
+    def mean(key: str, usual: float) -> float:
+        return float(flows @ [t.design.get(key, usual) for t in towers]) / flow_m3_s
+
     return TowerDesign(
-        flow_m3_s=count * flow_m3_s,
-        air_kg_s=count * air_kg_s,
-        ntu=_ntu(water, flow_m3_s, air_kg_s, design["heat_w"], leaving_c, design["approach_k"]),
-        fan_power_w=sum(t.design["fan_power_w"] for t in towers),
-        free_share=design.get("free_convection_fraction", FREE_SHARE),
-        pump_w=count * flow_m3_s * design.get("head_pa", 0.0) / design.get("efficiency", 0.65),
-        static_share=design.get("static_head_fraction", STATIC_SHARE),
-        least_flow_share=design.get("min_flow_fraction", LEAST_FLOW_SHARE),
-        cycles=max(design.get("cycles_of_concentration", CYCLES), 1.1),
+        flow_m3_s=flow_m3_s,
+        air_kg_s=float(airs.sum()),
+        ntu=_together(water, tuple(ratings)),
+        fan_power_w=fan_power_w,
+        free_share=mean("free_convection_fraction", FREE_SHARE),
+        pump_w=sum(pumps_w),
+        static_share=mean("static_head_fraction", STATIC_SHARE),
+        least_flow_share=mean("min_flow_fraction", LEAST_FLOW_SHARE),
+        cycles=max(mean("cycles_of_concentration", CYCLES), 1.1),
+        cycled=sum(t.design["fan_power_w"] for t in towers if t.design.get("fan_speeds") == 1) / max(fan_power_w, 1e-9),
     )
 
 
-@lru_cache(maxsize=16)
+@dataclass(frozen=True, slots=True)
+class _Rating:
+    """One tower's design point."""
+
+    flow_m3_s: float
+    air_kg_s: float
+    heat_w: float
+    leaving_c: float
+    approach_k: float
+
+    def ntu(self, water: Fluid) -> float:
+        """What meets it."""
+        return _ntu(water, self.flow_m3_s, self.air_kg_s, self.heat_w, self.leaving_c, self.approach_k)
+
+
+def _rating(design: Mapping[str, float], water: Fluid) -> _Rating:
+    usual_m3_s = water.density_kg_m3 * design["flow_m3_s"] / WATER_TO_AIR / AIR_KG_M3
+    approach_k = design["approach_k"]
+    return _Rating(
+        flow_m3_s=design["flow_m3_s"],
+        air_kg_s=AIR_KG_M3 * design.get("air_flow_m3_s", usual_m3_s),
+        heat_w=design["heat_w"],
+        leaving_c=design.get("wet_bulb_c", WET_BULB_C) + approach_k,
+        approach_k=approach_k,
+    )
+
+
+@lru_cache(maxsize=256)
+def _together(water: Fluid, ratings: tuple[_Rating, ...]) -> float:
+    """NTU of towers as one."""
+    first, *others = ratings
+    if all(other == first for other in others):
+        return first.ntu(water)
+    into_c = first.leaving_c + first.heat_w / (first.flow_m3_s * water.heat_j_m3_k)
+    into, wet_bulb_c, leaving = np.array([into_c]), first.leaving_c - first.approach_k, np.array([first.leaving_c])
+
+    def heat(ntu: Array, flow_m3_s: float, air_kg_s: float) -> Array:
+        stream_w_k = np.array([flow_m3_s * water.heat_j_m3_k])
+        return _heat_w(ntu, np.array([air_kg_s]), stream_w_k, leaving, into, wet_bulb_c)
+
+    wanted_w = sum(heat(np.array([r.ntu(water)]), r.flow_m3_s, r.air_kg_s) for r in ratings)
+    flow_m3_s, air_kg_s = sum(r.flow_m3_s for r in ratings), sum(r.air_kg_s for r in ratings)
+    found, _ = solved(lambda ntu: heat(ntu, flow_m3_s, air_kg_s), np.asarray(wanted_w), 0.05, 20.0, rounds=30)
+    return float(found[0])
+
+
+@lru_cache(maxsize=64)
 def _ntu(water: Fluid, flow_m3_s: float, air_kg_s: float, heat_w: float, leaving_c: float, approach_k: float) -> float:
     """NTU that meets the design point."""
     stream_w_k = np.array([flow_m3_s * water.heat_j_m3_k])

@@ -9,7 +9,7 @@ from typing import get_args
 from plant.points import Point, PointId
 from plant.quantities import Quantity
 from plant.topology import ENABLE_COMMAND, RUNNING
-from sites.form import EquipmentForm, GroupForm, SiteForm
+from sites.form import GroupForm, SiteForm
 from sites.form_stages import StageKind
 from sites.network import feeds_of, reached, turned
 from sites.problem import Fault, one_of
@@ -35,7 +35,6 @@ def stage_faults(form: SiteForm, points: Points) -> Iterator[Fault]:
                 message = f"{group.id}: {stage.unit} is already under the `stages` of {owner!r}"
                 yield Fault(place=here, message=message, remedy="name each unit once")
         yield from _too_many(form, group, place)
-        yield from _unlike(form, group, place)
     yield from _two_owners(form)
 
 
@@ -72,22 +71,6 @@ def _too_many(form: SiteForm, group: GroupForm, place: Place) -> Iterator[Fault]
         if least > there[kind]:
             message = f"{group.id}: {least} of kind {kind} are to run at least, but `stages` names {there[kind]}"
             yield Fault(place=(*place, "least_running", kind), message=message, remedy=f"give {there[kind]} or less")
-
-
-def _unlike(form: SiteForm, group: GroupForm, place: Place) -> Iterator[Fault]:
-    """Units of a kind count as alike, so that numbers and not sets of them are weighed."""
-    first: dict[str, EquipmentForm] = {}
-    units = {e.id: e for e in form.equipment}
-    for number, stage in enumerate(group.stages):
-        unit = units.get(stage.unit)
-        if unit is None:
-            continue
-        model = first.setdefault(unit.kind, unit)
-        other = [key for key in {**model.design, **unit.design} if model.design.get(key) != unit.design.get(key)]
-        if other:
-            message = f"{group.id}: {unit.id} has another {min(other)} than {model.id}; units of a kind count as alike"
-            remedy = "give both the same design figures, or stage the odd one by hand and take it off `stages`"
-            yield Fault(place=(*place, "stages", number, "unit"), message=message, remedy=remedy, warning=True)
 
 
 def _two_owners(form: SiteForm) -> Iterator[Fault]:

@@ -1,0 +1,70 @@
+"""Halls with trains that are not alike: every unit carries its own share, and energies add up."""
+
+import pytest
+
+from benchmarks import trains_sites
+from benchmarks.trains_units import GordonNgChiller, TowerCell, VariablePump
+from benchmarks.trains_variants import partload, unequal
+from benchmarks.twin_plant import example_site
+
+SUMMER = 196
+
+
+def design(kind):
+    """Design figures of one unit of the equal hall."""
+    return example_site("six-trains.yaml").of_kind(kind)[0].design
+
+
+def test_units_share_in_proportion_to_their_size(scenario, climate):
+    """With everything on: flows as design flows, powers as meters sum up to, heat in and out balanced."""
+    hall = unequal(scenario)
+    hall.reset(climate.start_s(SUMMER))
+    on = {f"{unit}/enable_command": 1.0 for unit in hall.water.switches}
+    hall.advance(on, 3600.0)
+    before = hall.truth().energy_j
+    shown = hall.advance({}, 600.0)
+    flows = [shown[f"tower-{n}/flow"] / hall.site.equipment[f"tower-{n}"].design["flow_m3_s"] for n in range(1, 7)]
+    assert flows == pytest.approx([flows[0]] * 6)
+    assert shown["tower-1/flow"] > 1.2 * shown["tower-3/flow"] > 1.2 * shown["tower-5/flow"]
+    spent_j = {name: joules - before[name] for name, joules in hall.truth().energy_j.items()}
+    drawn_w = sum(shown[f"fws-pump-{n}/active_power"] for n in range(1, 7))
+    assert drawn_w * 600.0 == pytest.approx(spent_j["facility_pumps"], rel=0.01)
+    drawn_w = sum(shown[f"tower-{n}/active_power"] for n in range(1, 7))
+    assert drawn_w * 600.0 == pytest.approx(spent_j["fans"] + spent_j["tower_pumps"], rel=0.02)
+    assert hall.balance == pytest.approx(1.0, abs=0.01)
+    assert "economiser-6/running" not in shown
+
+
+def test_part_load_curves_are_as_told():
+    """COP at rating temperatures meets every point that the site file tells; the two kinds are best elsewhere."""
+    best = {}
+    for name, figures in {"driven": trains_sites.DRIVEN, "constant": trains_sites.CONSTANT}.items():
+        chiller = GordonNgChiller({**design("chiller"), **figures})
+        cops = {load: load * 8e5 / chiller.power_w(load * 8e5, 16.0, 29.4) for load in (0.25, 0.5, 0.75, 1.0)}
+        assert cops == pytest.approx(
+            {load: figures[f"cop_{load * 100:.0f}"] for load in (0.25, 0.5, 0.75)} | {1.0: figures["cop"]}
+        )
+        best[name] = max(cops, key=cops.__getitem__)
+    assert best["driven"] < best["constant"] == 1.0
+
+
+def test_machines_of_one_speed():
+    """A fan that starts and stops draws by time, a pump without a drive by its own curve."""
+    driven, cycled = (TowerCell({**design("cooling-tower"), **some}) for some in ({}, {"fan_speeds": 1}))
+    (cold_c, speed), (same_c, time) = (cell.cooled(27.0, 31.0, 20.0, 0.055) for cell in (driven, cycled))
+    assert cold_c == same_c == 27.0
+    assert 0.0 < speed < 1.0
+    assert 0.0 < time < 1.0
+    assert cycled.fans_w(time) > 1.5 * driven.fans_w(speed)
+    fixed, speeds = (VariablePump(flow_m3_s=0.03, head_pa=18e4, efficiency=0.7, fixed=f) for f in (True, False))
+    assert fixed.power_w(0.03, 18e4) == pytest.approx(speeds.power_w(0.03, 18e4))
+    assert fixed.power_w(0.01, 1e5) > 1.5 * speeds.power_w(0.01, 1e5)
+
+
+def test_cold_racks_judge_their_supply(scenario, climate):
+    """Where chillers are kept from the hall that needs them, its supply breaks the limit."""
+    hall = partload(scenario)
+    hall.reset(climate.start_s(SUMMER) + 10 * 3600.0)
+    hall.advance({f"chiller-{n}/enable_command": 0.0 for n in range(1, 7)}, 4 * 3600.0)
+    assert hall.site.limits["tcs-supply"].maximum == trains_sites.COLDEST_C + trains_sites.ALARM_K
+    assert hall.truth().violation_s["tcs-supply"] > 0.0
