@@ -26,6 +26,12 @@ DRIVEN: Figures = {"cop": 6.2, "cop_75": 6.9, "cop_50": 6.8, "cop_25": 5.0}
 """A chiller with a drive, at the temperatures of its rating: best at 50 to 75 %."""
 CONSTANT: Figures = {"cop": 5.6, "cop_75": 5.4, "cop_50": 4.8, "cop_25": 3.4}
 """One without: best at full load."""
+TOLD: Mapping[str, tuple[str, ...]] = {
+    "cooling-tower": ("heat_w", "flow_m3_s"),
+    "economiser": ("flow_m3_s",),
+    "chiller": ("heat_w",),
+    "pump": ("flow_m3_s",),
+}
 _LARGE: Mapping[str, Figures] = {
     "tower": {"heat_w": 1600e3, "flow_m3_s": 0.070, "approach_k": 3.3, "fan_power_w": 26e3, "air_flow_m3_s": 55},
     "economiser": {"heat_w": 1500e3, "flow_m3_s": 0.038, "condenser_flow_m3_s": 0.042, "ua_w_k": 640e3},
@@ -51,6 +57,18 @@ def unequal() -> Site:
 def partload() -> Site:
     """Six equal towers for racks that need chilled water; three chillers with drives, three without."""
     return _made(_partload)
+
+
+@cache
+def poor() -> Site:
+    """The equal hall by a file that tells of its plant only how large it is."""
+    return _made(_poor)
+
+
+def _poor(document: Document) -> None:
+    for unit in document["equipment"]:
+        if unit["kind"] in TOLD:
+            unit["design"] = {key: unit["design"][key] for key in TOLD[unit["kind"]]}
 
 
 def _unequal(document: Document) -> None:

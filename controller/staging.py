@@ -16,7 +16,7 @@ import numpy as np
 from controller.constraints import Problem, clipped
 from controller.design import LoopDesign
 from controller.exchange import Array
-from controller.facility_plant import facility_owner
+from controller.facility_plant import facility_owner, figure
 from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
 from controller.stage_choice import CHILLER, ECONOMISER, OUTSIDE, PUMP, Plant, choices, plant_of, reinforced
@@ -249,10 +249,14 @@ def _expected_s(plant: Plant, kind: str) -> float:
 
 
 def rated_w(unit: Equipment) -> float:
-    """Electric power of a unit at its design [W]."""
+    """Electric power of a unit at its design [W].
+
+    Raises:
+        ConfigError: a chiller's heat or COP is missing.
+    """
     design = unit.design
     if unit.kind == "chiller":
-        return design["heat_w"] / design["cop"]
+        return figure(unit, "heat_w") / figure(unit, "cop")
     pumping_w = design.get("flow_m3_s", 0.0) * design.get("head_pa", 0.0) / design.get("efficiency", 0.65)
     return design.get("fan_power_w", 0.0) + (0.0 if unit.kind == ECONOMISER else pumping_w)
 

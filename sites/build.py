@@ -14,6 +14,7 @@ from sites.jobs import job_knowledge
 from sites.points import points_of
 from sites.service import out_of_service
 from sites.tariffs import hourly_prices
+from sites.usual_figures import usual_figures
 
 Endpoints = Mapping[str, tuple[str, int]]
 
@@ -29,7 +30,7 @@ def all_points(form: SiteForm) -> dict[PointId, Point]:
 def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
     """The site; `form` must have no faults."""
     points, drives = all_points(form), drives_of(form)
-    head = form.site
+    head, usual = form.site, usual_figures(form)
     return Site(
         id=head.id,
         name=head.name,
@@ -40,7 +41,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         glycol_percent=head.coolant.percent,
         gpus_per_rack=head.gpus_per_rack,
         links=_links(form, endpoints),
-        equipment={e.id: _equipment(e) for e in form.equipment},
+        equipment={e.id: _equipment(e, usual.get(e.id, {})) for e in form.equipment},
         points=points,
         groups={g.id: group_of(form, g, drives) for g in form.cooling_groups},
         drives=drives,
@@ -72,7 +73,7 @@ def _links(form: SiteForm, endpoints: Endpoints) -> dict[str, Link]:
     return links
 
 
-def _equipment(form: EquipmentForm) -> Equipment:
+def _equipment(form: EquipmentForm, usual: Mapping[str, float]) -> Equipment:
     return Equipment(
         id=form.id,
         kind=form.kind,
@@ -83,7 +84,7 @@ def _equipment(form: EquipmentForm) -> Equipment:
         ),
         feeds=tuple(form.feeds),
         meters=form.meters,
-        design=dict(form.design),
+        design={**form.design, **usual},
         tags=dict(form.tags),
     )
 

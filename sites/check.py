@@ -24,6 +24,7 @@ from sites.problem import Fault, Problem, located, one_of, suggestion
 from sites.service import service_faults
 from sites.shape import read_form
 from sites.tariffs import hourly_prices
+from sites.usual_figures import usual_faults
 
 __all__ = ["Problem", "faults_of", "inspect", "problems"]
 
@@ -59,7 +60,7 @@ def _meaning_faults(form: SiteForm) -> list[Fault]:
     if all(known_profile(source) for *_, source in sources_of(form)):
         points = all_points(form)
         faults += [*group_faults(form, points), *stage_faults(form, points), *rule_faults(form), *path_faults(form)]
-        faults += [*unmet_limits(form), *tolerance_faults(form)]
+        faults += [*unmet_limits(form), *tolerance_faults(form), *usual_faults(form)]
         faults += sensor_faults(form, points)
         zone = ZoneInfo(form.site.timezone if _is_timezone(form.site.timezone) else "UTC")
         faults += service_faults(form, points, zone)

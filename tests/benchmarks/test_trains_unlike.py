@@ -3,6 +3,10 @@
 import pytest
 
 from benchmarks import trains_sites
+from benchmarks.baselines import Ours
+from benchmarks.drive import drive_day
+from benchmarks.plants import Scenario
+from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, TowerCell, VariablePump
 from benchmarks.trains_variants import partload, unequal
 from benchmarks.twin_plant import example_site
@@ -68,3 +72,13 @@ def test_cold_racks_judge_their_supply(scenario, climate):
     hall.advance({f"chiller-{n}/enable_command": 0.0 for n in range(1, 7)}, 4 * 3600.0)
     assert hall.site.limits["tcs-supply"].maximum == trains_sites.COLDEST_C + trains_sites.ALARM_K
     assert hall.truth().violation_s["tcs-supply"] > 0.0
+
+
+def test_a_site_file_that_tells_little_is_driven(climate):
+    """Towers of heat and flow alone, chillers of heat, plates and pumps of flow: staged, and every limit held."""
+    plant = TrainsPlant(Scenario(climate=climate, utilisation=lambda _rack, _at_s: 0.9))
+    poor = trains_sites.poor()
+    assert "fan_power_w" not in trains_sites.TOLD["cooling-tower"]
+    day = drive_day(plant, Ours(poor), climate.start_s(SUMMER) + 10 * 3600.0, 1200.0, hours=3)
+    assert day.violation_s == {}
+    assert day.moves > 0
