@@ -58,6 +58,7 @@ class Actuator:
         self._ledger = Ledger(audit, clock)
         self._grip = Grip(site, clock, self._ledger, epoch)
         self._seen: dict[tuple[PointId, str], int] = {}
+        self._began_mono_s = clock.monotonic()
         self._hands = {
             name: Hand(name, drive, devices[name], setpoints_of(site, drive), call_timeout_s)
             for name, drive in site.drives.items()
@@ -196,7 +197,22 @@ class Actuator:
         same = driven is not None and abs(verdict.value - driven.value) <= tolerance(self._site, lease.point)
         if ours and same and await self._grip.renewed(hand, lease):
             return Answer(accepted=True, text=f"{lease.point}: renewed")
+        left = [] if ours else self._left_behind(hand)
+        if left:
+            await self._grip.refuse_foreign(hand)
+            text = f"{lease.point}: waits until what an earlier hold left at {', '.join(left)} ends or is asked for too"
+            return Answer(accepted=True, text=text)
         return await self._write(hand, lease, verdict, actuals, ours=ours)
+
+    def _left_behind(self, hand: Hand) -> list[PointId]:
+        """Setpoints of an earlier hold that the device may follow still and that no lease of ours covers.
+
+        Whose leases these were is forgotten; our first heartbeat would keep them alive beyond their end.
+        """
+        mono_s = self._clock.monotonic()
+        if mono_s >= max(self._began_mono_s, hand.beat_mono_s) + hand.drive.timeout_s or not self._remote(hand):
+            return []
+        return [point for point in hand.setpoints if hand.winner(point, mono_s) is None]
 
     async def _write(
         self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float], *, ours: bool
@@ -215,8 +231,7 @@ class Actuator:
             return self._refused(lease, "audit_failed", f"{lease.point}: not written, the audit log takes no entries")
         generation = hand.generation
         if not ours:
-            remote = self._snapshot(hand).get(mode_point(self._site, hand.drive), REMOTE) == REMOTE
-            await self._grip.take(hand, lease, actuals, remote=remote, generation=generation)
+            await self._grip.take(hand, lease, actuals, remote=self._remote(hand), generation=generation)
         found = await self._grip.put(hand, lease, verdict.value, actual, generation)
         self._ledger.accepted += 1
         self._ledger.withdraw(hand.name)
@@ -249,19 +264,19 @@ class Actuator:
             self._let_go(hand, "nothing was written after it was taken")
         if hand.release_due:
             await self._grip.release(hand, force=False)
+        await self._hand_over(hand)
         if not hand.driven:
             return
-        await self._hand_over(hand)
         if hand.held_until_mono_s() >= mono_s + hand.drive.timeout_s:
             check(self._site, hand, self._snapshot(hand), mono_s, self._follow_s)
         await self._grip.beat(hand)
 
     async def _hand_over(self, hand: Hand) -> None:
-        """Before a lease ends for good, the next in rank takes the point, if the guard lets it."""
+        """The lease that holds a point gets it, if the guard lets it: the next in rank, or one that had to wait."""
         ahead_mono_s = self._clock.monotonic() + hand.drive.timeout_s
-        for point, driven in list(hand.driven.items()):
-            winner = hand.winner(point, ahead_mono_s)
-            if winner is None or winner is driven.lease:
+        for point in hand.setpoints:
+            winner, driven = hand.winner(point, ahead_mono_s), hand.driven.get(point)
+            if winner is None or (driven is not None and winner is driven.lease):
                 continue
             actuals = await self._grip.actuals(hand, self._effective(hand))
             verdict = self._judge(hand, winner, actuals[point])
@@ -307,6 +322,10 @@ class Actuator:
 
     def _snapshot(self, hand: Hand) -> Snapshot:
         return self._live.select(watched_points(self._site, hand))
+
+    def _remote(self, hand: Hand) -> bool:
+        """Whether the device may follow a remote writer now; one that does not say may."""
+        return self._snapshot(hand).get(mode_point(self._site, hand.drive), REMOTE) == REMOTE
 
     def _effective(self, hand: Hand) -> dict[PointId, float]:
         """The polled setpoints that the device follows [SI], NaN where not GOOD; absent if it reports none."""

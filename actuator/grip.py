@@ -60,15 +60,18 @@ class Grip:
         hand.taken_s, hand.release_due, hand.mode_strikes = self._clock.now(), False, 0
 
     async def _claim(self, hand: Hand, *, remote: bool, generation: int) -> None:
-        """Put our epoch in the owner register; a newer owner (serial arithmetic) is left alone while it drives."""
+        """Put our epoch in the owner register; a newer owner is left alone while it drives."""
+        if remote:
+            await self.refuse_foreign(hand)
+        if hand.drive.owner:
+            await hand.put_number(hand.drive.owner, self._epoch % EPOCHS, generation)
+
+    async def refuse_foreign(self, hand: Hand) -> None:
+        """Where a newer owner (serial arithmetic) drives the device. Raises: FaultError `foreign_owner`."""
         owner = await hand.owner()
-        if owner is None:
-            return
-        ahead = (owner - self._epoch) % EPOCHS
-        if remote and 0 < ahead < EPOCHS // 2:
+        if owner is not None and 0 < (owner - self._epoch) % EPOCHS < EPOCHS // 2:
             text = f"{hand.equipment}: epoch {owner} drives it, this process has {self._epoch}"
             raise FaultError("foreign_owner", hand.equipment, text, {"ours": self._epoch, "found": owner})
-        await hand.put_number(hand.drive.owner, self._epoch % EPOCHS, generation)
 
     async def _check_register(self, hand: Hand, point: PointId, actual: float) -> None:
         """Before the first write of a hold: both what a register holds and what its device follows must be possible.

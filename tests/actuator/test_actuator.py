@@ -320,3 +320,28 @@ async def test_one_device_that_hangs_delays_no_other(make_rig):
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
+
+
+async def test_what_a_killed_process_left_is_not_kept_alive(rig):
+    """No heartbeat for one setpoint prolongs another whose lease died with its process; asked for too, both go on."""
+    await rig.ask(100000.0, point=PRESSURE)
+    rig.poll()
+    rig.start(6)
+    assert "waits" in (await rig.ask(31.5)).text
+    await rig.pass_time(50)
+    assert (rig.device.effective("pressure"), rig.device.effective("supply")) == (100000.0, 32.0)
+    await rig.pass_time(20)
+    assert (rig.device.effective("pressure"), rig.device.effective("supply")) == (110000.0, 31.5)
+
+
+async def test_a_restart_that_asks_for_all_goes_on_without_a_gap(rig):
+    """Once every setpoint of the device has a lease of the new process it is taken, with nothing in between."""
+    await rig.ask(31.0)
+    await rig.ask(100000.0, point=PRESSURE)
+    rig.poll()
+    rig.start(6)
+    assert "waits" in (await rig.ask(31.0)).text
+    assert (await rig.ask(100000.0, point=PRESSURE)).accepted
+    await rig.pass_time(120)
+    assert (rig.device.effective("pressure"), rig.device.effective("supply")) == (100000.0, 31.0)
+    assert {value for _, name, value in rig.device.log if name == "pressure_setpoint"} == {110000.0, 100000.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 SUPPLY, PRESSURE = "cdu-1/supply_setpoint", "cdu-1/pressure_setpoint"
@@ -101,6 +101,7 @@ async def run(rig, history, seconds) -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(script=st.lists(steps, max_size=40), ttl_s=st.floats(60, 400))
+@example(script=[("pressure", 45e3), ("wait", 1.0), ("poll", 0.0), ("kill", 0.0), ("supply", 22.0)], ttl_s=60.0)
 def test_no_lease_outlives_its_expiry(make_rig, script, ttl_s):
     """Random asks, silences, kills, pauses and foreign writes: after its lease's end a setpoint is at its default."""
     asyncio.run(play(make_rig(), script, ttl_s))
