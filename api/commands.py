@@ -51,6 +51,7 @@ class IntentBody(Body):
     )
     expires_in_s: Positive | None = Field(default=None, description="For hold: its life [s]")
     plan: str = Field(default="", max_length=200, description="For confirm: the plan's id")
+    equipment: str = Field(default="", max_length=200, description="For recalibrated: whose instruments were changed")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -64,6 +65,7 @@ class IntentBody(Body):
             IntentKind.CONFIRM: {"loop": not self.loop, "plan": not self.plan},
             IntentKind.ALL_TO_DEFAULT: {},
             IntentKind.ACKNOWLEDGE: {"loop": not self.loop},
+            IntentKind.RECALIBRATED: {"equipment": not self.equipment},
         }[self.kind]
         absent = [name for name, is_missing in missing.items() if is_missing]
         if absent:
@@ -82,6 +84,7 @@ class IntentBody(Body):
             values=dict(self.values),
             expires_s=None if self.expires_in_s is None else now_s + self.expires_in_s,
             plan=self.plan,
+            equipment=self.equipment,
         )
 
 

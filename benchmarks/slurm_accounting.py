@@ -25,6 +25,11 @@ def missing() -> str:
     return next((p for p in programs if shutil.which(p, path=_PATHS) is None), "")
 
 
+def _as_root() -> list[str]:
+    """MariaDB wants to be told to run as root, and can't become anybody else where we are not."""
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
 class Accounting:
     """Begins before a `Lab` that shares its folder and munge socket: `lines` are for that lab's slurm.conf."""
 
@@ -106,9 +111,9 @@ class Accounting:
         self._folder.mkdir(parents=True, exist_ok=True)
         small = ["--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M"]
         base = ["--no-defaults", f"--datadir={data}"]
-        install = [*base, "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root", *small]
+        install = [*base, "--auth-root-authentication-method=normal", "--skip-test-db", *_as_root(), *small]
         self._run(["mariadb-install-db", *install])
-        serve = [*base, f"--socket={sock}", f"--port={self._port}", "--bind-address=127.0.0.1", "--user=root", *small]
+        serve = [*base, f"--socket={sock}", f"--port={self._port}", "--bind-address=127.0.0.1", *_as_root(), *small]
         self._start(["mariadbd", *serve, f"--pid-file={self._folder}/db.pid"], {})
         self._wait(sock.exists, "mariadbd")
         statements = (

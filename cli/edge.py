@@ -11,7 +11,7 @@ from pathlib import Path
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
-from cli.baselines import keep_baselines
+from cli.baselines import keep_baselines, recalibrating
 from cli.budgets import BudgetDesk
 from cli.commissioned import highest_modes
 from cli.control import Control
@@ -128,9 +128,8 @@ class Edge:
         driving = self._driving()
         desks = self._desks(driving.audit)
         control = self._control(driving, desks)
-        bus = BusServer(
-            self.state.path / "bus.sock", control.intent, desks.jobs.take, desks.budgets.take, desks.outcomes.take
-        )
+        intents = recalibrating(ways.collector.balances, self.state, driving.audit, self.clock, control.intent)
+        bus = BusServer(self.state.path / "bus.sock", intents, desks.jobs.take, desks.budgets.take, desks.outcomes.take)
         control.publish_to(bus, ways.store)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(ways.store.close)

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("all-to-default")(all_to_default)
     app.command("acknowledge")(acknowledge)
+    app.command("recalibrated")(recalibrated)
     app.command("report")(report)
     app.add_typer(state_app, name="state")
 
@@ -50,7 +51,26 @@ def acknowledge(
     reason: str = typer.Option(..., "--reason", help="What was found and done about it; kept in the audit."),
 ) -> None:
     """Let coldplate drive a loop again that it let go for a cause; the cause is then looked for anew."""
-    intent = Intent(kind=IntentKind.ACKNOWLEDGE, actor=getpass.getuser(), reason=reason, at_s=time.time(), loop=loop)
+    _ask(
+        state, Intent(kind=IntentKind.ACKNOWLEDGE, actor=getpass.getuser(), reason=reason, at_s=time.time(), loop=loop)
+    )
+
+
+def recalibrated(
+    equipment: str = typer.Argument(..., help="The CDU, rack or group whose instruments were changed."),
+    state: Path = STATE,
+    reason: str = typer.Option(..., "--reason", help="What was changed; kept in the audit."),
+) -> None:
+    """After a sensor was changed or calibrated: learn the normal error of its equipment's balances anew."""
+    actor, now_s = getpass.getuser(), time.time()
+    _ask(
+        state,
+        Intent(kind=IntentKind.RECALIBRATED, actor=actor, reason=reason, at_s=now_s, equipment=equipment),
+    )
+
+
+def _ask(state: Path, intent: Intent) -> None:
+    """Ask the edge; exits 1 where it refuses. Raises: SilentError."""
     answer = asyncio.run(BusClient(state / "bus.sock").intent(intent))
     print(answer.text)
     raise typer.Exit(0 if answer.accepted else 1)

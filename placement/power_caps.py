@@ -39,7 +39,7 @@ def least_loss(
     group: of each part; nodes: that it has there; dynamic_w: what each of them draws above idle at full speed [W].
     """
     dynamic_w = np.maximum(dynamic_w, 1e-9)
-    low, high = np.zeros(len(need_w)), np.full(len(need_w), float(dynamic_w.max(initial=0.0)))
+    low, high = np.zeros(len(need_w)), np.full(len(need_w), float(np.max(dynamic_w, initial=0)))
     for _ in range(_HALVINGS):
         price = (low + high) / 2.0
         enough = _relief(group, nodes, dynamic_w, _speed(price[group], dynamic_w, least_speed), len(need_w)) >= need_w

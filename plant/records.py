@@ -296,11 +296,15 @@ class IntentKind(StrEnum):
     CONFIRM = "confirm"
     ALL_TO_DEFAULT = "all_to_default"
     ACKNOWLEDGE = "acknowledge"
+    RECALIBRATED = "recalibrated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What an operator wants. HOLD needs values and expires_s; CONFIRM needs the plan's id."""
+    """What an operator wants.
+
+    HOLD needs values and expires_s; CONFIRM the plan's id; RECALIBRATED the equipment whose sensors were changed.
+    """
 
     kind: IntentKind
     actor: str
@@ -311,6 +315,7 @@ class Intent:
     values: dict[PointId, float] = field(default_factory=dict)
     expires_s: float | None = None
     plan: str = ""
+    equipment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

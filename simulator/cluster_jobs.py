@@ -94,7 +94,7 @@ def service_jobs(nodes: int, span_s: float, seed: int, week: int = 0) -> Cluster
     biggest = max(nodes // 12, 1)
     count, used, size = 0, 0.0, []
     while used < SERVICE_LOAD * nodes:
-        size.append(int(min(rng.choice([1, 2, 4, 8], p=[0.4, 0.3, 0.2, 0.1]), biggest)))
+        size.append(min(int(rng.choice([1, 2, 4, 8], p=[0.4, 0.3, 0.2, 0.1])), biggest))
         used += size[-1]
         count += 1
     lives = rng.uniform(2.0, 6.0, count) * DAY_S

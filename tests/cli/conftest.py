@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from pathlib import Path
+
+import pytest
 
 NAME = "coldplate_test_control_rig"
 if NAME not in sys.modules:
@@ -13,3 +16,12 @@ if NAME not in sys.modules:
     assert spec.loader is not None
     sys.modules[NAME] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[NAME])
+
+
+@pytest.fixture(autouse=True)
+def closed_stores():
+    """No store of a room outlives its test: its database would be found open at any later time."""
+    yield
+    stores = sys.modules[NAME].STORES
+    while stores:
+        asyncio.run(stores.pop().close())

@@ -54,6 +54,10 @@ class Heard(BusServer):
         await super().publish(kind, body)
 
 
+STORES: list[EmbeddedStore] = []
+"""Of the rooms of one test; its fixture closes them."""
+
+
 class Room:
     """One site's control in mode auto; `site` may differ from the plant's."""
 
@@ -72,6 +76,7 @@ class Room:
         own = [f"{link.host}:{link.port}" for link in site.links.values()]
         self.state.write_json("commissioning.json", {"endpoints": own, "start_mode": "auto"})
         self.store = EmbeddedStore.open(self.state.path / "history.sqlite", site.retention)
+        STORES.append(self.store)
         self.own_worker = worker
         self.plan, self.epoch, self.audit, self.switchback = plan, 0, None, None
         self.open()

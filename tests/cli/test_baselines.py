@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
-from cli.baselines import FILE, keep_baselines
+from cli.baselines import FILE, keep_baselines, recalibrating
 from collector.balance_watch import BalanceWatch
 from collector.conditions import Ledger
 from plant.clock import ScaledClock
 from plant.live import LiveTable
+from plant.records import Answer, Intent, IntentKind
 from sites import load_site
+from store.audit import AuditLog
 from store.state import StateDir
 
 
@@ -46,3 +49,31 @@ async def test_baselines_outlive_a_restart(tmp_path, demo_site_path):
     before = third.state()
     await _for_a_moment(third, state)
     assert third.state() == before
+
+
+async def test_a_changed_sensor_is_learned_anew_at_once_and_for_good(tmp_path, demo_site_path):
+    """Told which equipment, its balances forget what was normal, on the disk too; other wishes go where they went."""
+    site, state = load_site(demo_site_path), StateDir(tmp_path / "state")
+    watch, passed_on = _watch(site), []
+    (learned,) = watch.state().values()
+    learned["baseline"][:] = [0.03] * len(learned["baseline"])
+    watch.restore(dict(zip(watch.state(), [learned], strict=True)))
+
+    async def others(intent):
+        passed_on.append(intent)
+        return Answer(accepted=True, text="done")
+
+    with contextlib.closing(AuditLog(state.path / "audit", "edge")) as audit:
+        take = recalibrating(watch, state, audit, ScaledClock(), others)
+        asked = Intent(kind=IntentKind.RECALIBRATED, actor="mei", reason="new meter", at_s=0.0, equipment="rack-01")
+        assert (await take(asked)).accepted
+        assert not (await take(replace(asked, equipment="hall"))).accepted
+        await take(replace(asked, kind=IntentKind.ACKNOWLEDGE, loop="tcs-1"))
+    (kept,) = state.read_json(FILE).values()
+    assert kept == next(iter(watch.state().values()))
+    assert kept["baseline"].count(0.0) >= 1
+    assert 0.03 in kept["baseline"]
+    assert [intent.kind for intent in passed_on] == [IntentKind.ACKNOWLEDGE]
+    told = [e for f in (state.path / "audit").iterdir() for e in f.read_text().splitlines() if "recalibrated" in e]
+    assert len(told) == 2
+    assert "new meter" in told[0]

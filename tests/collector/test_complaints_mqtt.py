@@ -111,7 +111,7 @@ async def test_poison_messages_never_block_the_queue(peers, broker, make_site, t
         assert "unparsable_messages" in rig.codes()
 
 
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 100_000 + b"]" * 100_000
 HUGE = b"1" + b"0" * 400
 POISON = [
     (VALUE, b'{"value":1,"timestamp":' + HUGE + b',"quality":1}'),
@@ -431,7 +431,8 @@ def certificates(real_program, tmp_path):
         subprocess.run([openssl, *arguments], check=True, capture_output=True, cwd=tmp_path)
 
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-    run(*new, "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    usage = ("-addext", "keyUsage=critical,keyCertSign")
+    run(*new, "-x509", *usage, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
     for name in ("server", "client"):
         run(*new[:4], "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         (tmp_path / "ext").write_text("subjectAltName=DNS:localhost")

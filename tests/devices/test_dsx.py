@@ -167,7 +167,7 @@ def test_other_topics_are_told(text):
         b"\xff\xfe",
         b'{"value":NaN,"timestamp":1,"quality":1}',
         b'{"value":1,"timestamp":1' + b"0" * 400 + b',"quality":1}',
-        b'{"value":1,"timestamp":1,"quality":1,"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"value":1,"timestamp":1,"quality":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
 def test_rogue_values_are_told(payload):
@@ -176,7 +176,7 @@ def test_rogue_values_are_told(payload):
         dsx.decode_value(payload)
 
 
-DEEP = b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"
+DEEP = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
 def test_rogue_messages_of_the_other_kinds_are_told():

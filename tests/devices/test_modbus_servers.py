@@ -125,7 +125,8 @@ def authority(tmp_path_factory):
 
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
         for ca in ("ca", "other"):
-            ssl_tool("req", "-x509", *key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-subj", f"/CN={ca}")
+            usage = ("-addext", "keyUsage=critical,keyCertSign")
+            ssl_tool("req", "-x509", *key, *usage, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-subj", f"/CN={ca}")
         for name, ca in (("device", "ca"), ("client", "ca"), ("stranger", "other")):
             (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:cdu-1.plant\n")
             ssl_tool("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")

@@ -79,7 +79,7 @@ async def test_a_unit_of_which_nothing_may_be_read_is_refused():
 async def test_nesting_without_end_is_no_json():
     """An answer that no reader can take is told as what it is."""
     server = Server()
-    server.answers["A"] = Reply(200, b"[" * 5000 + b"]" * 5000)
+    server.answers["A"] = Reply(200, b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(RefusedError, match="does not answer in JSON"):
         await server.unit().read(0.0)
 

@@ -62,9 +62,9 @@ RECORDS = [
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: type(r).__name__)
 def test_records_survive_json(record):
-    """Every kind of record is the same after JSON and back."""
-    assert codec.from_plain(type(record), codec.decode(codec.encode(record))) == record
-    assert codec.from_plain(type(record), codec.to_plain(record)) == record
+    """Every kind of record is the same after JSON and back; by what they show, as NaN equals nothing."""
+    assert repr(codec.from_plain(type(record), codec.decode(codec.encode(record)))) == repr(record)
+    assert repr(codec.from_plain(type(record), codec.to_plain(record))) == repr(record)
 
 
 @given(st.sampled_from([math.nan, math.inf, -math.inf]))

@@ -284,6 +284,7 @@ export const en = {
   'action.switchback_block_ended': 'switchback: block over',
   'action.let_go': 'let go for good',
   'action.intent:acknowledge': 'acknowledged',
+  'action.intent:recalibrated': 'instruments changed',
   'action.intent:all_to_default': 'asked: all to default',
   'audit.accepted': 'since start: {accepted} commands accepted, {refused} refused; leases held now: {leases}',
 

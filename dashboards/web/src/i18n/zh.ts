@@ -286,6 +286,7 @@ export const zh: Record<Key, string> = {
   'action.switchback_block_ended': '切换试验：一段结束',
   'action.let_go': '放手，待确认',
   'action.intent:acknowledge': '已确认',
+  'action.intent:recalibrated': '仪表已更换或校准',
   'action.intent:all_to_default': '请求：全部回到默认值',
   'audit.accepted': '启动以来接受 {accepted} 条命令，拒绝 {refused} 条；持有 {leases} 个租约',
 
