@@ -139,6 +139,7 @@ async def test_a_loop_that_was_let_go_is_acknowledged(visit, served):
     await served.edge.say("modes", [replace(auto, let_go="not_reacting", let_go_s=now_s - 60)])
     page = await visit("?lang=zh#token=a-token-for-tests")
     await page.locator("[data-let-go]").get_by_text("设备不跟随设定值").wait_for()
+    assert "不写入" in await page.locator("header .modes").inner_text()
     await assert_accessible(page)
     await page.get_by_role("button", name="English").click()
     await page.locator("[data-let-go]").get_by_text("the plant does not follow").wait_for()

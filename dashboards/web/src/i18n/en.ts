@@ -240,6 +240,7 @@ export const en = {
   'mode_note.confirm': 'each move waits for your confirmation',
   'mode_note.limited': 'writes, at most 1 K from design',
   'mode_note.auto': 'writes within the limits',
+  'mode_note.let_go': 'let go: nothing is written until somebody acknowledges it',
   'mode_note.hold': 'your values are held until they expire',
 
   'conditions.title': 'Conditions',

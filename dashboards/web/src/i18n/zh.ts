@@ -242,6 +242,7 @@ export const zh: Record<Key, string> = {
   'mode_note.confirm': '每次调整都等待您确认',
   'mode_note.limited': '写入设备，偏离设计值最多 1 K',
   'mode_note.auto': '在限值内写入设备',
+  'mode_note.let_go': '已放手：有人确认之前不写入',
   'mode_note.hold': '保持您给定的数值直至到期',
 
   'conditions.title': '状况',
