@@ -119,7 +119,7 @@ def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:
             failure = error
     other = outdoor_gaps.elsewhere(outdoor_airs(site, snapshot), wet=not coolers)
     if other is None and coolers:
-        other = outdoor_gaps.by_coolers(snapshot, group, coolers)
+        other = outdoor_gaps.by_coolers(site, snapshot, group, coolers)
     elif other is None:
         other = replace(_assumed(site, snapshot, towers[0]), detail=towers[0].id)
     if other is None:

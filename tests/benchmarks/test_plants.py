@@ -184,6 +184,31 @@ def test_a_foreign_plant_is_driven_under_the_guard(scenario):
     assert len(day.hourly) == 24
 
 
+class _Tiring:
+    """Asks for warm supply, then for nothing from some cycle on."""
+
+    def __init__(self, cycles):
+        self.left = cycles
+
+    def decide(self, snapshot, now_s):
+        """One point alone."""
+        del snapshot, now_s
+        self.left -= 1
+        return {"cdu-1/supply_temperature_setpoint": 34.0} if self.left >= 0 else {}
+
+
+@pytest.mark.parametrize(("cycle_s", "cycles_left"), [(60.0, 3), (600.0, 1)])
+def test_devices_go_back_to_design_when_nobody_asks(scenario, cycle_s, cycles_left):
+    """A lease lives 180 s: three cycles of a minute, less than one of ten."""
+    tank = Tank(scenario)
+    asked_for = round(7200.0 / cycle_s)
+    drive_day(tank, _Tiring(asked_for), 0.0, cycle_s, hours=2)
+    assert tank.asked["cdu-1/supply_temperature_setpoint"] == 32.0
+    moved = [i for i, k in enumerate(tank.jumps) if k]
+    assert moved[-1] == asked_for + cycles_left
+    assert tank.jumps[moved[-1]] == pytest.approx(2.0)
+
+
 def test_dew_point_binds_the_baselines_too(scenario):
     """A rule that wants cold water on a damp day stays above dew point and margin."""
     tank = Tank(scenario)
