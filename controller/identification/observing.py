@@ -55,7 +55,7 @@ def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDe
 
 def plates(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
     """What this look tells of each rack's cold plates: flow and supply are the rack's own, or else the loop's."""
-    loop_c, loop_share = _loop_supply_c(snapshot, group), _loop_share(snapshot, group, design)
+    loop_c, loop_share = _loop_supply_c(snapshot, group), _loop_share(site, snapshot, group, design)
     for rack in group.racks:
         kind = rack_design(site, rack)
         supply_c = snapshot.get(f"{rack}/liquid_supply_temperature", loop_c)
@@ -92,10 +92,15 @@ def _loop_supply_c(snapshot: Snapshot, group: CoolingGroup) -> float:
     return min((c for c in shown if math.isfinite(c)), default=math.nan)
 
 
-def _loop_share(snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> float:
-    """Flow of all racks over design [1], NaN where a member does not tell its own."""
-    flows = [snapshot.get(f"{member}/tcs_flow") for member in group.members]
-    return sum(flows) / sum(count * kind.flow_m3_s for kind, count in design.racks)
+def _loop_share(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> float:
+    """Flow of racks over design [1] by the members; where one of them is silent, by the racks that tell theirs."""
+    sent = sum(snapshot.get(f"{member}/tcs_flow") for member in group.members)
+    if math.isfinite(sent):
+        return sent / sum(count * kind.flow_m3_s for kind, count in design.racks)
+    shown = {rack: snapshot.get(f"{rack}/liquid_flow") for rack in group.racks}
+    told = {rack: flow for rack, flow in shown.items() if math.isfinite(flow)}
+    rated = sum(rack_design(site, rack).flow_m3_s for rack in told)
+    return sum(told.values()) / rated if told else math.nan
 
 
 def _cdus(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:

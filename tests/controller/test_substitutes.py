@@ -11,7 +11,7 @@ from controller.design import loop_design
 from controller.forecasting.widening import widened
 from controller.heats import cdu_heats
 from controller.hunting import hunting, watched
-from controller.identification.observing import observed
+from controller.identification.observing import observed, plates
 from controller.identification.parameters import EFFICIENCY
 from controller.inputs import outdoor, supply
 from controller.step import initial_state, step
@@ -139,3 +139,14 @@ def test_a_loop_hunts_by_its_neighbours_too(pod, pod_snapshot):
         readings = {p: replace(r, value=r.value + off_k * (p in names)) for p, r in silent.readings.items()}
         swings = watched(swings, pod, Snapshot(at_s=60.0 * minute, readings=readings), 60.0 * minute)
     assert hunting(swings, pod.groups["tcs-1"]) == "cdu-1/supply_temperature_setpoint"
+
+
+def test_a_rack_without_a_flow_meter_shows_its_plates_by_its_siblings(pod, pod_snapshot):
+    """Though a CDU's flow meter is silent, too: nearly the same look, less sure."""
+    group, silent = pod.groups["tcs-1"], without(pod_snapshot, "cdu-1/tcs_flow", "rack-03/liquid_flow")
+    design = loop_design(pod, group)
+    told, inferred = (
+        {rack: look for rack, _, look in plates(pod, s, group, design)}["rack-03"] for s in (pod_snapshot, silent)
+    )
+    assert inferred.log == pytest.approx(told.log, abs=0.02)
+    assert inferred.bias > told.bias
