@@ -143,10 +143,12 @@ def test_a_loop_hunts_by_its_neighbours_too(pod, pod_snapshot):
 
 def test_a_rack_without_a_flow_meter_shows_its_plates_by_its_siblings(pod, pod_snapshot):
     """Though a CDU's flow meter is silent, too: nearly the same look, less sure."""
-    group, silent = pod.groups["tcs-1"], without(pod_snapshot, "cdu-1/tcs_flow", "rack-03/liquid_flow")
-    design = loop_design(pod, group)
-    told, inferred = (
-        {rack: look for rack, _, look in plates(pod, s, group, design)}["rack-03"] for s in (pod_snapshot, silent)
-    )
+    group, design = pod.groups["tcs-1"], loop_design(pod, pod.groups["tcs-1"])
+    gpus = [f"rack-03/gpu-{i:02d}" for i in range(8)]
+    case, power = (replace(pod_snapshot.readings["rack-03/power"], value=v) for v in (62.0, 1200.0))
+    shown = {f"{g}/temperature": case for g in gpus} | {f"{g}/power": power for g in gpus}
+    whole = Snapshot(at_s=pod_snapshot.at_s, readings={**pod_snapshot.readings, **shown})
+    silent = without(whole, "cdu-1/tcs_flow", "rack-03/liquid_flow")
+    told, inferred = ({r: look for r, _, look in plates(pod, s, group, design)}["rack-03"] for s in (whole, silent))
     assert inferred.log == pytest.approx(told.log, abs=0.02)
     assert inferred.bias > told.bias
