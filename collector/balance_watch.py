@@ -164,7 +164,8 @@ class _Loop:
         restless = np.ones(len(self._balances)) if then is None else unrest(self.points, means, then, values, before)
         found = residuals(means, self.points.known, self._sure)
         self._recent.append(self.detector.minute(found, restless))
-        self._means, self._values, self._latest, self._white = means, values, looks[-1], found.white
+        self._means, self._values, self._latest = means, values, looks[-1]
+        self._white = np.where(np.isfinite(found.white), found.white, self._white)  # a muted minute has none
 
     def verdict(self) -> Verdict | None:
         """What is wrong with the loop: one verdict, as one culprit upsets several balances."""

@@ -61,7 +61,7 @@ def decode(text: bytes) -> Any:
 
 def _with_nan(kind: Any, data: Any) -> Any:
     if data is None:
-        return math.nan if kind is float else None
+        return math.nan if _due_float(kind) else None
     if is_dataclass(kind) and isinstance(data, Mapping):
         hints = _hints(kind if isinstance(kind, type) else type(kind))
         return {key: _with_nan(hints.get(key), value) for key, value in data.items()}
@@ -71,6 +71,12 @@ def _with_nan(kind: Any, data: Any) -> Any:
     if origin in (list, tuple) and isinstance(data, Sequence):
         return [_with_nan(inner[0], value) for value in data]
     return data
+
+
+def _due_float(kind: Any) -> bool:
+    """A float, also as one of several kinds where nothing itself is none of them."""
+    inner = get_args(kind)
+    return kind is float or (float in inner and type(None) not in inner)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,17 @@ def test_an_alarm_is_looked_for_where_it_was_heard():
     heard = np.array([True, True, False, True, False, True])
     assert [_rows_of(minutes, heard) for minutes in (0, 1, 2, 3, 99)] == [1, 1, 3, 5, 6]
     assert _rows_of(3, np.zeros(4, dtype=bool)) == 1
+
+
+def test_a_fault_that_is_no_longer_weighed_is_told_in_numbers(site):
+    """Once its sensors tell nothing, the fault stands with the scatter that it was found with."""
+    rig = Rig(site)
+    rig.minutes(HOURS)
+    rig.errors["rack-03/power"] = lambda v: 1.2 * v
+    rig.minutes(30)
+    rig.codes = {name: int(Quality.BAD) | int(Reason.NO_COMM) << 2 for name in rig.names}
+    for _ in range(5):
+        rig.minutes(1)
+        told = [value for found in rig.ledger.all() for value in found.cause.params.values()]
+        assert told
+        assert all(isinstance(value, str) or math.isfinite(value) for value in told)

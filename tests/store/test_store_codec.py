@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,8 @@ def test_what_json_lacks_is_null_and_comes_back_as_nan(value):
     """NaN and infinities are null in JSON, and NaN again in a float field, however deep."""
     room = Headroom(rack="rack-01", at_s=1.0, power_w=value, cooling_w=2.0, marginal_w_per_w=value, known=False)
     assert b"null" in codec.encode(room)
+    told = codec.from_plain(list[Message], codec.decode(codec.encode([replace(MESSAGE, params={"n": value})])))
+    assert math.isnan(told[0].params["n"])
     assert codec.to_plain(room)["power_w"] is None
     back = codec.from_plain(Headroom, codec.decode(codec.encode(room)))
     assert math.isnan(back.power_w)
