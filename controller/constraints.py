@@ -31,7 +31,7 @@ OVER_RATING = 1.01
 class Bounds:
     """Limits of one loop. Temperatures [°C], flow [m³/s]; dew_point_c with the margin that the envelope asks for.
 
-    reserve: whether the loss of the largest CDU must leave every limit whole.
+    reserve: whether the loss of the largest CDU must leave every limit whole; unsure_k: what the supply may be off by.
     """
 
     case_c: float
@@ -41,6 +41,7 @@ class Bounds:
     facility_c: tuple[float, float] = (-np.inf, np.inf)
     dew_limit_c: float = -np.inf
     reserve: bool = True
+    unsure_k: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def worst_margin(problem: Problem, points: Array) -> Array:
     rated_w = min(carried, 1.0) * OVER_RATING * design.liquid_heat_w / HEAT_RESERVE
     full = replace(problem.upper, heat_w=max(rated_w, problem.median.heat_w))
     case_c = lost_cdu_case_c(design, full, points[:, 0], points[:, 1], facility_c)
-    return problem.bounds.case_c - case_c
+    return problem.bounds.case_c - problem.bounds.unsure_k - case_c
 
 
 def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Array]:
@@ -84,10 +85,10 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
     pumps_share = high.pumped_m3_s / (design.pumps_share * design.facility_flow_m3_s)
     share = np.maximum(high.facility_flow_m3_s / design.cdu_facility_flow_m3_s, pumps_share) / FACILITY_FLOW_SHARE
     found = {
-        "case_temperature": bounds.case_c - CASE_RESERVE_K - case_c,
+        "case_temperature": bounds.case_c - bounds.unsure_k - CASE_RESERVE_K - case_c,
         "rack_return_temperature": bounds.rack_return_c - RETURN_RESERVE_K - high.rack_return_c,
         "rack_flow": 100 * (high.rack_flow_m3_s / max(bounds.rack_flow_m3_s * FLOW_RESERVE, 1e-9) - 1),
-        "dew_point": supply_c - bounds.dew_limit_c - DEW_RESERVE_K,
+        "dew_point": supply_c - bounds.dew_limit_c - bounds.unsure_k - DEW_RESERVE_K,
         "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
         "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
     }

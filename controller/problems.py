@@ -30,13 +30,14 @@ def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None, unsure_k:
     margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
     margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
     return Bounds(
-        case_c=tops["case_temperature"] - unsure_k,
+        case_c=tops["case_temperature"],
         rack_return_c=tops.get("rack_return_temperature", np.inf),
         rack_flow_m3_s=floors.get("rack_flow_m3_s", 0.0),
         supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
         facility_c=(floors.get("fws_supply_temperature", -np.inf), tops.get("fws_supply_temperature", np.inf)),
-        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k + unsure_k,
+        dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
         reserve=group.reserve != "none",
+        unsure_k=unsure_k,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from controller.design import loop_design
@@ -14,6 +15,8 @@ from controller.hunting import hunting, watched
 from controller.identification.observing import observed, plates
 from controller.identification.parameters import EFFICIENCY
 from controller.inputs import outdoor, supply
+from controller.optimise import judge
+from controller.problems import STAND_IN_K, build_problem
 from controller.step import initial_state, step
 from plant.live import Snapshot
 
@@ -152,3 +155,16 @@ def test_a_rack_without_a_flow_meter_shows_its_plates_by_its_siblings(pod, pod_s
     told, inferred = ({r: look for r, _, look in plates(pod, s, group, design)}["rack-03"] for s in (whole, silent))
     assert inferred.log == pytest.approx(told.log, abs=0.02)
     assert inferred.bias > told.bias
+
+
+def test_an_unsure_supply_tightens_plans_but_not_the_limit_that_cases_are_seen_against(pod, pod_snapshot, now_s):
+    """Half a kelvin in every margin that hangs on supply; the case limit itself stays."""
+    group = pod.groups["tcs-1"]
+    heat = next(h for h in step(initial_state(), pod_snapshot, (), now_s, pod).forecast.heats if h.subject == "tcs-1")
+    snapshots = pod_snapshot, without(pod_snapshot, "cdu-1/tcs_supply")
+    sure, unsure = (build_problem(pod, s, group, heat, ()) for s in snapshots)
+    assert unsure.bounds.case_c == sure.bounds.case_c
+    point = np.array([sure.current])
+    for name in ("case_temperature", "worst_case", "dew_point"):
+        more, less = (judge(p, point).margins[name][0] for p in (sure, unsure))
+        assert more - less == pytest.approx(STAND_IN_K), name
