@@ -82,11 +82,12 @@ class PageServer(uvicorn.Server):
         )
         super().__init__(config)
         self._service = app.state.service
-        self._signalled = False
+        self._has_parent = False
+        self._impatient = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of uvicorn
-        """Stop on a signal; a second one stops at once."""
-        self.force_exit, self._signalled = self._signalled, True
+        """Stop on a signal; a second one stops at once, unless a parent sends what a terminal sent already."""
+        self.force_exit, self._impatient = self._impatient, not self._has_parent
         self.stop()
 
     def stop(self) -> None:
@@ -96,6 +97,7 @@ class PageServer(uvicorn.Server):
 
     async def work(self, *, until_stdin_closes: bool) -> None:
         """Serve until told to stop."""
+        self._has_parent = until_stdin_closes
         if until_stdin_closes:
             loop = asyncio.get_running_loop()
             threading.Thread(target=_call_at_end_of_input, args=(loop, self.stop), daemon=True).start()

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -147,7 +148,12 @@ class StepWorker:
 
 
 def _serve(pipe: Connection, site: Site) -> None:
-    """The child: one request, one answer, until the parent's end of the pipe is gone."""
+    """The child: one request, one answer, until the parent's end of the pipe is gone.
+
+    A terminal sends its signals to all of a group: the parent decides what they mean here.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
