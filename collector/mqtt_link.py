@@ -328,6 +328,8 @@ class MqttLink:
             self.subscriber.publish(str(topic), sparkplug.rebirth(self._clock.now()))
 
     async def _handle(self, messages: list[Message]) -> None:
+        if self.subscriber.connected:  # sooner than the next look: who speaks is not silent
+            self._become("up")
         received_s = self._clock.now()
         mine = self._partition.mine(messages)
         self.foreign += len(messages) - len(mine)
