@@ -98,6 +98,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(name="outdoor sensor -10 K", strike=misread("dry-coolers/outdoor_dry_bulb", Sensor(bias=-10.0))),
     Scenario(name="outdoor sensor +10 K", strike=misread("dry-coolers/outdoor_dry_bulb", Sensor(bias=10.0))),
     Scenario(name="hot day above design", strike=nothing, outdoor_c=(24.0, 42.0)),
+    Scenario(name="hot day above design, shed", strike=nothing, outdoor_c=(24.0, 42.0), follows_shed=True),
     Scenario(name="job storm in 15 s", strike=nothing, loads=(IDLE, 1.0)),
     Scenario(name="dry-cooler fan loss", strike=said("stop dry-coolers")),
     Scenario(name="leak", strike=said("leak cdu-1")),

@@ -31,6 +31,7 @@ CODES = {
     Cause.REJECTION_LOST: "rejection_lost",
     Cause.CHILLER_TRIP: "chiller_tripped",
     Cause.FACILITY_LOST: "facility_pump_lost",
+    Cause.WATER_UNHELD: "facility_water_unheld",
     Cause.SUPPLY_LOST: "supply_sensor_lost",
     Cause.DEW_POINT_LOST: "dew_point_lost",
     Cause.HUNTING: "hunting",

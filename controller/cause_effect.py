@@ -23,6 +23,7 @@ USUAL: dict[Cause, Effect] = {
     Cause.REJECTION_LOST: Effect.RESERVE,
     Cause.CHILLER_TRIP: Effect.RESERVE,
     Cause.FACILITY_LOST: Effect.RESERVE,
+    Cause.WATER_UNHELD: Effect.RESERVE,
     Cause.HEAT_LOST: Effect.LET_GO,
     Cause.SUPPLY_LOST: Effect.LET_GO,
     Cause.DEW_POINT_LOST: Effect.LET_GO,

@@ -20,6 +20,8 @@ STILL_SHARE = 0.02
 """Below this share of design flow nothing moves."""
 SAME_FLOW = 0.10
 """Racks and CDUs tell the same flow when they agree within this share."""
+UNHELD_K, CARRIED_K = 4.0, 1.5
+"""Facility water so far above its setpoint, and supply so far above its own with it, are held by nothing [K]."""
 LEAK_POINTS = ("leak_detect", "bms_leak_detect")
 
 
@@ -32,6 +34,7 @@ class Cause(StrEnum):
     REJECTION_LOST = "rejection_lost"
     CHILLER_TRIP = "chiller_trip"
     FACILITY_LOST = "facility_pump_lost"
+    WATER_UNHELD = "facility_water_unheld"
     HEAT_LOST = "heat_signal_lost"
     SUPPLY_LOST = "supply_sensor_lost"
     DEW_POINT_LOST = "dew_point_lost"
@@ -61,6 +64,7 @@ def find_causes(site: Site, snapshot: Snapshot, group: CoolingGroup, *, heat_kno
         *_members(site, snapshot, group),
         *_rejection(site, snapshot, group),
         *_facility(site, snapshot, group),
+        *_unheld(site, snapshot, group),
         *_sensors(site, snapshot, group, heat_known=heat_known),
     )
 
@@ -115,6 +119,18 @@ def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[F
     pumps = upstream(site, group.members, "pump")
     if any(snapshot.get(f"{m}/tcs_flow") > 0 for m in group.members) and all(stands(snapshot, p) for p in pumps):
         yield from (Found(cause=Cause.FACILITY_LOST, subject=p.id) for p in pumps)
+
+
+def _unheld(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Found]:
+    """Facility water that nothing holds, whoever is to blame: a chiller within its shortest time off says no fault."""
+    points = inputs.setpoint_points(site, group)
+    excess_k: dict[str, float] = {}
+    for role, name in ((inputs.FACILITY, "fws_supply_temperature"), (inputs.SUPPLY, "tcs_supply_temperature")):
+        asked = snapshot.get(inputs.effective_point(site, points[role])) if role in points else math.nan
+        seen = [t for m in group.members if math.isfinite(t := snapshot.get(f"{m}/{name}"))]
+        excess_k[role] = min(seen) - asked if seen else math.nan
+    if excess_k[inputs.FACILITY] > UNHELD_K and excess_k[inputs.SUPPLY] > CARRIED_K:
+        yield Found(cause=Cause.WATER_UNHELD, subject=group.id, detail=f"{excess_k[inputs.FACILITY]:.1f} K")
 
 
 def _stands_hot(snapshot: Snapshot, device: Equipment) -> bool:

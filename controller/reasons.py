@@ -128,6 +128,9 @@ TEMPLATES: dict[str, str] = {
     "chiller_tripped_remedy": "acknowledge it at the chiller and look for the cause; the rest of the plant carries on",
     "facility_pump_lost": "{subject} stands: no facility water takes the heat away",
     "facility_pump_lost_remedy": "start it or its standby; shed load at once, what is stored lasts minutes",
+    "facility_water_unheld": "facility water of {subject} is {detail} above its setpoint, and the supply follows it",
+    "facility_water_unheld_remedy": "see why it is not held: a chiller within its shortest time off, "
+    "air above design, a fault that no device tells",
     "supply_sensor_lost": "the supply temperature of {subject} can't be used: {detail}",
     "supply_sensor_lost_remedy": "check the sensor; the loop is back at its design setpoints meanwhile",
     "dew_point_lost": "the room's dew point at {subject} can't be used: {detail}",

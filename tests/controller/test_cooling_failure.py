@@ -101,6 +101,32 @@ def test_a_chiller_that_nobody_misses_is_only_told(pod, now_s):
     assert result.plans[0].reason.code in {"plan_move", "plan_stay"}
 
 
+def warmer(snapshot, facility_k, *supplies_k):
+    """Facility water and each CDU's supply so far above their setpoints."""
+    asked = {"fws": 27.0 + facility_k, "tcs": snapshot.value("cdu-1/effective_supply_temperature_setpoint")}
+    new = {f"cdu__{n}_of_fws_supply_temperature": asked["fws"] for n in (1, 2)}
+    new |= {f"cdu__{n}_of_tcs_supply_temperature": asked["tcs"] + k for n, k in enumerate(supplies_k, 1)}
+    return changed(snapshot, **new)
+
+
+def test_water_that_nothing_holds_is_named_though_no_device_tells_a_fault(pod, now_s):
+    """A chiller within its shortest time off says that all is well: facility water and supply tell, and more flow comes."""
+    snapshot, at_s = seen(pod, now_s)
+    result = step(initial_state(), warmer(snapshot, 8.0, 2.5, 2.5), (), at_s, tighter(pod, 45.0))
+    (said,) = [c for c in result.conditions if c.code == "facility_water_unheld"]
+    assert said.subject == "tcs-1"
+    assert "8.0 K" in said.cause.text
+    assert result.plans[0].reason.code == "plan_reserve"
+    assert asked(result)[DP] > result.plans[0].setpoints[1].current
+
+
+@pytest.mark.parametrize("shown", [(8.0, 0.3, 0.3), (2.0, 2.5, 2.5), (8.0, 2.5, 0.3)])
+def test_warm_water_that_the_cdus_still_cope_with_is_no_failure(pod, now_s, shown):
+    """Facility water alone, supply alone, or one CDU's only."""
+    snapshot, at_s = seen(pod, now_s)
+    assert "facility_water_unheld" not in codes(step(initial_state(), warmer(snapshot, *shown), (), at_s, pod))
+
+
 def test_where_the_rest_carries_it_nothing_more_is_spent(pod, now_s):
     """One CDU carries the load at design: named, and the setpoints stay."""
     snapshot, at_s = seen(pod, now_s, "stop cdu-2")

@@ -51,6 +51,8 @@ export const messagesZh: Record<string, string> = {
   cdu_lost_remedy: '检查其电源和泵；其间由其他 CDU 承担该回路',
   rejection_lost: '{subject} 的风机已失效',
   rejection_lost_remedy: '检查风机的驱动和电源；恢复之前设施水会升温',
+  facility_water_unheld: '{subject} 的设施水高于设定值 {detail}，供液随之升温',
+  facility_water_unheld_remedy: '查明冷机和散热设备为何保持不住：冷机仍在最短停机时间内、室外空气超出设计、或有未报告的故障',
   chiller_tripped: '{subject} 报告故障',
   chiller_tripped_remedy: '在冷机上确认并查找原因；其余设备继续运行',
   facility_pump_lost: '{subject} 已停止：没有设施水带走热量',
