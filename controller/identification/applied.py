@@ -14,7 +14,7 @@ import numpy as np
 from controller.design import LoopDesign, RackDesign, rack_design
 from controller.identification.known import Known
 from controller.identification.parameters import RACK_FLOW, UA, Parameter
-from controller.identification.plate_reserve import unseen, worst_of_kind
+from controller.identification.plate_reserve import of_kind, unseen
 from controller.model import FLOW_EXPONENT
 from plant.topology import CoolingGroup, Site
 
@@ -34,19 +34,25 @@ def applied(
         replace(cdu, ua_w_k=cdu.ua_w_k * _cautious(known, member, UA))
         for member, cdu in zip(group.members, design.cdus, strict=True)
     )
-    by_kind: dict[RackDesign, list[str]] = {}
-    for rack in group.racks:
-        by_kind.setdefault(rack_design(site, rack), []).append(rack)
+    by_kind = racks_by_kind(site, group)
     racks = tuple((_rack(kind, by_kind[kind], site, known, unseen_plates), count) for kind, count in design.racks)
     least = min(_least_share(racks_of, known) for racks_of in by_kind.values())
     return replace(design, cdus=cdus, racks=racks, least_flow_share=least)
+
+
+def racks_by_kind(site: Site, group: CoolingGroup) -> dict[RackDesign, list[str]]:
+    """A loop's racks by what they are."""
+    by_kind: dict[RackDesign, list[str]] = {}
+    for rack in group.racks:
+        by_kind.setdefault(rack_design(site, rack), []).append(rack)
+    return by_kind
 
 
 def _rack(kind: RackDesign, racks: Sequence[str], site: Site, known: Known, unseen_plates: bool) -> RackDesign:
     """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
     flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
     most = {rack: unseen(site.equipment[rack]) if unseen_plates else 1.0 for rack in racks}
-    worst = STEP * math.ceil(worst_of_kind(most, known) / STEP - 1e-9)
+    worst = STEP * math.ceil(max(of_kind(most, known).values()) / STEP - 1e-9)
     return replace(
         kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
     )

@@ -80,8 +80,8 @@ def _plate(
     if share < 1.0:  # cases stand for the mean power, as the coolant does
         shown_w, more = kind.gpu_power_w * carried_w / (kind.power_w * kind.liquid_fraction), SWINGING
     power_w = shown_w if share < 1.0 else shown_w * math.exp(more)
-    reads = Read(found.rise_k, of_gpus(found.gpus, found.rise_k)), Read(power_w, POWER), flow
     load = shown_w / kind.gpu_power_w
+    reads = Read(found.rise_k, of_gpus(found.gpus, found.rise_k, load)), Read(power_w, POWER), flow
     look = seen(partial(case_log, kind, heat_j_m3_k), *reads, load=load, part_load=PLATE_PART_LOAD, doubt=more)
     return None if look is None else replace(look, place=math.log(flow.value / kind.flow_m3_s), load=load)
 

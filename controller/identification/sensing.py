@@ -50,10 +50,18 @@ PART_LOAD, PLATE_PART_LOAD = 0.25, 0.05
 """What a part load may mislead by: this share of how far it is from design [1]; plates conduct nearly alike at any."""
 
 
-def of_gpus(count: int, rise_k: float) -> Accuracy:
-    """How exact the median rise [K] of so many GPUs of one rack is."""
-    noise_k = math.hypot(CASE.noise, CASE_STEP_K / math.sqrt(12.0 * count))
-    return Accuracy(noise=noise_k, bias=math.hypot(CASE.bias, GPU_SPREAD * rise_k / math.sqrt(count)))
+def of_gpus(count: int, rise_k: float, load: float) -> Accuracy:
+    """How exact the median rise [K] of so many GPUs of one rack is, seen at a load [1], for their rise at full load.
+
+    Whole degrees average out as far as the GPUs' own spread dithers them: of the rounding's sawtooth a normal spread of
+    s steps leaves exp(-2 pi² s²) of the first harmonic, whose amplitude is a step over pi. The sensors' common offset
+    is in what they are held against the limit with, too: it misleads only by the load that is missing.
+    """
+    spread_k = GPU_SPREAD * rise_k
+    dithered = math.exp(-2.0 * (math.pi * spread_k / CASE_STEP_K) ** 2) if count > 1 else 1.0
+    rounding_k = CASE_STEP_K / math.sqrt(12.0 * count), dithered * CASE_STEP_K / (math.pi * math.sqrt(2.0))
+    offset_k = CASE.bias * max(1.0 - load, 0.0)
+    return Accuracy(noise=math.hypot(CASE.noise, *rounding_k), bias=math.hypot(offset_k, spread_k / math.sqrt(count)))
 
 
 def seen(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from controller.identification.applied import racks_by_kind
 from controller.identification.estimates import Estimate
 from controller.identification.known import Known
 from controller.identification.parameters import CASE, PARAMETERS, RACK_FLOW, UA, Parameter, prior_of
-from controller.identification.plate_reserve import trusted, unseen
+from controller.identification.plate_reserve import of_kind, unseen
 from plant.records import ModelParameter
-from plant.topology import Equipment, Site
+from plant.topology import Site
 
 IN_PLANS = (UA, RACK_FLOW, CASE)
 """Parameters that go into the model; the others are for maintenance, powers follow meters (`controller.learning`)."""
@@ -18,14 +19,22 @@ IN_PLANS = (UA, RACK_FLOW, CASE)
 
 def parameters_of(known: Mapping[str, Known], site: Site) -> tuple[ModelParameter, ...]:
     """One record for each parameter that was looked at."""
-    return tuple(_record(loop, key, known[loop], site) for loop in known for key in known[loop].estimates)
+    return tuple(record for loop in known for record in _of_loop(loop, known[loop], site))
 
 
-def _record(loop: str, key: str, known: Known, site: Site) -> ModelParameter:
+def _of_loop(loop: str, known: Known, site: Site) -> Iterator[ModelParameter]:
+    kinds = racks_by_kind(site, site.groups[loop]).values()
+    looked = [{rack: unseen(site.equipment[rack]) for rack in racks} for racks in kinds]
+    plates = {rack: share for racks in looked for rack, share in of_kind(racks, known).items()}
+    for key in known.estimates:
+        yield _record(loop, key, known, plates, site)
+
+
+def _record(loop: str, key: str, known: Known, plates: Mapping[str, float], site: Site) -> ModelParameter:
     equipment, _, name = key.rpartition("/")
     parameter, estimate, baseline = PARAMETERS[name], known.estimates[key], known.baselines.get(key)
     prior, (low, high) = prior_of(site.equipment[equipment], parameter), estimate.interval
-    used = _used(parameter, estimate, site.equipment[equipment])
+    used = plates[equipment] if parameter is CASE else _used(parameter, estimate)
     return ModelParameter(
         equipment=equipment,
         parameter=name,
@@ -42,8 +51,6 @@ def _record(loop: str, key: str, known: Known, site: Site) -> ModelParameter:
     )
 
 
-def _used(parameter: Parameter, estimate: Estimate, equipment: Equipment) -> float:
+def _used(parameter: Parameter, estimate: Estimate) -> float:
     """What plans reckon with, over the site file's figure [1]."""
-    if parameter is CASE:
-        return trusted(estimate, unseen(equipment))
     return estimate.cautious(less_is_worse=parameter.less_is_worse) if parameter in IN_PLANS else 1.0

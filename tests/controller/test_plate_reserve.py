@@ -15,7 +15,8 @@ from controller.identification.cold_plates import beside_gpus
 from controller.identification.estimates import Estimate, Observation, tells_more, updated
 from controller.identification.known import Known
 from controller.identification.observing import plates
-from controller.identification.plate_reserve import SEEN_COUNT, SIBLINGS_DIFFER, trusted, unseen, worst_of_kind
+from controller.identification.plate_reserve import SEEN_COUNT, kind_of, of_kind, trusted, unseen
+from controller.identification.sensing import CASE, of_gpus
 from controller.model import case_resistance, full_load_case_c
 from controller.step import initial_state, step
 from plant.live import Reading, Snapshot
@@ -56,6 +57,14 @@ def test_the_reserve_shrinks_as_looks_agree_and_never_below_what_plates_are():
     )
     assert trusted(looked(0.8, 20), UNSEEN) == 1.0
     assert 0.8 < trusted(looked(0.8, 40), UNSEEN) < 0.9
+    assert trusted(looked(0.96, 40), UNSEEN) == 1.0
+
+
+def test_gpus_above_their_rating_have_used_the_tolerance_that_covers_plates():
+    """The same evidence of worse plates keeps more where their GPUs were seen to draw a tenth more than rated."""
+    rated, above = (trusted(looked(1.1, 40, load=load), UNSEEN) for load in (1.0, 1.1))
+    assert rated == pytest.approx(1.1, abs=0.005)
+    assert above > 1.02 * rated
 
 
 def test_a_wild_look_proves_nothing():
@@ -86,14 +95,52 @@ def test_another_flow_is_learned_anew():
     assert here.ratio < 1.08
 
 
-def test_a_rack_that_shows_nothing_goes_by_its_siblings():
-    """With three of a kind seen the others count as the worst of them and a little more, with fewer as unseen."""
+def test_a_rack_that_shows_little_goes_by_its_siblings():
+    """Hidden ones, and one at part load whose look may be off by much, count as those that are busy, a little worse."""
     racks = {f"rack-{n:02d}": UNSEEN for n in range(1, 9)}
     seen = {f"rack-{n:02d}/case_resistance": looked(1.05, 40) for n in range(1, 4)}
-    worst = trusted(looked(1.05, 40), UNSEEN)
-    assert worst_of_kind(racks, Known(estimates=seen)) == pytest.approx(SIBLINGS_DIFFER * worst)
-    seen.popitem()
-    assert worst_of_kind(racks, Known(estimates=seen)) == pytest.approx(UNSEEN)
+    vague = replace(looked(1.15, 40, load=0.35), bias=0.1**2)
+    assert trusted(vague, UNSEEN) > 1.2
+    kept = of_kind(racks, Known(estimates={**seen, "rack-04/case_resistance": vague}))
+    assert all(1.05 < kept[rack] < 1.08 for rack in racks)
+    assert set(of_kind(racks, Known()).values()) == {UNSEEN}
+
+
+def test_a_rack_whose_plates_are_worse_is_not_lost_among_its_siblings():
+    """What a rack itself has shown stays, and makes those that showed nothing count as less sure."""
+    racks = {f"rack-{n:02d}": UNSEEN for n in range(1, 9)}
+    good = {f"rack-{n:02d}/case_resistance": looked(1.0, 40) for n in range(1, 7)}
+    kept = of_kind(racks, Known(estimates={**good, "rack-07/case_resistance": looked(1.15, 40)}))
+    assert kept["rack-07"] > 1.13
+    assert kept["rack-01"] == pytest.approx(1.0, abs=0.01)
+    assert kept["rack-08"] > of_kind(racks, Known(estimates=good))["rack-08"] + 0.02
+
+
+def test_what_misleads_all_racks_alike_is_not_averaged_away():
+    """Noise shrinks with the number of racks, the bias of their instruments does not; one rack alone is what it was."""
+    many, one = kind_of([looked(1.02, 10)] * 100), looked(1.02, 10)
+    assert many.rack(one).bias == one.bias
+    assert many.variance < 0.1 * kind_of([one]).variance
+    alone = kind_of([one]).rack(one)
+    assert (alone.log, alone.sd) == (pytest.approx(one.log), pytest.approx(one.sd))
+
+
+def test_whole_degrees_average_out_where_gpus_differ_by_more_and_an_offset_counts_at_part_load():
+    """A thousand readings of 6 K within a fifth of a kelvin are all rounded alike, of 30 K they are not."""
+    idle, full = of_gpus(1000, 6.0, 0.2), of_gpus(1000, 30.0, 1.0)
+    rng = np.random.default_rng(1)
+    off = [_rounding(rng, 6.0), _rounding(rng, 30.0)]
+    assert idle.noise == pytest.approx(math.hypot(CASE.noise, off[0]), rel=0.1)
+    assert full.noise == pytest.approx(math.hypot(CASE.noise, off[1]), rel=0.1)
+    assert full.bias < 0.1
+    assert idle.bias > 0.35
+
+
+def _rounding(rng, rise_k):
+    """RMS error of the mean of a thousand readings in whole degrees [K], over many rises."""
+    means = rise_k + rng.uniform(0.0, 1.0, 2000)
+    cases = means[:, None] * rng.normal(1.0, 0.03, (2000, 1000))
+    return float(np.sqrt(np.mean((np.round(cases).mean(axis=1) - cases.mean(axis=1)) ** 2)))
 
 
 def test_what_else_lies_on_a_plate_is_between_nothing_and_its_share(unproven_pod):
