@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from benchmarks.fault_scenarios import STRIKE_S, Scenario, said
-from benchmarks.faults import _controlled, _goal, _limit_c
+from benchmarks.faults import Calm, _controlled, _limit_c, fresh
 from benchmarks.twin_plant import example_site
 from controller.state import StepResult
 from placement.power_caps import LEAST_SPEED, POWER_EXPONENT
@@ -188,21 +188,21 @@ def nobody(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:  # noqa: ARG001 -
 def shed_rows(quick: bool) -> list[Row]:
     """Rows by fault, of ours, of nobody, and of shedding at random: how hot, and what it cost."""
     span_s, seeds = (QUICK_SPAN_S, QUICK_SEEDS) if quick else (SPAN_S, SEEDS)
-    goal = _goal(example_site("demo-pod.yaml"))
-    return [row for fault in FAULTS for row in _rows(fault, goal, span_s, seeds)]
+    before = fresh(example_site("demo-pod.yaml"))
+    return [row for fault in FAULTS for row in _rows(fault, before, span_s, seeds)]
 
 
-def _rows(fault: str, goal: Mapping[str, float], span_s: float, seeds: int) -> list[Row]:
-    drawn = [shed_run(fault, at_random(seed), goal, span_s) for seed in range(seeds)]
+def _rows(fault: str, before: Calm, span_s: float, seeds: int) -> list[Row]:
+    drawn = [shed_run(fault, at_random(seed), before, span_s) for seed in range(seeds)]
     return [
-        {"fault": fault, "shedding": "ours", **shed_run(fault, ours, goal, span_s)},
-        {"fault": fault, "shedding": "nobody", **shed_run(fault, nobody, goal, span_s)},
+        {"fault": fault, "shedding": "ours", **shed_run(fault, ours, before, span_s)},
+        {"fault": fault, "shedding": "nobody", **shed_run(fault, nobody, before, span_s)},
         {"fault": fault, "shedding": f"random, {seeds} seeds", **_mean(drawn)},
     ]
 
 
-def shed_run(fault: str, answer: Answer, goal: Mapping[str, float], span_s: float) -> dict[str, float]:
-    """One hour of one fault, or span_s [s]; goal: where the optimiser had the loop before."""
+def shed_run(fault: str, answer: Answer, before: Calm, span_s: float) -> dict[str, float]:
+    """One hour of one fault, or span_s [s]; before: where coldplate had the loop."""
     site, jobs = example_site("demo-pod.yaml"), full_clusters()
     shedding = Shedding(jobs, answer)
     racks: dict[str, list[ShedJob]] = {}
@@ -211,7 +211,7 @@ def shed_run(fault: str, answer: Answer, goal: Mapping[str, float], span_s: floa
             racks.setdefault(rack, []).append(job)
     strike, air_c = FAULTS[fault]
     scenario = Busy(name=fault, strike=strike, outdoor_c=(air_c, air_c), shedding=shedding, racks=racks)
-    run = asyncio.run(_controlled(site, scenario, goal, span_s, shedding.watch))
+    run = asyncio.run(_controlled(site, scenario, before, span_s, shedding.watch))
     ledger = run.plant.plant.ledger
     return {
         "highest_case_c": ledger.highest_case_c,

@@ -14,6 +14,8 @@ from controller.fluids import Fluid
 from controller.outdoor import Outdoor, Rejected
 from plant.topology import Equipment
 
+STILL_W_K = 1.0
+"""Water that stands carries no more than this [W/K]."""
 AIR_FILM_EXPONENT = 0.6
 """hA of a finned coil ~ air flow^0.6."""
 
@@ -62,7 +64,7 @@ class DryCoolers:
         air = np.maximum(speed, self.free_share)
         air_w_k = air * self.air_w_k
         ntu = self.ua_w_k * air**AIR_FILM_EXPONENT / air_w_k
-        return effectiveness(ntu, air_w_k / stream_w_k) * air_w_k * np.maximum(difference_k, 0.0)
+        return effectiveness(ntu, air_w_k / np.maximum(stream_w_k, STILL_W_K)) * air_w_k * np.maximum(difference_k, 0.0)
 
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - no tower here
         """What it costs to hold setpoint_c [°C] while heat_w [W] comes with flow_m3_s [m³/s]."""

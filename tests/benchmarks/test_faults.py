@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.fault_scenarios import SCENARIOS
-from benchmarks.faults import _goal, _row
+from benchmarks.faults import _row, calm
 from benchmarks.registry import BENCHMARKS
 from benchmarks.twin_plant import example_site
 
@@ -18,14 +18,27 @@ def site():
     return example_site("demo-pod.yaml")
 
 
+@pytest.fixture(scope="module")
+def before(site):
+    """An hour of it without a fault."""
+    return calm(site)
+
+
+def test_a_scenario_begins_where_the_optimiser_wants_to_be(site, before):
+    """Warmer and with less flow than design: the reserve is as small as it ever is."""
+    design = site.groups["tcs-1"].design
+    assert before.goal["cdu-1/supply_temperature_setpoint"] > design["supply_temperature"] + 2.0
+    assert before.goal["cdu-1/differential_pressure_setpoint"] < 0.6 * design["differential_pressure"]
+
+
 @pytest.mark.parametrize(
     ("name", "word", "crossed"),
     [("pump trip", "pump_tripped", False), ("leak", "plan_hold", False), ("facility pump trip", "shed_load", True)],
 )
-def test_a_row_tells_what_happened(site, name, word, crossed):
+def test_a_row_tells_what_happened(site, before, name, word, crossed):
     """Named within a cycle; no case limit is crossed but where no heat can leave at all."""
     scenario = next(s for s in SCENARIOS if s.name == name)
-    row = _row(site, scenario, _goal(site), 420.0)
+    row = _row(site, scenario, before, 420.0)
     assert row["reacted_s"] <= 60.0
     assert word in row["did"]
     assert (row["case_violation_minutes"] > 0) is crossed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.fault_scenarios import STRIKE_S
-from benchmarks.faults import _goal
+from benchmarks.faults import fresh
 from benchmarks.shed_study import FLOOR, Shedding, at_random, full_clusters, nobody, ours, shed_run
 from benchmarks.twin_plant import example_site
 from placement.power_caps import LEAST_SPEED
@@ -42,8 +42,8 @@ def test_lost_work_is_what_was_not_done() -> None:
 
 def test_the_plan_keeps_cases_below_their_limit_where_nobody_would() -> None:
     """At a fraction of what shedding at random costs."""
-    goal = _goal(example_site("demo-pod.yaml"))
-    left, planned, drawn = (shed_run(FAULT, answer, goal, 900.0) for answer in (nobody, ours, at_random(0)))
+    before = fresh(example_site("demo-pod.yaml"))
+    left, planned, drawn = (shed_run(FAULT, answer, before, 900.0) for answer in (nobody, ours, at_random(0)))
     assert left["above_limit_min"] > 5.0
     assert planned["above_limit_min"] == 0.0
     assert planned["lost_gpu_h"] < 0.5 * drawn["lost_gpu_h"]
