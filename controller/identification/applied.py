@@ -52,10 +52,15 @@ def _rack(kind: RackDesign, racks: Sequence[str], site: Site, known: Known, unse
     """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
     flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
     most = {rack: unseen(site.equipment[rack]) if unseen_plates else 1.0 for rack in racks}
-    worst = STEP * math.ceil(max(of_kind(most, known).values()) / STEP - 1e-9)
+    worst = _stepped(max(of_kind(most, known).values()))
     return replace(
         kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
     )
+
+
+def _stepped(plates: float) -> float:
+    """The nearest step, finer than any estimate is sure of; for plates better than their figure the next worse one."""
+    return STEP * (round(plates / STEP) if plates > 1.0 else math.ceil(plates / STEP - 1e-9))
 
 
 def _flow(rack: str, known: Known) -> float:

@@ -46,6 +46,21 @@ def test_what_nobody_has_seen_counts_as_bad_as_the_site_file_allows(unproven_pod
     assert kept == pytest.approx(UNSEEN * design.racks[0][0].case_resistance_k_w)
 
 
+def test_a_thousandth_of_noise_does_not_cost_a_whole_step(unproven_pod):
+    """Steps serve the tables; plates a tenth of a step above their figure count as it."""
+    group = unproven_pod.groups["tcs-1"]
+    design = loop_design(unproven_pod, group)
+
+    def kept(ratio):
+        seen = {f"{rack}/case_resistance": looked(ratio, 200) for rack in group.racks}
+        found = applied(design, unproven_pod, group, Known(estimates=seen)).racks[0][0]
+        return found.case_resistance_k_w / design.racks[0][0].case_resistance_k_w
+
+    assert kept(1.0005) == pytest.approx(1.0)
+    assert kept(1.096) == pytest.approx(1.095)
+    assert kept(0.9) > 0.9 * math.exp(0.04)
+
+
 def test_the_reserve_shrinks_as_looks_agree_and_never_below_what_plates_are():
     """From the tolerance at no look to the figure itself; plates that are worse are planned as at least as bad."""
     kept = [trusted(looked(1.0, n), UNSEEN) for n in (0, 1, SEEN_COUNT, 40)]
