@@ -110,8 +110,11 @@ def test_a_person_outranks_the_optimiser(stack):
     def leases():
         return {(lease["point"], lease["holder"]) for lease in stack.get("/v1/leases")["actuator"]["leases"]}
 
-    wait_for(lambda: {holder for _, holder in leases()} == {"operator:mei"}, 60, "the optimiser's leases ran out")
-    assert len(leases()) == 4, "what the hold does not name is frozen by it"
+    def frozen():
+        held = leases()
+        return len(held) == 4 and {holder for _, holder in held} == {"operator:mei"}
+
+    wait_for(frozen, 60, "the optimiser's leases ran out, and what the hold does not name is frozen by it")
     assert stack.post("/v1/intents", {"kind": "set_mode", "loop": "tcs-1", "mode": "off", "reason": "end"}).is_success
     wait_for(lambda: not stack.get("/v1/leases")["actuator"]["leases"], 20, "no leases after off")
 
