@@ -16,6 +16,7 @@ from sites.problem import Fault
 
 WATER_J_M3_K = 4.16e6
 AIR_COOLED_COP = 3.2
+SIZES = frozenset({"heat_w", "flow_m3_s"})
 Figures = Mapping[str, float]
 
 
@@ -58,7 +59,7 @@ def usual_figures(form: SiteForm) -> dict[str, dict[str, float]]:
     """What each unit lacks, by its id."""
     members = [member for group in form.cooling_groups for member in group.members]
     behind = reached(members, turned(feeds_of(form.equipment)))
-    units = [e for e in form.equipment if e.kind in USUAL and e.id in behind]
+    units = [e for e in form.equipment if e.kind in USUAL and e.id in behind and SIZES & e.design.keys()]
     wet = any(e.kind == "cooling-tower" for e in units)
     found = {e.id: _lacking(e, [u for u in units if u.kind == e.kind], wet=wet) for e in units}
     return {name: figures for name, figures in found.items() if figures}
