@@ -8,20 +8,20 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from actuator.faults import LOCKING
+from actuator.drives import drivable, setpoints_of, why_advisory
+from actuator.faults import LOCKING, code_of
 from actuator.grip import Grip
 from actuator.guard import GuardVerdict, guard
 from actuator.hand import FaultError, Hand, WithdrawnError
 from actuator.ledger import Audit, Detail, Ledger
 from actuator.watch import REMOTE, check, effective_point, mode_point, tolerance, watched_points
 from plant.clock import Clock
-from plant.errors import ColdplateError, RefusedError, SilentError
 from plant.leases import Lease
 from plant.live import LiveTable, Snapshot
 from plant.points import PointId
 from plant.ports import DeviceLink
 from plant.records import ActuatorState, Answer, Condition
-from plant.topology import Drive, Site
+from plant.topology import Site
 
 log = logging.getLogger(__name__)
 TICKS_PER_TIMEOUT = 12
@@ -62,7 +62,7 @@ class Actuator:
         self._hands = {
             name: Hand(name, drive, devices[name], setpoints_of(site, drive), call_timeout_s)
             for name, drive in site.drives.items()
-            if name in devices and drive.equipment in writable and _drivable(drive)
+            if name in devices and drive.equipment in writable and drivable(drive)
         }
         self._hand_of = {point: hand for hand in self._hands.values() for point in hand.setpoints}
 
@@ -70,13 +70,13 @@ class Actuator:
         """Hold a setpoint until the lease ends: guard, audit, write, read back; or a refusal in words."""
         hand = self._hand_of.get(lease.point)
         if hand is None:
-            return self._refused(lease, "advisory", f"{lease.point}: {self._why_advisory(lease.point)}")
+            return self._refused(lease, "advisory", f"{lease.point}: {why_advisory(self._site, lease.point)}")
         async with hand.lock:
             try:
                 return await self._hold(hand, lease)
             except Exception as error:  # noqa: BLE001 - whatever one device does, the others go on
                 await self._fail(hand, error)
-                return self._refused(lease, _code(error), str(error))
+                return self._refused(lease, code_of(error), str(error))
 
     async def relinquish(self, points: Iterable[PointId] | None, actor: str, reason: str) -> Answer:
         """Let go of these points' devices, or with None of every device, all at once and each bounded in time.
@@ -289,7 +289,7 @@ class Actuator:
 
     async def _fail(self, hand: Hand, error: Exception) -> None:
         """Drop the device's leases, say why, and let it go to its default."""
-        code = _code(error)
+        code = code_of(error)
         if code == "withdrawn":
             return
         subject = error.subject if isinstance(error, FaultError) else hand.equipment
@@ -338,35 +338,3 @@ class Actuator:
         detail: Detail = {"code": code, "text": text, "value": lease.value, "seq": lease.seq, "epoch": lease.epoch}
         self._ledger.keep(lease.holder, "refused", lease.point, detail)
         return Answer(accepted=False, text=f"{code}: {text}")
-
-    def _why_advisory(self, point: PointId) -> str:
-        equipment = point.rpartition("/")[0]
-        drive = self._site.drives.get(equipment)
-        if point not in self._site.envelopes:
-            return "no envelope in the site file allows writing it"
-        if drive is None or not _drivable(drive):
-            return "the device has no fallback of its own, so it is advisory only"
-        return f"writing to {equipment} is not enabled in this run, so it is advisory only"
-
-
-def _drivable(drive: Drive) -> bool:
-    return drive.kind == "native_heartbeat" and bool(drive.heartbeat) and drive.timeout_s > 0
-
-
-def setpoints_of(site: Site, drive: Drive) -> tuple[PointId, ...]:
-    """The drive's share of its device's setpoints."""
-    own = [p for p in site.envelopes if p.rpartition("/")[0] == drive.equipment]
-    return tuple(p for p in own if drive.link in ("", site.points[p].link))
-
-
-def _code(error: Exception) -> str:
-    """The fault that an error is."""
-    if isinstance(error, FaultError):
-        return error.code
-    if isinstance(error, WithdrawnError):
-        return "withdrawn"
-    if isinstance(error, RefusedError):
-        return "write_refused"
-    if isinstance(error, SilentError):
-        return "write_silent"
-    return "actuator_fault" if not isinstance(error, ColdplateError) else "write_refused"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from actuator.actuator import setpoints_of
+from actuator.drives import setpoints_of
 from actuator.guard import guard_register
 from actuator.watch import REMOTE, mode_point, tolerance
 from plant.errors import ColdplateError

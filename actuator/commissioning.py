@@ -9,8 +9,9 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from actuator.actuator import Actuator, setpoints_of
+from actuator.actuator import Actuator
 from actuator.checkout import Check, Checkout, Instrument, design_of, look
+from actuator.drives import setpoints_of
 from actuator.ledger import Audit
 from actuator.watch import MEASURED, REMOTE, effective_point, mode_point, switched_within_s, tolerance
 from plant.clock import Clock

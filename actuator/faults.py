@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from actuator.hand import FaultError, WithdrawnError
+from plant.errors import ColdplateError, RefusedError, SilentError
 from plant.records import Condition, Message, Severity
 
 SOURCE = "actuator"
@@ -44,3 +46,16 @@ def fault_condition(code: str, subject: str, since_s: float, text: str, params: 
         remedy=Message(code=f"{code}.remedy", text=_REMEDY[code], params={"subject": subject}),
         source=SOURCE,
     )
+
+
+def code_of(error: Exception) -> str:
+    """The fault that an error is."""
+    if isinstance(error, FaultError):
+        return error.code
+    if isinstance(error, WithdrawnError):
+        return "withdrawn"
+    if isinstance(error, RefusedError):
+        return "write_refused"
+    if isinstance(error, SilentError):
+        return "write_silent"
+    return "actuator_fault" if not isinstance(error, ColdplateError) else "write_refused"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actuator.actuator import setpoints_of
 from actuator.checkout import Instrument
 from actuator.commissioning import Ask, Commissioning
+from actuator.drives import setpoints_of
 from actuator.faults import LOCKING
 from cli.commissioned import address_and_identity
 from cli.edge import modbus_endpoints
