@@ -29,14 +29,15 @@ POWER_SCALE_W = 250.0
 class Weights:
     """What counts how much, as `placement.packing` says; `offers`: `placement.node_worth`.
 
-    `power` falls from its first value, where nothing is taken, to its second, where `settled` of the GPU is (`bend`: 1
-    evenly, above 1 sooner), and is `late` from there on (None: its second value). The defaults were chosen on arrivals
-    of `bench placement` with seeds 100–109; it shows others.
+    `power` falls evenly from its first value, where nothing is taken, to its second, where `settled` of the GPU is.
+    Where `loads` names shares of the GPU at which power will be looked at, and what it counts there, it is instead the
+    sum over those that are still to come, as nothing leaves. From `settled` on it is `late` (None: the second value).
+    `crowd`, `spare`: `placement.node_worth.Worth.crowding`. The defaults were chosen on arrivals of `bench placement`
+    with seeds 100–109; it shows others.
     """
 
     power: tuple[float, float] = (3.0, 1.2)
     settled: float = 0.25
-    bend: float = 1.0
     late: float | None = None
     stranded: float = 1.0
     shared: float = 0.86
@@ -45,13 +46,18 @@ class Weights:
     pairing: float = 0.0385
     missing: float = 0.5
     offers: tuple[float, float] = (0.01, 0.03)
+    crowd: float = 2.0
+    spare: tuple[float, float] = (0.0028, 0.007)
+    loads: tuple[tuple[float, float], ...] = ()
 
     def power_at(self, taken: float) -> float:
         """What power counts where this share of the GPU is taken [0..1]."""
         first, last = self.power
         if taken >= self.settled:
             return last if self.late is None else self.late
-        return float(last + (first - last) * (1.0 - taken / self.settled) ** self.bend)
+        if self.loads:
+            return sum(counts for load, counts in self.loads if taken < load)
+        return float(last + (first - last) * (1.0 - taken / self.settled))
 
 
 class NodeCosts:

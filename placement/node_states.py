@@ -34,7 +34,9 @@ class Points:
 
     def read(self, table: Floats) -> Floats:
         """A table over the grid, at the states [s]."""
-        values: Floats = (table[self.index] * self.share).sum(axis=1)
+        parts = table[self.index] * self.share
+        # Four columns added are several times as fast as sums over rows of four.
+        values: Floats = parts[:, 0] + parts[:, 1] + parts[:, 2] + parts[:, 3]
         return values
 
 
@@ -69,10 +71,15 @@ class NodeStates:
         """What a free part of a GPU counts [GPUs]."""
         return float(self._usable[milli])
 
+    def awake(self, shape: Ints, cpu_free: Ints) -> tuple[Ints, Ints]:
+        """Packages with work, and the thousandths of threads that are free in them [s]."""
+        awake = self.power.packages(shape, cpu_free).astype(np.int64)
+        slack: Ints = np.maximum(self._upto[shape, awake] - (self.shapes.cpu[shape] - cpu_free), 0) * (awake > 0)
+        return awake, slack
+
     def points(self, shape: Ints, cpu_free: Ints, whole: Ints, part: Floats) -> Points:
         """Where states lie: shape, free threads, whole GPUs and parts [s]."""
-        awake = self.power.packages(shape, cpu_free).astype(np.int64)
-        slack = np.maximum(self._upto[shape, awake] - (self.shapes.cpu[shape] - cpu_free), 0) * (awake > 0)
+        awake, slack = self.awake(shape, cpu_free)
         row, row_share = _between(slack / CORE_MILLI, self._rows[shape, awake])
         column, column_share = _between(part * (PARTS - 1), np.full(len(shape), PARTS))
         next_row = np.minimum(row + 1, self._rows[shape, awake] - 1)

@@ -20,13 +20,17 @@ import numpy as np
 
 from placement.fragmentation import Floats
 from placement.gpu_cluster import GPU_MILLI, Ints, Pod
-from placement.node_costs import POWER_SCALE_W, NodeCosts, Weights
+from placement.node_costs import CPU_MILLI, POWER_SCALE_W, NodeCosts, Weights
 from placement.node_states import FULL_USE, WHOLE_MILLI, NodeStates, Points
 
 STAGES = 16
 _STEPS = 2
 """Of a stage, when worth is reckoned."""
 _NEWTON = 5
+_MANY = 0.2
+"""Share of the cluster's threads from which a shape's nodes count as a crowd."""
+_SOME = 4
+"""Packages' worth of threads that has to be usual: below, a single one that is begun looks like a crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,32 @@ class Worth:
     def power_at(self, stage: int) -> float:
         """What power counts in a stage."""
         return self.weights.power_at((stage + 0.5) / STAGES * self.weights.settled)
+
+    def crowding(self, free: Floats, threads: Floats, taken: float, loose: float) -> Floats:
+        """What a thread more that is free in packages with work counts against a node, by shape [h].
+
+        Args:
+            free: threads that are free in packages with work of a shape's nodes [h].
+            threads: all threads of those nodes [h].
+            taken: share of the GPU that is taken [0..1].
+            loose: by how much more than usual may be free.
+
+        A package that is begun costs `crowd` more for each time that the free threads exceed what is usual, and less
+        while they are fewer. Usual is, for each package of a node, a share of the cluster's threads that rises from the
+        first value of `spare` to the second while the cluster fills. It is told only for shapes that have many of the
+        threads, in clusters so large that several packages stand partly free: of few nodes none may be awake.
+        """
+        first, last = self.weights.spare
+        full = taken / self.weights.settled
+        if full >= 1.0:
+            return np.zeros(len(threads))
+        power = self.states.power
+        packages = np.ceil(power.cpu / power.package_milli)
+        package = power.package_milli / CPU_MILLI
+        usual = threads.sum() * (first + (last - first) * full) * packages
+        counts: Floats = self.weights.crowd * (free / (loose * usual) - 1.0) / package
+        counts[(threads < _MANY * threads.sum()) | (usual < _SOME * package)] = 0.0
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +138,19 @@ class Market:
         """One step back. The state's own worth in the gain is the sought one (implicit, by Newton's method)."""
         moves, size = self._moves, len(later)
         first, last = self._offers
-        offered = self._arrivals * (first + (last - first) * stage / STAGES) * self.kinds.share[moves.kind]
         margin = prices[moves.kind] - moves.cost - power * moves.power + moves.to.read(later)
+        # Worth only grows towards the sought one from below, so what gains nothing now never will.
+        gains = np.nonzero(margin > later[moves.state])[0]
+        state, margin = moves.state[gains], margin[gains]
+        offered = self._arrivals * (first + (last - first) * stage / STAGES) * self.kinds.share[moves.kind[gains]]
         worth = later.copy()
         for _ in range(_NEWTON):
-            gain = margin - worth[moves.state]
+            gain = margin - worth[state]
             taken = offered * (gain > 0)
-            missing = later - worth + np.bincount(moves.state, taken * np.maximum(gain, 0.0), size)
+            missing = later - worth + np.bincount(state, taken * np.maximum(gain, 0.0), size)
             if np.abs(missing).max(initial=0.0) < 1e-5:
                 break
-            worth += missing / (1.0 + np.bincount(moves.state, taken, size))
+            worth += missing / (1.0 + np.bincount(state, taken, size))
         return worth
 
 

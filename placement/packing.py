@@ -14,7 +14,9 @@ threads, or a node whose threads are dear, is left for need. Power counts most w
 
 `placement.node_costs` says what imbalances are. The last two terms and `shared` guess what threads and GPUs that are
 left free will be worth to pods to come. Where `placement.rehearsal` has learnt what they are worth (`Worth`), that
-takes the guesses' place: power counts as drawn, and the worth that the node loses is added.
+takes the guesses' place: power counts as drawn, and the worth that the node loses is added. Worth is of a node among
+others as they were expected: the more threads stand free in packages with work, the less is one more worth
+(`Worth.crowding`). Without that all nodes of a shape begin, or wait for better pods, at once.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy as np
 
 from placement.fragmentation import Floats, Workload
 from placement.gpu_cluster import Candidates, Cluster, Ints, Pod, candidates
-from placement.node_costs import POWER_SCALE_W, NodeCosts, Weights
+from placement.node_costs import CPU_MILLI, POWER_SCALE_W, NodeCosts, Weights
 from placement.node_worth import Worth
 
 
@@ -53,7 +55,7 @@ class _Scores:
     """What a request costs on each node [n], as of `changes` and a stage of worth.
 
     `place` is all but power, infinite where the request does not fit; `power` is as counted but for its weight,
-    `power_w` as drawn.
+    `power_w` as drawn; `awake` is how many more threads are then free in packages with work.
     """
 
     stage: int
@@ -62,6 +64,7 @@ class _Scores:
     power: Floats
     stranded: Floats
     power_w: Floats
+    awake: Floats
     gpus: Ints
 
 
@@ -78,30 +81,35 @@ class _Before:
 class Packer:
     """The policy over one cluster; it remembers scores of requests that come again until their node changes.
 
-    `worth` is what was learnt, for nodes of the same shapes; its weights count then.
+    `worth` is what was learnt, for nodes of the same shapes; its weights count then, and `loose` is by how much more
+    threads than usual may stand free in packages with work.
     """
 
     cluster: Cluster
     workload: Workload
     weights: Weights = field(default_factory=Weights)
     worth: Worth | None = None
+    loose: float = 1.0
     _costs: NodeCosts = field(init=False)
     _shape: Ints = field(init=False)
+    _threads: Floats = field(init=False)
     _before: _Before = field(init=False)
     _known: dict[object, _Scores] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.worth is not None:
             self.weights, self._shape = self.worth.weights, self.worth.states.of(self.cluster)
+            shapes = len(self.worth.states.shapes.nodes)
+            self._threads = np.bincount(self._shape, self.cluster.cpu / CPU_MILLI, shapes).astype(np.float64)
         self._costs = NodeCosts(self.cluster, self.workload, self.weights)
         count = len(self.cluster.nodes)
-        self._before = _Before(0, np.full(count, -1, dtype=np.int64), np.zeros((4, count)))
+        self._before = _Before(0, np.full(count, -1, dtype=np.int64), np.zeros((5, count)))
 
     def place(self, pod: Pod) -> Placement | None:
         """The best place for the pod, which is not taken yet; None if it fits nowhere."""
         scores, cost = self._cost(pod)
-        node = int(np.argmin(cost)) if cost.size else 0
-        if not (cost.size and np.isfinite(cost[node])):
+        node = self._cheapest(scores, cost)
+        if node is None:
             return None
         return Placement(
             node=node,
@@ -113,16 +121,36 @@ class Packer:
         )
 
     def price(self, pod: Pod) -> float:
-        """What the best place costs the pod, in stranded GPUs; infinite if it fits nowhere."""
-        return float(self._cost(pod)[1].min(initial=np.inf))
+        """What the best place costs the pod but for crowding, in stranded GPUs; infinite if it fits nowhere.
+
+        Crowding steers who is taken; in prices it would teach nodes to wait for pods that only a crowd makes dear.
+        """
+        scores, cost = self._cost(pod)
+        node = self._cheapest(scores, cost)
+        return np.inf if node is None else float(cost[node])
+
+    def _cheapest(self, scores: _Scores, cost: Floats) -> int | None:
+        """The node that costs least, crowding counted; None if none fits."""
+        crowded = np.round(cost + self._crowding(scores), 9)
+        node = int(np.argmin(crowded)) if crowded.size else 0
+        return node if crowded.size and np.isfinite(crowded[node]) else None
 
     def _cost(self, pod: Pod) -> tuple[_Scores, Floats]:
-        """The request's scores, and what it costs on each node now [n]."""
+        """The request's scores, and what it costs on each node now but for crowding [n]."""
         taken = self.cluster.allocated_share
         stage = self.worth.stage(taken) if self.worth else 0
         scores = self._scores(pod, stage)
         cost: Floats = np.round(scores.place + self._power_counts(stage, taken) * scores.power, 9)
         return scores, cost
+
+    def _crowding(self, scores: _Scores) -> Floats | float:
+        """What the threads count on each node [n] that would then be free in packages with work."""
+        if self.worth is None:
+            return 0.0
+        free = np.bincount(self._shape, self._now(scores.stage)[4], self._threads.size).astype(np.float64)
+        counts = self.worth.crowding(free, self._threads, self.cluster.allocated_share, self.loose)
+        crowding: Floats = counts[self._shape] * scores.awake
+        return crowding
 
     def _power_counts(self, stage: int, taken: float) -> float:
         return self.worth.power_at(stage) if self.worth else self.weights.power_at(taken)
@@ -143,17 +171,17 @@ class Packer:
     def _score(self, scores: _Scores, ways: Candidates) -> None:
         """Fill in the cheapest way on each node, by what power counts at last."""
         after = self._figures(scores.stage, ways.node, ways.cpu_free, ways.memory_free, ways.gpu_free)
-        place, power, stranded, power_w = after - self._now(scores.stage)[:, ways.node]
+        place, power, stranded, power_w, awake = after - self._now(scores.stage)[:, ways.node]
         at_last = self._power_counts(scores.stage, 1.0)
         order = np.lexsort((np.round(place + at_last * power, 9), ways.node))
         nodes, first = np.unique(ways.node[order], return_index=True)
         best = order[first]
         scores.place[nodes], scores.power[nodes] = place[best], power[best]
-        scores.stranded[nodes], scores.power_w[nodes] = stranded[best], power_w[best]
+        scores.stranded[nodes], scores.power_w[nodes], scores.awake[nodes] = stranded[best], power_w[best], awake[best]
         scores.gpus[nodes] = ways.gpus[best]
 
     def _now(self, stage: int) -> Floats:
-        """Figures of all nodes as they are [4, n], remembered too."""
+        """Figures of all nodes as they are [5, n], remembered too."""
         cluster, before = self.cluster, self._before
         if before.stage != stage:
             before.stage, before.changes[:] = stage, -1
@@ -165,7 +193,7 @@ class Packer:
         return before.figures
 
     def _figures(self, stage: int, node: Ints, cpu_free: Ints, memory_free: Ints, gpu_free: Ints) -> Floats:
-        """Of states of nodes: costs but for power, power as counted, stranded GPU, power as drawn [W] [4, s]."""
+        """Of states of nodes: costs but for power, power as counted, stranded GPU, power [W], threads awake [5, s]."""
         weights, costs = self.weights, self._costs
         stranded = costs.stranded(node, cpu_free, memory_free, gpu_free)
         power_w = counted_w = costs.power.power_w(node, cpu_free, gpu_free)
@@ -174,11 +202,13 @@ class Packer:
             shared_w = costs.power.shared_w(node, cpu_free, gpu_free)
             counted_w = (1.0 - weights.shared) * power_w + weights.shared * shared_w
             place += weights.pairing * costs.package_imbalance(node, cpu_free, gpu_free)
+            awake = np.zeros(len(node))
         else:
             states = self.worth.states
             points = states.points(self._shape[node], cpu_free, *states.parts(gpu_free))
             place -= points.read(self.worth.tables[stage])
-        return np.stack([place, counted_w / POWER_SCALE_W, stranded, power_w])
+            awake = states.awake(self._shape[node], cpu_free)[1] / CPU_MILLI
+        return np.stack([place, counted_w / POWER_SCALE_W, stranded, power_w, awake])
 
 
 def place(cluster: Cluster, pod: Pod, workload: Workload) -> Placement | None:
@@ -194,6 +224,7 @@ def _no_scores(nodes: int, gpus: int) -> _Scores:
         power=np.zeros(nodes),
         stranded=np.zeros(nodes),
         power_w=np.zeros(nodes),
+        awake=np.zeros(nodes),
         gpus=np.zeros((nodes, gpus), dtype=np.int64),
     )
 

@@ -121,6 +121,12 @@ def test_power_counts_less_when_much_is_taken():
     assert [weights.power_at(taken) for taken in (0.0, 0.25, 0.5, 1.0)] == [3.0, 2.0, 1.0, 1.0]
 
 
+def test_power_counts_for_the_loads_that_are_still_to_come():
+    """Looked at from 20 and 60 %: both count at first, then the second alone; late is late."""
+    weights = Weights(loads=((0.2, 1.0), (0.6, 3.0)), settled=0.6, late=0.5)
+    assert [weights.power_at(taken) for taken in (0.0, 0.19, 0.2, 0.59, 0.6)] == [4.0, 4.0, 3.0, 3.0, 0.5]
+
+
 def test_power_of_a_cluster_by_hand():
     """Two T4 idle 20 W and one package 20 W; a share of one GPU and a thread make 70 + 10 + 165 W."""
     cluster = Cluster([_node("a")])

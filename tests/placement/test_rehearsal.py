@@ -140,3 +140,47 @@ def test_remembered_scores_are_those_of_a_new_policy_in_every_stage(worth):
         _filled(packer, 7, share)
         for pod in (FEW, MANY, SHARE, NONE):
             assert packer.place(pod) == Packer(packer.cluster, packer.workload, worth=worth).place(pod)
+
+
+CROWD = [_node(f"g{i}") for i in range(300)] + [_node(f"t{i}", 104, 2, "T4") for i in range(300)] + [_node("m", 8, 1)]
+
+
+def _unlearnt(nodes, **weights):
+    """Worth of nothing: power, stranding and balance count nothing either, so that crowding alone decides."""
+    none = {"power": (0.0, 0.0), "stranded": 0.0, "balance": 0.0, "shared": 0.0, "pairing": 0.0, "settled": 0.8}
+    states = _states(nodes)
+    return first_worth(states, NodeCosts(states.shapes, Workload(PODS), Weights(**{**none, **weights})))
+
+
+def test_a_crowd_costs_and_a_lack_of_threads_pays():
+    """60,008 threads: usual are 1 % of them for each package of a node; a package more costs `crowd` at twice that."""
+    worth = _unlearnt(CROWD, crowd=2.0, spare=(0.01, 0.02))
+    threads = np.bincount(worth.states.of(Cluster(CROWD)), Cluster(CROWD).cpu / 1000)
+    usual = 0.01 * threads.sum() * np.array([1, 2, 3])
+    package = np.array([8, 64, 48])
+    assert [node.cpu_milli for node in worth.states.shapes.nodes] == [8000, 96_000, 104_000]
+    for free, loose, costs in ((usual, 1.0, 0.0), (0 * usual, 1.0, -2.0), (2 * usual, 1.0, 2.0), (2 * usual, 2.0, 0.0)):
+        counts = worth.crowding(free, threads, 0.0, loose)
+        # The one small node is no crowd whatever stands free.
+        assert counts * package == pytest.approx([0.0, costs, costs])
+    assert worth.crowding(2 * usual, threads, 0.8 - 1e-9, 1.0)[1:] == pytest.approx(0.0, abs=1e-6)
+    assert (worth.crowding(2 * usual, threads, 0.8, 1.0) == 0).all()
+
+
+def test_in_a_small_cluster_nothing_is_a_crowd(worth):
+    """A single package that is begun would be many times what is usual."""
+    threads = np.array([768.0, 1664.0])
+    assert (worth.crowding(threads, threads, 0.1, 1.0) == 0).all()
+
+
+def test_a_crowded_shape_is_left_and_prices_do_not_tell():
+    """200 G2 without a free GPU have 63 threads to spare each, so the next package is begun on T4; at rest on G2."""
+    worth = _unlearnt(CROWD, spare=(0.01, 0.01))
+    rest, crowded = (Packer(Cluster(CROWD), Workload(PODS), worth=worth) for _ in range(2))
+    for node in range(200):
+        crowded.cluster.take(_pod(1000, gpus=8), node, range(8))
+    assert rest.place(FEW).name == "g0"
+    assert crowded.place(FEW).name == "t0"
+    # Who needs no GPU takes of what is too many.
+    assert crowded.place(NONE).name == "g0"
+    assert crowded.price(FEW) == rest.price(FEW) == 0.0
