@@ -23,7 +23,7 @@ from placement.node_worth import STAGES, Kinds, Market, Worth, first_worth
 from placement.packing import Packer
 
 LEARNING = Weights(
-    loads=((0.2, 0.89), (0.4, 0.41), (0.6, 0.41), (0.8, 3.1)),
+    loads=((0.2, 0.95), (0.4, 0.42), (0.6, 0.42), (0.8, 3.05)),
     settled=0.8,
     late=0.4,
     stranded=0.6,
@@ -32,6 +32,8 @@ LEARNING = Weights(
     offers=(0.012, 0.04),
 )
 """Chosen as the defaults of `Weights`, on seeds 100–115."""
+SEED = 1
+"""Of the rehearsals: what is learnt differs by some tenths of a per cent of power; chosen with the weights."""
 ROUNDS = 5
 PACE, SLOWER = 0.4, 0.2
 """How far worth moves in the first round, and by how much less later."""
@@ -45,7 +47,7 @@ _LIKE_MILLI = 40
 """Shares of a GPU that differ by less are one kind, as threads by less than one."""
 
 
-def learn(nodes: Sequence[Node], pods: Sequence[Pod], weights: Weights = LEARNING, seed: int = 0) -> Worth:
+def learn(nodes: Sequence[Node], pods: Sequence[Pod], weights: Weights = LEARNING, seed: int = SEED) -> Worth:
     """Worth for a cluster of such nodes where such pods come, each as often as the others.
 
     Raises:
