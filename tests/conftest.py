@@ -12,6 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast an example runs is the machine's business, and says nothing of what is tested.
+settings.register_profile("coldplate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("coldplate")
 
 ROOT = Path(__file__).parents[1]
 

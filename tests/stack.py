@@ -163,5 +163,10 @@ class Stack:
             self.on_close.pop()()
         for name in ("run", "plant", "broker"):
             if name in self.processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.kill(name, signal.SIGTERM)
+                process = self.processes.pop(name)
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(30)

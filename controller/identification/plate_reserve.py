@@ -22,6 +22,8 @@ KEY, USUAL_TOLERANCE = "design_tolerance", 0.20
 """Of a rack's `design`: share by which its cold plates may be worse than its figure; where the site file tells none."""
 COVERED = 0.04
 """Error of a plate's resistance that `constraints.CASE_TOLERANCE` keeps anyway, where GPUs draw no more than rated."""
+FULL_LOAD = 0.9
+"""Of a GPU's rating; seen at less, how far it goes above its rating is still to come: `COVERED` is kept for that."""
 SEEN_COUNT = 6
 """What plates are like shows in each look, more only tell a wild sensor from the others."""
 AT_WORST_SD = 1.645
@@ -42,7 +44,8 @@ def trusted(estimate: Estimate, most: float) -> float:
     """Resistance to plan with over the site file's [1]; most: while nothing was seen.
 
     Once sure a worse one as estimated, a better one only as far as it is all but certain, and never less than what it
-    may be at worst but for `COVERED`, of which GPUs that were seen above their rating have used a part.
+    may be at worst but for `COVERED`: of that, GPUs that were seen above their rating have used a part, and it is all
+    kept for those that were not seen near it.
     """
     if not estimate.count:
         return most
@@ -51,7 +54,7 @@ def trusted(estimate: Estimate, most: float) -> float:
         return max(min(max(1.0, high), most), estimate.interval[0])
     better = min(ratio * math.exp(BETTER_SD * estimate.sd), 1.0)
     least = better if estimate.count >= BETTER_COUNT else 1.0
-    covered = max(COVERED - max(estimate.load - 1.0, 0.0), 0.0)
+    covered = max(COVERED - max(estimate.load - 1.0, 0.0), 0.0) if estimate.load >= FULL_LOAD else 0.0
     return min(max(ratio, high * (1.0 - covered), least), max(most, ratio))
 
 

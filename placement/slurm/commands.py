@@ -41,7 +41,7 @@ class Slurm:
                 stderr=asyncio.subprocess.PIPE,
                 env=self._env(),
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the latter where PATH names a folder that is closed to us
             raise ConfigError(f"no program {argv[0]}", remedy="install slurm-client on this host") from None
         try:
             out, err = await asyncio.wait_for(child.communicate(text.encode()), self.timeout_s)

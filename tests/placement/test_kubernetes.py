@@ -181,6 +181,7 @@ async def test_a_server_that_hangs_in_mid_write_gets_nothing_of_that_cycle_later
         mock.answers.set()
         await asyncio.sleep(0.5)
         assert mock.patches <= AT_ONCE
+        monkeypatch.setattr(cluster_module, "TIMEOUT_S", 30.0)
         assert len((await write(cluster, {n: mark(50) for n in names}, NOW_S, dry=False)).patches) == len(names)
     assert {n["metadata"]["annotations"][SCORE] for n in mock.nodes.values()} == {"50"}
 
