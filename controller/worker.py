@@ -150,10 +150,9 @@ class StepWorker:
 def _serve(pipe: Connection, site: Site) -> None:
     """The child: one request, one answer, until the parent's end of the pipe is gone.
 
-    A terminal sends its signals to all of a group: the parent decides what they mean here.
+    A terminal sends Ctrl-C to all of a group: the parent decides what it means here.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
