@@ -22,7 +22,7 @@ def kinds_of(units: Mapping[str, Equipment], served_by: Mapping[str, frozenset[s
 
 
 def worse(units: Mapping[str, Equipment], served_by: Mapping[str, frozenset[str]]) -> dict[str, float]:
-    """Electric power at design over work done, against the best of its kind, in steps of `AS_GOOD`; see `rank`."""
+    """Electric power at design over work done, against the best of its kind [1], in steps of `AS_GOOD`."""
     powers = {name: _power_share(unit) for name, unit in units.items()}
     best: dict[str, float] = {}
     for name, unit in units.items():

@@ -22,7 +22,7 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """A figure as a ratio to another one (itself where `of` is empty), times a factor; source: where it is from."""
+    """A figure as a ratio to another one, or itself where `of` is empty, times a factor; unless: what does as well."""
 
     key: str
     ratio: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,14 @@ import sites
 from plant.live import LiveTable, Snapshot
 from plant.topology import Site
 from simulator.memory import MemoryPlant
+
+TRAINS = "coldplate_test_trains"
+if TRAINS not in sys.modules:
+    spec = importlib.util.spec_from_file_location(TRAINS, Path(__file__).with_name("trains.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[TRAINS] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[TRAINS])
 
 ROOT = Path(__file__).parents[2]
 NOON_S = 1_783_764_000.0  # 2026-07-11 12:00 in Berlin

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import coldplate_test_trains as trains
 import numpy as np
 import pytest
 
@@ -23,13 +21,6 @@ from controller.staging import whole_plant
 from plant.leases import Lease
 from plant.live import Snapshot
 from plant.records import Intent, IntentKind, Mode, ModeState
-
-_SPEC = importlib.util.spec_from_file_location("coldplate_test_trains", Path(__file__).with_name("trains.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-trains = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = trains
-_SPEC.loader.exec_module(trains)
 
 LOW_W, HIGH_W = 250e3, 850e3
 

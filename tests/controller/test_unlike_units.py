@@ -1,11 +1,9 @@
 """Units of a kind that are not alike: their figures add up, and which one runs is part of the decision."""
 
-import importlib.util
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import coldplate_test_trains as trains
 import numpy as np
 import pytest
 
@@ -16,13 +14,6 @@ from controller.stage_choice import choices, chosen, plant_of
 from controller.stage_state import Seen, units_of
 from controller.towers import coldest_c, fan_share, tower_design
 from plant.topology import Equipment
-
-_SPEC = importlib.util.spec_from_file_location("coldplate_test_trains", Path(__file__).with_name("trains.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-trains = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = trains
-_SPEC.loader.exec_module(trains)
 
 WATER = fluid("water", 0.0, 20.0)
 DRIVEN = {"cop_75": 6.9, "cop_50": 6.8, "cop_25": 5.0}
