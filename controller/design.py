@@ -67,11 +67,15 @@ class RackDesign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CduDesign:
-    """One CDU, at design. most_flow_m3_s: what its pump moves at full speed when it has the loop to itself."""
+    """One CDU, at design. most_flow_m3_s: what its pump moves at full speed when it has the loop to itself.
+
+    ua_w_k: by the site file, or as it was identified; told_ua_w_k: by the site file.
+    """
 
     flow_m3_s: float
     facility_flow_m3_s: float
     ua_w_k: float
+    told_ua_w_k: float
     heat_w: float
     internal_dp_pa: float
     pump_efficiency: float
@@ -228,7 +232,7 @@ def _cdu(equipment: Equipment) -> CduDesign:
     keys = ("flow_m3_s", "facility_flow_m3_s", "ua_w_k", "heat_w", "internal_dp_pa", "pump_efficiency")
     figures = {k: figure(equipment, k) for k in keys}
     most_m3_s = float(equipment.design.get("most_flow_m3_s", 0.0))
-    return CduDesign(**figures, most_flow_m3_s=max(most_m3_s, figures["flow_m3_s"]))
+    return CduDesign(**figures, told_ua_w_k=figures["ua_w_k"], most_flow_m3_s=max(most_m3_s, figures["flow_m3_s"]))
 
 
 def _lags(site: Site, group: CoolingGroup) -> Lags:

@@ -79,12 +79,17 @@ def _alone_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c: A
     own = loop_flow(design, np.full_like(supply_c, design.index_rack.dp_pa))
     flow = np.minimum(own, design.cdu_flow_m3_s)
     water = np.full_like(supply_c, design.cdu_facility_flow_m3_s)
-    per_kelvin_w = exchanged_w(design, flow, water, np.ones_like(supply_c))
+    per_kelvin_w = exchanged_w(_as_told(design), flow, water, np.ones_like(supply_c))
     reached_c = facility_c + load.heat_w / per_kelvin_w - load.heat_w / (flow * design.coolant.heat_j_m3_k)
     warm_c, share = np.maximum(supply_c, reached_c), flow / own
     heat = design.coolant.heat_j_m3_k
     cases = [case_temperature(r, warm_c, r.flow_m3_s * share, load.gpu_w, heat) for r, _ in design.racks]
     return np.asarray(np.max(np.stack(cases), axis=0), dtype=np.float64)
+
+
+def _as_told(design: LoopDesign) -> LoopDesign:
+    """No exchanger better than the site file's: seen at every day's flows, it has not shown what it is at a loss's."""
+    return replace(design, cdus=tuple(replace(c, ua_w_k=min(c.ua_w_k, c.told_ua_w_k)) for c in design.cdus))
 
 
 def _case(design: LoopDesign, load: Load) -> _Case:
@@ -132,7 +137,7 @@ def _rises(case: _Case) -> Array:
 def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> Losses:
     """The loss at a supply of 0 °C, one row for each flow and approach."""
     design, lags = case.design, case.lags
-    rest = design.without_largest()
+    rest = _as_told(design).without_largest()
     left = rest.cdu_flow_m3_s / design.cdu_flow_m3_s
     zero = np.zeros_like(share)
     racks_m3_s = sum(n * r.flow_m3_s for r, n in case.racks)

@@ -89,6 +89,18 @@ def test_slower_pumps_leave_less(design):
     assert lost_c(slow, 36.0, 45e3, 28.0) > lost_c(design, 36.0, 45e3, 28.0) + 0.5
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_better_exchangers_leave_no_more(design, members):
+    """One seen better than its figure at every day's flow has not shown what it is at a loss's; a worse one counts."""
+    here = replace(design, cdus=design.cdus[:members])
+    better, worse = (
+        replace(here, cdus=tuple(replace(c, ua_w_k=ratio * c.ua_w_k) for c in here.cdus)) for ratio in (1.3, 0.8)
+    )
+    point = (36.0, 45e3, 34.5)
+    assert lost_c(better, *point) >= lost_c(here, *point)
+    assert lost_c(worse, *point) > lost_c(here, *point) + 0.5
+
+
 def test_warm_facility_water_counts_alone(design):
     """Where the CDUs left can't hold the supply, a colder setpoint does not help."""
     cold, warm = (lost_c(design, supply_c, 66e3, 36.0) for supply_c in (36.5, 37.0))
