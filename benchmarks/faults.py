@@ -41,6 +41,7 @@ QUICK_S, FULL_S = 420.0, 3600.0
 QUICK_TRIPS, FULL_TRIPS = 3, 200
 OBEYS_S = 60.0
 """From a wish to shed to the power that has come down: caps and requeues take about a minute."""
+QUIET = Scenario(name="calm", strike=nothing)
 Work = Callable[[str, float], float]
 TELLING = ("plan_reserve", "plan_hold", "plan_design")
 
@@ -93,18 +94,8 @@ class Calm:
     state: ControlState = field(default_factory=initial_state)
 
 
-def fresh(site: Site) -> Calm:
-    """Where a controller that knows nothing of the plant yet wants it."""
-    memory = MemoryPlant(site, NOON_S)
-    live = LiveTable(site.points.values(), memory.clock)
-    live.update(memory.batch())
-    plans = step(initial_state(), live.snapshot(), (), NOON_S, site).plans
-    return Calm(goal={s.point: s.target for plan in plans for s in plan.setpoints})
-
-
-def calm(site: Site) -> Calm:
+def calm(site: Site, quiet: Scenario = QUIET) -> Calm:
     """The pod after an hour with coldplate; it ends where a scenario's own clock begins."""
-    quiet = Scenario(name="calm", strike=nothing)
     start_s = NOON_S - LEARN_S - (CALM_CYCLES + 1) * CYCLE_S
     run = asyncio.run(_controlled(site, quiet, Calm(), LEARN_S, start_s=start_s))
     return Calm(goal=run.last, state=run.state)
@@ -158,8 +149,8 @@ class Load:
         """Take a wish to shed to heart."""
         if self._scenario.follows_shed:
             for shed in result.shed:
-                share = self.work(shed.racks[0], now_s) * (1.0 - shed.power_w / shed.it_w)
-                self._cuts.append((now_s + OBEYS_S, share))
+                left = shed.bearable_w / shed.it_w if self._cuts else 1.0 - shed.power_w / shed.it_w
+                self._cuts.append((now_s + OBEYS_S, self.work(shed.racks[0], now_s) * min(left, 1.0)))
 
 
 def _twin(site: Site, scenario: Scenario, work: Work, start_s: float = NOON_S) -> MemoryPlant:

@@ -12,26 +12,21 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from benchmarks.fault_scenarios import STRIKE_S, Scenario, said
-from benchmarks.faults import Calm, _controlled, _limit_c, fresh
+from benchmarks.fault_scenarios import STRIKE_S, Scenario, nothing, said
+from benchmarks.faults import Calm, _controlled, _limit_c, calm
 from benchmarks.twin_plant import example_site
 from controller.state import StepResult
 from placement.power_caps import LEAST_SPEED, POWER_EXPONENT
-from placement.shed.plan import CAP_S, REQUEUE_S, RESTART_S, ShedJob, ShedNeed, ramped, shed_plan
-from plant.records import ShedRequest
+from placement.shed.answer import needed_w
+from placement.shed.plan import CAP_S, REQUEUE_S, RESTART_S, ShedJob, ShedNeed, shed_plan, stepped
 from simulator.load import IDLE
 
 RACK_NODES, NODE_GPUS = 18, 4
 RESTORE_S = 240.0
-"""So long after the last request the first step is given back."""
-RESTORE_SHARE = 0.1
-SEEN_S = 120.0
-"""A forecast follows a change of load in so long, for the most part."""
-FIRST = 2.0
-"""More than is asked at first: what is given back soon costs little, and what is missing is a plate too hot."""
+"""Between two steps back, and after the last change."""
 SEEDS, QUICK_SEEDS = 20, 2
 SPAN_S, QUICK_SPAN_S = 3600.0, 900.0
 FAULTS = {
@@ -72,42 +67,29 @@ def full_clusters(seed: int = 1) -> list[ShedJob]:
 
 @dataclass(slots=True)
 class Shedding:
-    """Jobs under caps. changes: (when it acts [s since 1970], job, share); asked_s: when load was last asked off."""
+    """Jobs under caps. changes: (when it acts [s since 1970], job, share); changed_s: when they last changed."""
 
     jobs: list[ShedJob]
     answer: Answer
     shares: dict[str, float] = field(default_factory=dict)
     changes: list[tuple[float, str, float]] = field(default_factory=list)
-    asked_s: float = -math.inf
-    restored_s: float = -math.inf
+    changed_s: float = -math.inf
     asked_w: float = 0.0
 
     def watch(self, result: StepResult, now_s: float) -> None:
-        """After a cycle: answer what it asks for, on top of what is off already; else give a step back."""
-        if result.shed:
-            request = result.shed[0]
-            power_w = self._asked(request, now_s)
+        """After a cycle: hold what is asked for; give back what is not needed any more, a step at a time."""
+        wanted: Shares = {}
+        for request in result.shed[:1]:
+            held = {job.job: self.share(job.job, now_s) for job in self.jobs}
+            power_w = needed_w(request, self._relief_w(held))
             ride_s = min((r.seconds for r in result.ride_throughs if r.seconds is not None), default=None)
             left_s = max(STRIKE_S + SPAN_S - now_s, RESTORE_S)
             need = ShedNeed(
                 loop=request.loop, racks=frozenset(request.racks), power_w=power_w, within_s=ride_s, for_s=left_s
             )
-            self.asked_s, self.asked_w = now_s, max(self.asked_w, power_w)
-            if power_w > self._relief_w(self.shares) + 1.0:
-                wanted = {**self.shares, **self.answer(need, self.jobs)}
-                self._set({name: min(share, self.shares.get(name, 1.0)) for name, share in wanted.items()}, now_s)
-        elif self.shares and now_s - max(self.asked_s, self.restored_s) >= RESTORE_S:
-            self.restored_s = now_s
-            self._set(ramped(self.shares, {}, RESTORE_SHARE), now_s)
-
-    def _asked(self, request: ShedRequest, now_s: float) -> float:
-        """All that has to be off [W]. Until the forecast has seen what was taken off, it asks for it again."""
-        before_w = request.it_w + self._relief_w(self.shares)
-        again_w = request.power_w / request.it_w * before_w
-        if not self.shares:
-            return FIRST * again_w
-        seen = now_s - self.changes[-1][0] > SEEN_S
-        return self._relief_w(self.shares) + request.power_w if seen else again_w
+            self.asked_w = max(self.asked_w, power_w)
+            wanted = self.answer(need, self.jobs)
+        self._set(stepped(self.shares, wanted, may_rise=now_s - self.changed_s >= RESTORE_S), now_s)
 
     def share(self, job: str, time_s: float) -> float:
         """What a job keeps of its dynamic power at a time."""
@@ -118,6 +100,7 @@ class Shedding:
         for name in shares.keys() | self.shares.keys():
             share = shares.get(name, 1.0)
             if share != self.shares.get(name, 1.0):
+                self.changed_s = now_s
                 self.changes.append((now_s + (REQUEUE_S if share == 0.0 else CAP_S), name, share))
         self.changes.sort(key=lambda change: change[0])
         self.shares = {name: share for name, share in shares.items() if share < 1.0}
@@ -165,12 +148,11 @@ def ours(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:
 
 
 def at_random(seed: int) -> Answer:
-    """The same tools on any jobs: who may be requeued is, others are capped as deep as it goes, until it is enough."""
-    rng = random.Random(f"random shed:{seed}")
+    """The same tools on jobs in a drawn order: who may be requeued is, others are capped as deep as it goes."""
 
     def answer(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:
         left_w, shares = need.power_w, dict[str, float]()
-        for job in rng.sample(jobs, len(jobs)):
+        for job in random.Random(f"random shed:{seed}").sample(jobs, len(jobs)):
             if left_w <= 0:
                 break
             shares[job.job] = 0.0 if job.may_requeue else FLOOR
@@ -188,8 +170,13 @@ def nobody(need: ShedNeed, jobs: Sequence[ShedJob]) -> Shares:  # noqa: ARG001 -
 def shed_rows(quick: bool) -> list[Row]:
     """Rows by fault, of ours, of nobody, and of shedding at random: how hot, and what it cost."""
     span_s, seeds = (QUICK_SPAN_S, QUICK_SEEDS) if quick else (SPAN_S, SEEDS)
-    before = fresh(example_site("demo-pod.yaml"))
-    return [row for fault in FAULTS for row in _rows(fault, before, span_s, seeds)]
+    return [row for fault in FAULTS for row in _rows(fault, driven(fault), span_s, seeds)]
+
+
+def driven(fault: str) -> Calm:
+    """Where coldplate has the loop after an hour with both clusters full, plates known, before the fault."""
+    quiet = replace(_busy(fault, Shedding(full_clusters(), nobody)), strike=nothing)
+    return calm(example_site("demo-pod.yaml"), quiet)
 
 
 def _rows(fault: str, before: Calm, span_s: float, seeds: int) -> list[Row]:
@@ -203,15 +190,8 @@ def _rows(fault: str, before: Calm, span_s: float, seeds: int) -> list[Row]:
 
 def shed_run(fault: str, answer: Answer, before: Calm, span_s: float) -> dict[str, float]:
     """One hour of one fault, or span_s [s]; before: where coldplate had the loop."""
-    site, jobs = example_site("demo-pod.yaml"), full_clusters()
-    shedding = Shedding(jobs, answer)
-    racks: dict[str, list[ShedJob]] = {}
-    for job in jobs:
-        for rack in job.nodes:
-            racks.setdefault(rack, []).append(job)
-    strike, air_c = FAULTS[fault]
-    scenario = Busy(name=fault, strike=strike, outdoor_c=(air_c, air_c), shedding=shedding, racks=racks)
-    run = asyncio.run(_controlled(site, scenario, before, span_s, shedding.watch))
+    site, shedding = example_site("demo-pod.yaml"), Shedding(full_clusters(), answer)
+    run = asyncio.run(_controlled(site, _busy(fault, shedding), before, span_s, shedding.watch))
     ledger = run.plant.plant.ledger
     return {
         "highest_case_c": ledger.highest_case_c,
@@ -221,6 +201,15 @@ def shed_run(fault: str, answer: Answer, before: Calm, span_s: float) -> dict[st
         "lost_gpu_h": shedding.lost_gpu_h(STRIKE_S, STRIKE_S + span_s),
         "requeues": float(sum(1 for _, _, share in shedding.changes if share == 0.0)),
     }
+
+
+def _busy(fault: str, shedding: Shedding) -> Busy:
+    racks: dict[str, list[ShedJob]] = {}
+    for job in shedding.jobs:
+        for rack in job.nodes:
+            racks.setdefault(rack, []).append(job)
+    strike, air_c = FAULTS[fault]
+    return Busy(name=fault, strike=strike, outdoor_c=(air_c, air_c), shedding=shedding, racks=racks)
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -153,6 +153,7 @@ def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> L
         least_supply_c=zero,
         facility_c=-approach_k,
         facility_w=zero,
+        facility_w_k=zero,
         facility_j_k=zero + 1.0,
         flow_first=first,
         flow_last=np.maximum(first, np.minimum(flow, case.most_m3_s)),

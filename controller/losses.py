@@ -162,6 +162,7 @@ def _rest(
         least_supply_c=_one(max(now.supply_c, asked_c)),
         facility_c=_one(facility_c),
         facility_w=_one(facility_w),
+        facility_w_k=_one(0.0),
         facility_j_k=_one(max(_facility_m3(site, group), 1e-3) * WATER.heat_j_m3_k),
         flow_first=_one(first),
         flow_last=_one(max(first, last)),

@@ -9,6 +9,9 @@ from controller.losses import WATER
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site
 
+LEAST_DISTANCE_K = 2.0
+"""Closer to the air than this, a sensor's error is too much of a dry cooler's distance to it."""
+
 
 def rejection_left_w(site: Site, snapshot: Snapshot, group: CoolingGroup, failed: Collection[str]) -> float | None:
     """Heat [W] that dry coolers without their fans and the chillers that are left can take; None where all run.
@@ -24,6 +27,25 @@ def rejection_left_w(site: Site, snapshot: Snapshot, group: CoolingGroup, failed
     chillers = [c for c in upstream(site, group.members, "chiller") if c.id not in failed]
     still = sum(_free_w(snapshot, c) if c.id in failed else c.design.get("heat_w", 0.0) for c in coolers)
     return still + sum(c.design.get("heat_w", 0.0) for c in chillers)
+
+
+def taken_w_k(site: Site, snapshot: Snapshot, group: CoolingGroup, failed: Collection[str]) -> float:
+    """Heat that dry coolers take beside what they take now, for each kelvin that their water warms [W/K].
+
+    What they show over their distance to the air (a heat exchanger's effectiveness does not hang on temperatures); of
+    one that has failed, or does not tell its water, flow and air, nothing.
+    """
+    coolers = upstream(site, group.members, "dry-cooler")
+    return sum(_taken_w_k(snapshot, c.id) for c in coolers if c.id not in failed)
+
+
+def _taken_w_k(snapshot: Snapshot, cooler: str) -> float:
+    names = ("entering_temperature", "leaving_temperature", "outdoor_dry_bulb", "flow")
+    entering_c, leaving_c, air_c, flow = (snapshot.get(f"{cooler}/{name}") for name in names)
+    if not (entering_c > leaving_c and entering_c - air_c > LEAST_DISTANCE_K):  # NaN too
+        return 0.0
+    found = WATER.heat_j_m3_k * flow * (entering_c - leaving_c) / (entering_c - air_c)
+    return found if found > 0 else 0.0
 
 
 def _free_w(snapshot: Snapshot, cooler: Equipment) -> float:

@@ -14,14 +14,14 @@ from controller.cold_plates import hottest_plates, most_heat_w
 from controller.explaining import PLAN_LIFE_S
 from controller.losses import losses_of, scaled, stacked
 from controller.reasons import message
-from controller.rejection_left import rejection_left_w
+from controller.rejection_left import rejection_left_w, taken_w_k
 from controller.transient import Losses, seconds_to_limit
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.records import Forecast, ShedRequest
 from plant.topology import CoolingGroup, Site
 
-SHARES: tuple[float, ...] = tuple(np.linspace(1.0, 0.0, 21).tolist())
+SHARES: tuple[float, ...] = tuple(np.linspace(1.0, 0.0, 41).tolist())
 
 
 def carries(site: Site, snapshot: Snapshot, group: CoolingGroup, found: tuple[Found, ...], ahead: Forecast) -> bool:
@@ -41,7 +41,7 @@ def nothing_left(group: CoolingGroup, found: tuple[Found, ...]) -> bool:
 def all_off(site: Site, snapshot: Snapshot, group: CoolingGroup, now_s: float) -> ShedRequest:
     """All of a loop's load, at once. A rack whose power is not known counts with its nameplate."""
     it_w = sum(snapshot.get(f"{r}/power", site.equipment[r].design.get("power_w", 0.0)) for r in group.racks)
-    return _request(group, it_w, it_w, now_s)
+    return _request(group, it_w, it_w, 0.0, now_s)
 
 
 def shed_request(
@@ -57,20 +57,22 @@ def shed_request(
     try:
         share = _bearable(site, snapshot, group, found, ahead, goal)
         it_w = sum(inputs.rack_power(site, snapshot, rack) for rack in group.racks)
+        expected_w = most_heat_w(ahead, 0.5)[group.id] * it_w / inputs.racks_heat(site, snapshot, group.racks)
     except (StaleError, ConfigError):
         return None  # nothing can be promised, so nothing is asked: the causes' own conditions stand
     if share >= 1.0:
         return None
-    return _request(group, (1.0 - share) * it_w, it_w, now_s)
+    return _request(group, (1.0 - share) * it_w, it_w, share * expected_w, now_s)
 
 
-def _request(group: CoolingGroup, power_w: float, it_w: float, now_s: float) -> ShedRequest:
+def _request(group: CoolingGroup, power_w: float, it_w: float, bearable_w: float, now_s: float) -> ShedRequest:
     return ShedRequest(
         loop=group.id,
         at_s=now_s,
         expires_s=now_s + PLAN_LIFE_S,
         power_w=power_w,
         it_w=it_w,
+        bearable_w=bearable_w,
         racks=group.racks,
         reason=message("shed_load", subject=group.id, shed_kw=power_w / 1e3),
     )
@@ -97,10 +99,12 @@ def _rows(
     """The loop as it is now, with what has failed."""
     plates = hottest_plates(site, snapshot, group, upper_w)
     rows = losses_of(site, snapshot, group, plates, upper_w, stopped_members(found))
-    left_w = rejection_left_w(site, snapshot, group, {f.subject for f in found})
-    if left_w is None:
-        return rows
-    return [replace(row, facility_w=np.maximum(row.heat_w - left_w, 0.0)) for row in rows]
+    failed = {f.subject for f in found}
+    left_w = rejection_left_w(site, snapshot, group, failed)
+    if left_w is not None:
+        return [replace(row, facility_w=np.maximum(row.heat_w - left_w, 0.0)) for row in rows]
+    more_w_k = np.array([taken_w_k(site, snapshot, group, failed)])
+    return [replace(row, facility_w_k=more_w_k) for row in rows]
 
 
 def _reached(row: Losses, goal: Mapping[str, float]) -> Losses:

@@ -37,8 +37,9 @@ class Losses:
     flow_first, flow_last: of the loop just after the loss and once the remaining pumps have sped up, ramped_s later;
     flow_most: what they must give at full speed; water_*: of the remaining CDUs' facility side; rest_*: the remaining
     CDUs at design; least_supply_c: what their valves hold; facility_w: heat that the facility water keeps of what it
-    gets [W]; gpu_w: of the hottest GPU; liquid_per_gpu: heat into the coolant for each watt of GPU [1]; plate_flow:
-    flow through one plate for each flow of the loop [1]; plate_tau_s: 0 where nothing is known of it.
+    gets [W]; facility_w_k: what is taken from it beside that for each kelvin that it warms [W/K]; gpu_w: of the
+    hottest GPU; liquid_per_gpu: heat into the coolant for each watt of GPU [1]; plate_flow: flow through one plate for
+    each flow of the loop [1]; plate_tau_s: 0 where nothing is known of it.
     """
 
     heat_w: Array
@@ -47,6 +48,7 @@ class Losses:
     least_supply_c: Array
     facility_c: Array
     facility_w: Array
+    facility_w_k: Array
     facility_j_k: Array
     flow_first: Array
     flow_last: Array
@@ -158,8 +160,15 @@ def _mixed(
     return (
         np.where(moves, sent_c + (supply_c - sent_c) * stays, supply_c),
         np.where(moves, back_c + (return_c - back_c) * stays, return_c),
-        facility_c + step_s * losses.facility_w / losses.facility_j_k,
+        _warmed(losses, facility_c, step_s),
     )
+
+
+def _warmed(losses: Losses, facility_c: Array, step_s: float) -> Array:
+    """Facility water after step_s [s], exact for what it keeps less what its warmth has taken from it."""
+    pace = np.maximum(losses.facility_w_k / losses.facility_j_k, 1e-12)
+    kept_w = losses.facility_w - losses.facility_w_k * (facility_c - losses.facility_c)
+    return np.asarray(facility_c - kept_w / losses.facility_j_k * np.expm1(-pace * step_s) / pace, dtype=np.float64)
 
 
 def _exchanged_w_k(losses: Losses, flow: Array, water: Array) -> Array:

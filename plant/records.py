@@ -228,13 +228,18 @@ class ModelParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShedRequest:
-    """A wish that a loop's racks draw less: `power_w` [W] less of `it_w` [W], until it is withdrawn or `expires_s`."""
+    """A wish that a loop's racks draw less: `power_w` [W] less of `it_w` [W], until it is withdrawn or `expires_s`.
+
+    bearable_w: what they may draw at all [W]. Where nothing is held back yet, more than that is expected within the
+    hour, and `power_w` allows for it; what is held back stays so, and then `bearable_w` alone counts.
+    """
 
     loop: str
     at_s: float
     expires_s: float
     power_w: float
     it_w: float
+    bearable_w: float
     racks: tuple[str, ...]
     reason: Message
 

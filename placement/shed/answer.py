@@ -30,7 +30,8 @@ def shed_plans(
 ) -> list[ShedPlan]:
     """A plan for each request that has not run out, with jobs that run now; now_s [s since 1970].
 
-    held_w: by loop, what is held back already [W]: a request is for so much more; uncapped: jobs without power limits.
+    held_w: by loop, what is held back already [W], and goes on to be as far as it must; uncapped: jobs without power
+    limits.
     """
     standing = [request for request in requests if request.expires_s > now_s]
     if not standing:
@@ -47,13 +48,18 @@ def shed_plans(
             ShedNeed(
                 loop=r.loop,
                 racks=frozenset(r.racks),
-                power_w=r.power_w + held.get(r.loop, 0.0),
+                power_w=needed_w(r, held.get(r.loop, 0.0)),
                 within_s=left_s.get(r.loop),
             ),
             jobs,
         )
         for r in standing
     ]
+
+
+def needed_w(request: ShedRequest, held_w: float) -> float:
+    """All that has to be off [W], what is held back included: of what jobs would draw, all that is not borne."""
+    return max(request.it_w + held_w - request.bearable_w, 0.0) if held_w > 0 else request.power_w
 
 
 def shed_job(site: Site, job: JobOutlook) -> ShedJob:

@@ -126,6 +126,14 @@ def ramped(
     return {name: share for name, share in found.items() if share < 1.0 - 1e-9}
 
 
+def stepped(before: Mapping[str, float], wanted: Mapping[str, float], *, may_rise: bool) -> dict[str, float]:
+    """As `ramped`; up only when `may_rise`."""
+    risen = ramped(before, wanted)
+    if may_rise:
+        return risen
+    return {job: min(before.get(job, 1.0), risen.get(job, 1.0)) for job in before.keys() | risen.keys()}
+
+
 def _nodes(job: ShedJob, need: ShedNeed) -> int:
     return sum(count for rack, count in job.nodes.items() if rack in need.racks)
 

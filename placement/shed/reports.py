@@ -82,7 +82,7 @@ def process_of(name: str, report: ShedReport, age_s: float) -> ShedProcess:
 
 
 def held_w(processes: Iterable[ShedProcess]) -> dict[str, float]:
-    """By loop, what is held back already [W], as long as its lease lasts: a wish is for so much more."""
+    """By loop, what is held back already [W], as long as its lease lasts."""
     found: dict[str, float] = {}
     for process in processes:
         if process.report.acts and process.age_s < process.report.lease_left_s:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from placement.api_client import Client
-from placement.shed.plan import ShedPlan, ShedStep, ramped
+from placement.shed.plan import ShedPlan, ShedStep, stepped
 from placement.shed.reports import ShedState
 from plant.errors import ColdplateError
 
@@ -78,10 +78,7 @@ def wanted_shares(held: Mapping[str, float], wish: ShedWish, *, lease_over: bool
         wanted = {job: min(share, wanted.get(job, share)) for job, share in held.items()} | {
             job: share for job, share in wanted.items() if job not in held
         }
-    risen = ramped(held, wanted)
-    if may_rise:
-        return risen
-    return {job: min(held.get(job, 1.0), risen.get(job, 1.0)) for job in held.keys() | risen.keys()}
+    return stepped(held, wanted, may_rise=may_rise)
 
 
 @dataclass(slots=True)

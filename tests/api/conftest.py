@@ -176,6 +176,7 @@ class Edge:
             expires_s=now_s + 1800,
             power_w=47e3,
             it_w=940e3,
+            bearable_w=893e3,
             racks=tuple(racks),
             reason=words("shed_load", "47 kW less is asked for"),
         )

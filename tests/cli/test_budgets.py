@@ -131,7 +131,9 @@ async def test_the_controller_sets_one_when_cooling_fails_and_ends_it(room):
 
     def shed(power_w: float) -> ShedRequest:
         times = {"at_s": room.clock.now(), "expires_s": room.clock.now() + 180}
-        return ShedRequest(loop="tcs-1", power_w=power_w, it_w=8e5, racks=racks, reason=reason, **times)
+        return ShedRequest(
+            loop="tcs-1", power_w=power_w, it_w=8e5, bearable_w=8e5 - power_w, racks=racks, reason=reason, **times
+        )
 
     await room.desk.follow([shed(47e3)])
     await room.desk.follow([shed(47.5e3)])

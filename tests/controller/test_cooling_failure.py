@@ -239,6 +239,7 @@ def test_load_is_shed_where_the_reserve_does_not_suffice(pod, now_s):
     result = step(initial_state(), snapshot, (), at_s, tighter(pod, 42.0))
     (request,) = result.shed
     assert 0.0 < request.power_w <= request.it_w
+    assert request.bearable_w > 0.0
     assert request.reason.params["shed_kw"] == pytest.approx(request.power_w / 1e3)
     assert "shed_load" in codes(result)
     assert all(h.cooling_w == 0.0 for h in result.headrooms if h.rack in request.racks)
@@ -250,6 +251,7 @@ def test_without_facility_water_all_load_is_too_much(pod, now_s):
     result = step(initial_state(), snapshot, (), at_s, pod)
     (request,) = result.shed
     assert request.power_w == pytest.approx(request.it_w)
+    assert request.bearable_w == 0.0
     assert all(r.seconds is not None for r in result.ride_throughs)
 
 

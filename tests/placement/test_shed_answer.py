@@ -12,11 +12,18 @@ NOW_S = 1e9
 WHY = Message(code="shed_load", text="x", params={})
 
 
-def request(power_w: float) -> ShedRequest:
+def request(power_w: float, it_w: float = 900e3, bearable_w: float = 0.0) -> ShedRequest:
     """Of the demo pod's loop."""
     racks = tuple(f"rack-{i:02d}" for i in range(1, 9))
     return ShedRequest(
-        loop="tcs-1", at_s=NOW_S, expires_s=NOW_S + 180.0, power_w=power_w, it_w=900e3, racks=racks, reason=WHY
+        loop="tcs-1",
+        at_s=NOW_S,
+        expires_s=NOW_S + 180.0,
+        power_w=power_w,
+        it_w=it_w,
+        bearable_w=bearable_w,
+        racks=racks,
+        reason=WHY,
     )
 
 
@@ -53,6 +60,15 @@ def test_jobs_that_run_there_are_capped_and_their_gpus_counted(site):
     assert plan.steps[0].share == pytest.approx(1 - 30e3 / ((1 - IDLE_SHARE) * 132e3))
     slower = 1 - plan.steps[0].share ** (1 / 2.5)
     assert plan.lost_gpu_h == pytest.approx(slower * 72 * 4.0)
+
+
+def test_what_is_held_back_stays_so_as_far_as_the_rest_is_not_borne(site):
+    """150 kW held, 750 kW drawn, 800 kW borne: 100 kW stay off, though the forecast would ask for 40 more."""
+    lists = [told(*(outlook(f"job-{i}", f"rack-{i:02d}") for i in range(1, 9)))]
+    (plan,) = shed_plans(site, [request(40e3, it_w=750e3, bearable_w=800e3)], lists, [], NOW_S, {"tcs-1": 150e3})
+    assert plan.relief_w == pytest.approx(100e3)
+    (plan,) = shed_plans(site, [request(40e3, it_w=750e3, bearable_w=950e3)], lists, [], NOW_S, {"tcs-1": 150e3})
+    assert plan.steps == ()
 
 
 def test_only_who_is_told_to_be_interruptible_is_requeued(site):

@@ -134,6 +134,7 @@ limits:
                 expires_s=now_s + 900.0,
                 power_w=power_w,
                 it_w=1e4,
+                bearable_w=1e4 - power_w,
                 racks=("hot",),
                 reason=reason,
             )

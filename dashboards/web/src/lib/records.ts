@@ -179,6 +179,7 @@ export interface ShedRequest {
   expires_s: number;
   power_w: number;
   it_w: number;
+  bearable_w: number;
   racks: string[];
   reason: Message;
 }
