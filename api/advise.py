@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -14,9 +13,9 @@ from api.answers import Problem, Responses, reply
 from api.commands import Body
 from api.problems import ProblemError
 from api.service import Service, service_of
-from placement.advice import PackingAdvice, Running, advise
-from placement.fragmentation import Workload
+from placement.advice import PackingAdvice, Running, advise, occupied
 from placement.gpu_cluster import GPU_MILLI, Node, Pod
+from placement.learnt import frequent
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
@@ -24,9 +23,10 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 Amount = Annotated[int, Field(ge=0, le=2**40)]
 Gpus = Annotated[int, Field(ge=0, le=16)]
 Model = Annotated[str, Field(max_length=60)]
-MOST_KINDS = 200
-"""Kinds of expected pods that count: memory and time grow with nodes times kinds."""
-_ANSWERS: Responses = {422: {"model": Problem, "description": "Which field can't be used, and why"}}
+_ANSWERS: Responses = {
+    422: {"model": Problem, "description": "Which field can't be used, and why"},
+    503: {"model": Problem, "description": "Learning takes too long"},
+}
 EXAMPLES = {
     "half a GPU beside half a GPU": {
         "value": {
@@ -99,21 +99,23 @@ class PackingBody(Body):
     running: Annotated[list[RunningBody], Field(max_length=20_000)] = Field(default_factory=list)
     pods: Annotated[list[PodBody], Field(min_length=1, max_length=100)]
     expected: Annotated[list[PodBody], Field(max_length=20_000)] = Field(
-        default_factory=list, description="Stranded is what these could not use; left out: what runs and the pods"
+        default_factory=list,
+        description="What free threads and GPUs are worth is learnt for these; left out: for what runs and the pods",
     )
+    learn: Annotated[
+        bool, Field(description="Whether to learn, half a minute for 1,200 nodes, once for nodes and mix; or to guess")
+    ] = True
 
-    def workload(self) -> Workload:
+    def mix(self) -> list[Pod]:
         """What is expected, by its most frequent kinds.
 
         Raises:
             ProblemError: none of it asks for a GPU, so that nothing could be stranded.
         """
-        expected = [one.pod() for one in self.expected or [*self.running, *self.pods]]
-        kinds = Counter(pod.request for pod in expected if pod.gpus)
-        if not kinds:
+        expected = frequent([one.pod() for one in self.expected or [*self.running, *self.pods]])
+        if not any(pod.gpus for pod in expected):
             raise ProblemError(422, "expected: no pod asks for a GPU", "give pods with gpus that are typical")
-        counted = {request for request, _ in kinds.most_common(MOST_KINDS)}
-        return Workload(pod for pod in expected if pod.request in counted)
+        return expected
 
 
 @router.post(
@@ -125,10 +127,9 @@ class PackingBody(Body):
 )
 async def packing(here: Here, body: Annotated[PackingBody, Sent(openapi_examples=EXAMPLES)]) -> Response:
     """A node and GPUs for each pod with reasons, and the GPU that is stranded. A read: nothing is reserved."""
-    async with here.packing:  # one at a time, in a thread: hints and streams go on beside it
-        return reply(await asyncio.to_thread(_advice, body))
-
-
-def _advice(body: PackingBody) -> PackingAdvice:
-    nodes, running = [n.node() for n in body.nodes], [r.running() for r in body.running]
-    return advise(nodes, running, [p.pod() for p in body.pods], body.workload())
+    expected = body.mix()
+    async with here.packing as learnt:  # one at a time, in a thread: hints and streams go on beside it
+        nodes, running = [n.node() for n in body.nodes], [r.running() for r in body.running]
+        cluster = await asyncio.to_thread(occupied, nodes, running)
+        worth = await learnt.of(nodes, expected, declared=bool(body.expected)) if body.learn else None
+        return reply(await asyncio.to_thread(advise, cluster, [p.pod() for p in body.pods], expected, worth))

@@ -32,6 +32,7 @@ from api.hint_book import HintBook
 from api.hints_given import HintsGiven
 from api.live import chosen, good_value, gpu_points, live_count, point_value, rack_gpus
 from api.mirror import Mirror
+from api.packing_worth import PackingWorth
 from api.power import Powers, powers
 from api.report_desk import ReportDesk
 from api.report_memory import KEPT, ReportMemory
@@ -86,7 +87,7 @@ class Service:
     schedulers: ReportDesk[Report, SchedulerState] = field(default_factory=_schedulers)
     loans: ReportDesk[LoanReport, Lender] = field(default_factory=_loans)
     sheds: ReportDesk[ShedReport, ShedProcess] = field(default_factory=_sheds)
-    packing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    packing: PackingWorth = field(default_factory=PackingWorth)
 
     @cached_property
     def memory(self) -> ReportMemory:

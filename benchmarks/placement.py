@@ -27,11 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.advice import packer_of
 from placement.fragmentation import Workload, fragmentation
 from placement.gpu_cluster import GPU_MILLI, Cluster, Node, Pod
 from placement.gpu_power import cluster_power_w, least_power_w
 from placement.node_worth import Worth
-from placement.packing import Packer, Placement
+from placement.packing import Placement
 from placement.rehearsal import learn
 from plant.errors import ConfigError
 
@@ -101,8 +102,8 @@ def _pod(row: Mapping[str, str]) -> Pod:
 
 
 def ours(cluster: Cluster, pods: Sequence[Pod], seed: int) -> Policy:  # noqa: ARG001 - it draws nothing
-    """The product's policy, with what it learnt before."""
-    return Packer(cluster, Workload(pods), worth=_learnt(cluster.nodes, tuple(pods))).place
+    """The policy of `POST /v1/advise/packing`, with what it learnt before."""
+    return packer_of(cluster, pods, _learnt(cluster.nodes, tuple(pods))).place
 
 
 @lru_cache(maxsize=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from placement.fragmentation import Workload, fragmentation
 from placement.gpu_cluster import Cluster, Node, Pod
+from placement.node_worth import Worth
 from placement.packing import Packer
 from plant.errors import ConfigError
 
@@ -38,8 +39,12 @@ class PodPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackingAdvice:
-    """Places in the order of the pods; stranded and free GPU of all nodes before and after them [GPUs]."""
+    """Places in the order of the pods; stranded and free GPU of all nodes before and after them [GPUs].
 
+    policy: `learnt` (what `bench placement` measures) or `guessed`.
+    """
+
+    policy: str
     places: tuple[PodPlace, ...]
     unplaced: int
     stranded_before_gpus: float
@@ -47,18 +52,42 @@ class PackingAdvice:
     free_gpus: float
 
 
-def advise(nodes: Iterable[Node], running: Sequence[Running], pods: Sequence[Pod], expected: Workload) -> PackingAdvice:
-    """Place the pods one by one beside what runs; stranded is what the expected workload could not use.
+def packer_of(cluster: Cluster, expected: Sequence[Pod], worth: Worth | None) -> Packer:
+    """The policy for a cluster where such pods are expected, by what was learnt for them (None: by guesses).
+
+    One for `POST /v1/advise/packing` and `bench placement`.
+
+    Raises:
+        ConfigError: no pod asks for a GPU.
+    """
+    return Packer(cluster, Workload(expected), worth=worth)
+
+
+def occupied(nodes: Iterable[Node], running: Sequence[Running]) -> Cluster:
+    """The nodes with what runs on them.
 
     Raises:
         ConfigError: a node named twice, or something that runs where it can't.
     """
     cluster = Cluster(nodes)
-    _occupy(cluster, running)
-    before, packer = fragmentation(cluster, expected), Packer(cluster, expected)
+    index = {node.name: i for i, node in enumerate(cluster.nodes)}
+    for i, one in enumerate(running):
+        _occupy(cluster, index, one, f"running.{i} ({one.pod.name})")
+    return cluster
+
+
+def advise(cluster: Cluster, pods: Sequence[Pod], expected: Sequence[Pod], worth: Worth | None) -> PackingAdvice:
+    """Place the pods one by one beside what runs; stranded is what the expected pods could not use.
+
+    Raises:
+        ConfigError: no expected pod asks for a GPU.
+    """
+    packer = packer_of(cluster, expected, worth)
+    before = fragmentation(cluster, packer.workload)
     places = tuple(_place(packer, pod) for pod in pods)
-    after = fragmentation(cluster, expected)
+    after = fragmentation(cluster, packer.workload)
     return PackingAdvice(
+        policy="guessed" if worth is None else "learnt",
         places=places,
         unplaced=sum(place.node is None for place in places),
         stranded_before_gpus=before.total,
@@ -67,21 +96,18 @@ def advise(nodes: Iterable[Node], running: Sequence[Running], pods: Sequence[Pod
     )
 
 
-def _occupy(cluster: Cluster, running: Sequence[Running]) -> None:
-    index = {node.name: i for i, node in enumerate(cluster.nodes)}
-    for i, one in enumerate(running):
-        where = f"running.{i} ({one.pod.name})"
-        if one.node not in index:
-            raise ConfigError(f"no node {one.node!r}", where=where, remedy="name it in nodes, or leave the pod out")
-        node = index[one.node]
-        if any(gpu >= cluster.gpus[node] for gpu in one.on):
-            text = f"{one.node} has {cluster.gpus[node]} GPUs, counted from 0"
-            raise ConfigError(text, where=where, remedy="correct on, or the node's gpus")
-        try:
-            cluster.take(one.pod, node, one.on)
-        except ConfigError as error:
-            text = f"what runs on {one.node} is more than it has, or on does not name as many GPUs as gpus"
-            raise ConfigError(text, where=where, remedy="correct the node's capacity or what runs there") from error
+def _occupy(cluster: Cluster, index: Mapping[str, int], one: Running, where: str) -> None:
+    if one.node not in index:
+        raise ConfigError(f"no node {one.node!r}", where=where, remedy="name it in nodes, or leave the pod out")
+    node = index[one.node]
+    if any(gpu >= cluster.gpus[node] for gpu in one.on):
+        text = f"{one.node} has {cluster.gpus[node]} GPUs, counted from 0"
+        raise ConfigError(text, where=where, remedy="correct on, or the node's gpus")
+    try:
+        cluster.take(one.pod, node, one.on)
+    except ConfigError as error:
+        text = f"what runs on {one.node} is more than it has, or on does not name as many GPUs as gpus"
+        raise ConfigError(text, where=where, remedy="correct the node's capacity or what runs there") from error
 
 
 def _place(packer: Packer, pod: Pod) -> PodPlace:

@@ -70,6 +70,11 @@ UNKNOWN = Kind(A100, *XEON_2682)
 that the repository takes where none are named."""
 
 
+def package_milli(model: str, kinds: Mapping[str, Kind] = KINDS) -> int:
+    """Thousandths of a thread in a processor package of nodes with that card."""
+    return kinds.get(model, UNKNOWN).cores * CORE_MILLI
+
+
 class NodePower:
     """The power of a cluster's nodes, by what is taken of them."""
 

@@ -7,13 +7,14 @@ quarters. Between the points of the grid figures are interpolated in threads and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from placement.fragmentation import Floats, Workload
-from placement.gpu_cluster import GPU_MILLI, Cluster, Ints
-from placement.gpu_power import CORE_MILLI, NodePower
+from placement.gpu_cluster import GPU_MILLI, Cluster, Ints, Node
+from placement.gpu_power import CORE_MILLI, NodePower, package_milli
 
 PARTS = 5
 """Points of the grid for usable parts of GPUs: 0 to 1."""
@@ -121,6 +122,13 @@ class NodeStates:
         partly = (slots == self.whole[:, None]) & (self.whole < self.shapes.gpus[self.shape])[:, None]
         free: Ints = np.where(slots < self.whole[:, None], GPU_MILLI, np.where(partly, begun[:, None], 0))
         return free
+
+
+def most_points(nodes: Iterable[Node]) -> int:
+    """How many points the grid of these nodes has at most, told without laying it out."""
+    shapes = {(node.model, node.cpu_milli, node.gpus) for node in nodes}
+    most = max((-(-cpu // package_milli(model)) for model, cpu, _ in shapes), default=0) + 1
+    return sum((cpu // CORE_MILLI + most) * (gpus + 1) * PARTS for _, cpu, gpus in shapes)
 
 
 def _shape(cluster: Cluster, node: int) -> tuple[str, int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,10 @@ from placement.fragmentation import Workload
 from placement.gpu_cluster import Cluster, Node, Pod
 from placement.gpu_power import cluster_power_w
 from placement.node_costs import NodeCosts, Weights
-from placement.node_states import NodeStates
+from placement.node_states import NodeStates, most_points
 from placement.node_worth import STAGES, Kinds, Market, first_worth
 from placement.packing import Packer
-from placement.rehearsal import LEARNING, kinds_of, learn
+from placement.rehearsal import LEARNING, can_learn, kinds_of, learn, mix_of
 
 
 def _node(name, cpu=96, gpus=8, model="G2"):
@@ -97,14 +99,41 @@ def test_a_card_that_is_not_accepted_gains_nothing():
 
 def test_like_requests_are_one_kind():
     """Threads within a half and shares within 40 thousandths; shares of arrivals add up."""
-    kinds = kinds_of([_pod(4000), _pod(4100), _pod(4100), _pod(9000), _pod(4000, 470), _pod(4000, 480)])
-    assert [(pod.cpu_milli, pod.gpu_milli) for pod in kinds.pods] == [(4100, 1000), (9000, 1000), (4000, 470)]
-    assert kinds.share == pytest.approx([0.5, 1 / 6, 1 / 3])
+    kinds = kinds_of(mix_of([_pod(4000), _pod(4100), _pod(4100), _pod(9000), _pod(4000, 470), _pod(4000, 480)]))
+    found = {(pod.cpu_milli, pod.gpu_milli): share for pod, share in zip(kinds.pods, kinds.share, strict=True)}
+    assert found == pytest.approx({(4100, 1000): 0.5, (9000, 1000): 1 / 6, (4000, 470): 1 / 3})
+
+
+def test_arrivals_are_drawn_as_often_as_they_are_expected():
+    """A quarter of the pods is a quarter of the arrivals, whatever they are called."""
+    mix, rng = mix_of([replace(FEW, name="a"), replace(FEW, name="b"), FEW, NONE]), np.random.default_rng(3)
+    drawn = [mix.draw(rng) for _ in range(2000)]
+    assert len(mix.pods) == 2
+    assert sum(pod.gpus == 0 for pod in drawn) / 2000 == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "can"),
+    [
+        (NODES, PODS, True),
+        ([_node("a", gpus=0)], PODS, False),
+        (NODES, [_pod(10, milli=1)], False),
+        ([_node(str(i), cpu=64 + i) for i in range(400)], PODS, False),
+    ],
+)
+def test_only_what_is_in_proportion_is_learnt(nodes, pods, can):
+    """Nothing without GPUs, for crumbs of GPUs or for hundreds of kinds of nodes."""
+    assert can_learn(nodes, pods) == can
+
+
+def test_points_are_told_before_the_grid_is_laid_out():
+    """A bound that is not far off."""
+    assert _states().size <= most_points(NODES) < 1.1 * _states().size
 
 
 def test_learning_is_repeatable(worth):
-    """The same cluster and pods give the same worth; it is not what it began with."""
-    assert (learn(NODES, PODS).tables == worth.tables).all()
+    """The same cluster and pods give the same worth, in whatever order; it is not what it began with."""
+    assert learn(NODES[::-1], PODS[::-1]).tables == pytest.approx(worth.tables, abs=1e-6)
     costs = NodeCosts(worth.states.shapes, Workload(PODS), LEARNING)
     assert not np.allclose(first_worth(worth.states, costs).tables, worth.tables)
 
