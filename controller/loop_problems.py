@@ -25,7 +25,7 @@ class LoopProblems:
     """What every problem of a loop has in common.
 
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
-    what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W].
+    what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W].
     """
 
     site: Site
@@ -41,6 +41,7 @@ class LoopProblems:
     gpu_w: float
     beside: Beside
     now_s: float
+    now_w: float
 
     def designed(self, off: frozenset[str]) -> LoopDesign:
         """The loop without some units, with all that was learned of it."""
@@ -65,6 +66,7 @@ class LoopProblems:
             self.beside,
             cost_minutes,
             worst_minutes,
+            self.now_w,
         )
         return replace(problem, prices=self._prices(problem))
 

@@ -101,7 +101,7 @@ def plan_loop(
     told = loop_design(site, group, missing(plant, plant.on))
     running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
-    problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, beside)
+    problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
     return replace(
@@ -122,6 +122,7 @@ def _problems(
     running: LoopDesign,
     learnt: Learnt,
     now_s: float,
+    now_w: float,
     beside: Beside,
 ) -> LoopProblems:
     """All problems of this moment; running: the design with the units that run, and what was identified."""
@@ -140,6 +141,7 @@ def _problems(
         gpu_w=memory.gpu_w,
         beside=beside,
         now_s=now_s,
+        now_w=now_w,
     )
 
 

@@ -65,12 +65,13 @@ def build_problem(
     beside: Beside = ALONE,
     cost_minutes: int = COST_MINUTES,
     worst_minutes: int = WORST_MINUTES,
+    now_w: float = 0.0,
 ) -> Problem:
     """Everything the search needs, or the reason why not.
 
     design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is;
     carried_w: what it may come to draw [W], inf for its nameplate; beside: what other loops bring to the same plant;
-    minutes: over which cost and limits are judged.
+    minutes: over which cost and limits are judged; now_w: measured heat [W]; limits hold at it, too.
 
     Raises:
         StaleError: an input is missing.
@@ -83,7 +84,7 @@ def build_problem(
     air = inputs.outdoor(site, snapshot, group)
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
-    likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(heat.at(0.95)[:worst_minutes])
+    likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(*heat.at(0.95)[:worst_minutes], now_w)
     if not np.isfinite([likely_w, worst_w]).all():
         raise StaleError(f"{group.id}: the forecast of its heat is no number")
     worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may

@@ -22,6 +22,8 @@ LOCAL_BELOW_K, LOCAL_WET_BULB_K = 2.0, 4.0
 CLOSEST_K = 0.05
 """Nearer than this the water of an economiser does not come to the condenser water: two sensors tell no better, and a
 valve that must close the last of the gap stands open for nothing."""
+LEAST_SHARE = 1e-3
+"""What seeps through an economiser whose condenser water the chillers take [1]."""
 HEAT_STEP = 0.1
 """The tower's coldest water is found for heat in steps of these kelvin of range, so that it need not be found anew."""
 
@@ -99,7 +101,9 @@ class WetSide:
         if plate is not None:
             stream_w_k = flow_m3_s * self.water.heat_j_m3_k
             difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 0.0)
-            most_w = plate.cold_for(stream_w_k, stream_w_k)[1] * difference_k
+            most_w_k = plate.cold_for(stream_w_k, stream_w_k)[1]
+            left_w_k = self._left_w_k(heat_w - most_w_k * difference_k)
+            most_w = self._taking(plate, stream_w_k, most_w_k, left_w_k) * difference_k
         return heat_w - most_w - (self.chiller.heat_w if self.chiller else 0.0)
 
     def _reached_c(self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
@@ -119,7 +123,26 @@ class WetSide:
         stream_w_k = flow_m3_s * self.water.heat_j_m3_k
         difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 1e-3)
         valve_w_k, most_w_k = self.economiser.cold_for(stream_w_k, heat_w / difference_k)
-        return np.minimum(heat_w, most_w_k * difference_k), valve_w_k / self.water.heat_j_m3_k
+        left_w_k = self._left_w_k(heat_w - most_w_k * difference_k)
+        taken_w_k = self._taking(self.economiser, stream_w_k, most_w_k, left_w_k)
+        valve_w_k = np.minimum(valve_w_k, left_w_k)
+        return np.minimum(heat_w, taken_w_k * difference_k), valve_w_k / self.water.heat_j_m3_k
+
+    def _left_w_k(self, chilled_w: Array) -> Array:
+        """Condenser water that chillers which take chilled_w [W] leave to the economisers, as capacity rate [W/K]."""
+        if self.chiller is None:
+            return np.full_like(chilled_w, np.inf)
+        taken_m3_s = running(self.chiller, np.maximum(chilled_w, 0.0)) * self.chiller.condenser_m3_s
+        left_m3_s = np.where(taken_m3_s > 0, np.maximum(self.tower.flow_m3_s - taken_m3_s, 0.0), np.inf)
+        return np.asarray(left_m3_s * self.water.heat_j_m3_k, dtype=np.float64)
+
+    def _taking(self, plate: Plate, stream_w_k: Array, most_w_k: Array, left_w_k: Array) -> Array:
+        """Heat over the inlets' difference [W/K] of an economiser that has so much condenser water left at most."""
+        short = left_w_k < plate.most_w_k
+        if not short.any():
+            return most_w_k
+        cold_w_k = np.clip(left_w_k, LEAST_SHARE * plate.cold_w_k, plate.most_w_k)
+        return np.where(short, plate.per_kelvin(stream_w_k, cold_w_k), most_w_k)
 
     def _chilled(self, chilled_w: Array, setpoint_c: Array, tower_c: Array) -> tuple[Array, Array]:
         """Power of the chillers [W] and their condenser water [m³/s]."""

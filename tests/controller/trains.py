@@ -178,16 +178,23 @@ class Hall:
         readings = {p: Reading(v, self.now_s, 0.0, Quality.GOOD, Reason.NONE) for p, v in values.items()}
         return Snapshot(at_s=self.now_s, readings=readings)
 
-    def decide(self, ahead_w: list[float], spread: float = 0.03, silent: frozenset[str] = frozenset()) -> Decision:
-        """One decision, with heat [W] expected minute by minute, and what it remembers."""
-        shown = self.snapshot(ahead_w[0], silent=silent)
+    def decide(
+        self,
+        ahead_w: list[float],
+        spread: float = 0.03,
+        silent: frozenset[str] = frozenset(),
+        now_w: float | None = None,
+    ) -> Decision:
+        """One decision, with heat [W] expected minute by minute and measured now, and what it remembers."""
+        now_w = ahead_w[0] if now_w is None else now_w
+        shown = self.snapshot(now_w, silent=silent)
         self.memory = replace(self.memory, seen=look(self.memory.seen, self.site, shown, self.now_s))
         rows = tuple(tuple(w * (1 + k * spread) for w in ahead_w) for k in (-1, 0, 1))
         heat = HeatForecast(
             subject="tcs-1", times_s=tuple(self.now_s + 60 * (i + 1) for i in range(len(ahead_w))),
             quantiles=(0.05, 0.5, 0.95), heat_w=rows, model="given",
         )  # fmt: skip
-        decision = plan_loop(self.site, shown, self.group, heat, self.memory, ahead_w[0], self.now_s)
+        decision = plan_loop(self.site, shown, self.group, heat, self.memory, now_w, self.now_s)
         self.memory = replace(self.memory, target=decision.target, moves=decision.moves)
         return decision
 
