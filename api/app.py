@@ -39,6 +39,7 @@ def create_app(
     bus_path: Path,
     store: Store,
     token: str,
+    extender_token: str = "",
     allowed_hosts: frozenset[str],
     state: Path | None = None,
     clock: ScaledClock | None = None,
@@ -46,14 +47,16 @@ def create_app(
 ) -> FastAPI:
     """The application; its lifespan listens to the bus at `bus_path`.
 
-    token: needed for commands; allowed_hosts: names in the Host header; state: for its audit folder;
-    clock: until the edge tells its own; page: folder of the built page, by default the packaged one.
+    token: needed for commands; extender_token: a password for the scheduler extender, "": none is asked for;
+    allowed_hosts: names in the Host header; state: for its audit folder; clock: until the edge tells its own; page:
+    folder of the built page, by default the packaged one.
     """
     service = Service(
         site=site,
         store=store,
         bus=BusClient(bus_path),
         token=token,
+        extender_token=extender_token,
         audit_folder=state / "audit" if state else None,
         given=HintsGiven(HintJournal(state) if state else None),
         mirror=Mirror(clock=clock or ScaledClock()),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +12,13 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import Problem, Responses, encode
 from api.plain import PlainRoute, here
+from placement.kubernetes.extender import Extender
 from plant.errors import ConfigError
 
+_STRANGER = Problem(
+    error="the extender's password is missing or wrong",
+    remedy="urlPrefix: https://scheduler:PASSWORD@...; it is in the file extender-token of the state directory",
+)
 router = APIRouter(prefix="/k8s/extender", tags=["kubernetes"], route_class=PlainRoute)
 _JSON = "application/json"
 _POD = {
@@ -44,19 +52,31 @@ async def filter_nodes(request: Request) -> Response:
 
     A pod whose power annotation can't be read fails on all of them with that reason, which stands in its events.
     """
-    body = await request.body()
-    return _answer(here(request).hints.now().extender.filter, body)
+    return await _answer(request, lambda extender: extender.filter)
 
 
 @router.post("/prioritize", summary="Nodes by score, 0 to 10", **_described(_SCORED))
 async def prioritize(request: Request) -> Response:
     """One row for each node of the question; a node that coldplate does not know gets a neutral score."""
-    body = await request.body()
-    return _answer(here(request).hints.now().extender.prioritize, body)
+    return await _answer(request, lambda extender: extender.prioritize)
 
 
-def _answer(verb: Callable[[bytes], bytes], body: bytes) -> Response:
+async def _answer(request: Request, verb: Callable[[Extender], Callable[[bytes], bytes]]) -> Response:
+    service, body = here(request), await request.body()
+    if not _known(request.headers.get("authorization", ""), service.extender_token):
+        return Response(encode(_STRANGER), 401, {"www-authenticate": "Basic"}, _JSON)
     try:
-        return Response(verb(body), media_type=_JSON)
+        return Response(verb(service.hints.now().extender)(body), media_type=_JSON)
     except ConfigError as error:
         return Response(encode(Problem(error=error.message, remedy=error.remedy)), 422, media_type=_JSON)
+
+
+def _known(given: str, password: str) -> bool:
+    """Whether HTTP Basic's password is right, whatever the user; kube-scheduler sends that of its urlPrefix."""
+    if not password:
+        return True
+    scheme, _, coded = given.partition(" ")
+    with contextlib.suppress(ValueError):
+        sent = base64.b64decode(coded, validate=True).partition(b":")[2]
+        return scheme.lower() == "basic" and hmac.compare_digest(sent, password.encode())
+    return False

@@ -80,6 +80,7 @@ class Service:
     bus: BusClient
     token: str
     audit_folder: Path | None
+    extender_token: str = ""
     mirror: Mirror = field(default_factory=Mirror)
     closing: bool = False
     streams: int = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.edge import Edge, EdgeOptions
+from cli.listening import Listening
 from cli.logs import LogFormat
 from cli.processes import command, end, stop_on_signals
 
@@ -22,8 +23,7 @@ class RunOptions:
     """An edge, and where its page is served."""
 
     edge: EdgeOptions
-    host: str
-    port: int
+    at: Listening
     log_format: LogFormat = LogFormat.TEXT
 
 
@@ -61,10 +61,7 @@ async def _serve(options: RunOptions) -> asyncio.subprocess.Process:
         edge.site_path,
         "--state",
         edge.state,
-        "--host",
-        options.host,
-        "--port",
-        str(options.port),
+        *options.at.arguments(),
     ]
     arguments += ["--clock", edge.clock.spec(), "--until-stdin-closes", "--log-format", options.log_format.value]
     arguments += ["--endpoints", edge.endpoints] if edge.endpoints else []

@@ -19,6 +19,9 @@ SITE = typer.Argument(..., exists=True, dir_okay=False, help="The site file.")
 STATE = typer.Option(Path("state"), "--state", help="The one directory that holds everything this site remembers.")
 HOST = typer.Option("127.0.0.1", "--host", help="Address for the page and API; loopback unless you say otherwise.")
 PORT = typer.Option(8080, "--port", min=1, max=65535, help="Port for the page and API.")
+NAMES = typer.Option(None, "--name", help="Another name that browsers may call it by, e.g. a proxy's. Again for more.")
+TLS_CERT = typer.Option(None, "--tls-cert", help="Certificate and its chain (PEM): https instead of http.")
+TLS_KEY = typer.Option(None, "--tls-key", help="The certificate's key (PEM, without a password).")
 CLOCK = typer.Option("", "--clock", hidden=True, help="Origin and speed of a simulated site's clock.")
 ENDPOINTS = typer.Option(None, "--endpoints", help="JSON file {link: [host, port]} that overrides addresses.")
 JOBS = typer.Option(
@@ -53,6 +56,9 @@ def run_site(
     state: Path = STATE,
     host: str = HOST,
     port: int = PORT,
+    name: list[str] | None = NAMES,
+    tls_cert: Path | None = TLS_CERT,
+    tls_key: Path | None = TLS_KEY,
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
@@ -62,10 +68,12 @@ def run_site(
 ) -> None:
     """Run a site: edge and control in this process, page and API in a child."""
     from cli.edge import EdgeOptions
+    from cli.listening import Listening
     from cli.run import RunOptions, run
 
     logs.set_up(log_format)
-    check_port_free(host, port)
+    at = Listening(host=host, port=port, names=tuple(name or ()), tls_cert=tls_cert, tls_key=tls_key)
+    at.check()
     edge = EdgeOptions(
         site_path=site,
         state=state,
@@ -75,7 +83,7 @@ def run_site(
         jobs=jobs,
         switchback=switchback,
     )
-    asyncio.run(run(RunOptions(edge=edge, host=host, port=port, log_format=log_format)))
+    asyncio.run(run(RunOptions(edge=edge, at=at, log_format=log_format)))
 
 
 def edge_only(
@@ -116,6 +124,9 @@ def serve_only(
     state: Path = STATE,
     host: str = HOST,
     port: int = PORT,
+    name: list[str] | None = NAMES,
+    tls_cert: Path | None = TLS_CERT,
+    tls_key: Path | None = TLS_KEY,
     clock: str = CLOCK,
     endpoints: Path | None = ENDPOINTS,
     store: str | None = STORE,
@@ -124,14 +135,14 @@ def serve_only(
 ) -> None:
     """Serve page and API alone, over a state directory that an edge works in."""
     from cli.endpoints import read_endpoints
+    from cli.listening import Listening
     from cli.serve import serve
 
     logs.set_up(log_format)
     serve(
         site_path=site,
         state=state,
-        host=host,
-        port=port,
+        at=Listening(host=host, port=port, names=tuple(name or ()), tls_cert=tls_cert, tls_key=tls_key),
         clock=clock,
         endpoints=read_endpoints(endpoints),
         store=store,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -17,49 +15,26 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from cli.processes import check_port_free
+from cli.listening import Listening
 from plant.clock import ScaledClock
 from plant.topology import Site
 from sites import load_site
 from store.open import open_store, store_url
 from store.state import StateDir
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _STOP_GRACE_S = 3
 
 
-def allowed_hosts(host: str) -> frozenset[str]:
-    """Names that the Host header may have: loopback's, and those of the address served."""
-    if host in _LOOPBACK:
-        return _LOOPBACK
-    own = frozenset({host})
-    if _is_everything(host):
-        own = frozenset({socket.gethostname().lower(), socket.getfqdn().lower(), *_own_addresses()})
-    return _LOOPBACK | own
-
-
-def _is_everything(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
-
-
-def _own_addresses() -> set[str]:
-    try:
-        return {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
-    except OSError:
-        return set()
-
-
-def make_app(site: Site, state: Path, host: str, clock: ScaledClock, store: str | None = None) -> FastAPI:
+def make_app(site: Site, state: Path, at: Listening, clock: ScaledClock, store: str | None = None) -> FastAPI:
     """The application over a state directory."""
+    kept = StateDir(state)
     return create_app(
         site=site,
         bus_path=state / "bus.sock",
         store=open_store(store_url(store), state, site.retention, read_only=True, clock=clock),
-        token=StateDir(state).token(),
-        allowed_hosts=allowed_hosts(host),
+        token=kept.token(),
+        extender_token=kept.token("extender-token") if at.open else "",
+        allowed_hosts=at.allowed_hosts,
         state=state,
         clock=clock,
     )
@@ -68,11 +43,10 @@ def make_app(site: Site, state: Path, host: str, clock: ScaledClock, store: str 
 class PageServer(uvicorn.Server):
     """Ends its streams before it waits for connections, and ends with its parent where told to."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, at: Listening) -> None:
         config = uvicorn.Config(
             app,
-            host=host,
-            port=port,
+            **at.uvicorn(),
             access_log=False,
             log_level="warning",
             log_config=None,
@@ -115,8 +89,7 @@ def _call_at_end_of_input(loop: asyncio.AbstractEventLoop, stop: Callable[[], No
 def serve(
     site_path: Path,
     state: Path,
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    at: Listening,
     clock: str = "",
     endpoints: Mapping[str, tuple[str, int]] | None = None,
     store: str | None = None,
@@ -126,9 +99,9 @@ def serve(
     """Serve until SIGTERM, SIGINT, or (where asked) the end of standard input.
 
     Raises:
-        ConfigError: the site file is wrong, or the port is in use.
+        ConfigError: the site file is wrong, the port is in use, or certificate and key don't fit.
     """
-    check_port_free(host, port)
+    at.check()
     site = load_site(site_path, dict(endpoints) if endpoints else None)
-    app = make_app(site, state, host, ScaledClock.parse(clock), store)
-    asyncio.run(PageServer(app, host, port).work(until_stdin_closes=until_stdin_closes))
+    app = make_app(site, state, at, ScaledClock.parse(clock), store)
+    asyncio.run(PageServer(app, at).work(until_stdin_closes=until_stdin_closes))

@@ -20,6 +20,7 @@ FILES = (
     "version",
     "epoch",
     "token",
+    "extender-token",
     "modes.json",
     "commissioning.json",
     "commissioning.key",

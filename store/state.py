@@ -85,9 +85,9 @@ class StateDir:
             os.close(self._lock)
             self._lock = None
 
-    def token(self) -> str:
-        """The secret that allows commands, made at the first call; readable by the owner only."""
-        path = self.path / "token"
+    def token(self, name: str = "token") -> str:
+        """The secret that allows commands, or another of that name; made at the first call, the owner's only."""
+        path = self.path / name
         for _ in range(2):
             try:
                 path.chmod(0o600)

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from cli.listening import Listening
 from cli.serve import PageServer
 from plant.budgets import Budget, BudgetSource
 from plant.records import Headroom
@@ -92,9 +93,23 @@ async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy):
     assert (got.status_code, "nodeCacheCapable: true" in got.json()["remedy"]) == (413, True)
 
 
+async def test_where_strangers_may_come_it_wants_its_own_password(roomy, app):
+    """As kube-scheduler sends that of its urlPrefix; neither none, nor another, nor the site's token will do."""
+    app.state.service.extender_token = "s3cret"
+    sent = {"ok": ("scheduler", "s3cret"), "other": ("scheduler", "secret"), "none": None, "colon": ("s3cret", "")}
+    codes = {
+        name: (await roomy.post("/k8s/extender/filter", content=CAPTURED, auth=auth)).status_code
+        for name, auth in sent.items()
+    }
+    assert codes == {"ok": 200, "other": 401, "none": 401, "colon": 401}
+    for header in ("Basic", "Basic %%%", "Bearer s3cret"):
+        got = await roomy.post("/k8s/extender/filter", content=CAPTURED, headers={"Authorization": header})
+        assert (got.status_code, "extender-token" in got.json()["remedy"]) == (401, True)
+
+
 async def test_the_running_server_never_waits_for_acknowledgements(app, until):
     """TCP_NODELAY on a connection that the real server has accepted (Nagle cost kube-scheduler 80 ms a pod)."""
-    server = PageServer(app, "127.0.0.1", 0)
+    server = PageServer(app, Listening(port=0))
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started, within_s=60.0)

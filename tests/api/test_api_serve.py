@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,13 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.serve import allowed_hosts, serve
+from cli.listening import Listening
+from cli.serve import serve
 from plant.errors import ConfigError
 from store.state import StateDir
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "site-configs" / "demo-pod.yaml"
-PROGRAM = "import sys; from pathlib import Path; from cli.serve import serve; serve(Path(sys.argv[1]), Path(sys.argv[2]), port=int(sys.argv[3]), until_stdin_closes=True)"
+PROGRAM = "import sys; from pathlib import Path; from cli.listening import Listening; from cli.serve import serve; serve(Path(sys.argv[1]), Path(sys.argv[2]), Listening(port=int(sys.argv[3])), until_stdin_closes=True)"
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError) as caught:
-            serve(SITE, tmp_path, port=port)
+            serve(SITE, tmp_path, Listening(port=port))
     text = str(caught.value)
     assert f"port {port} on 127.0.0.1" in text
     assert "in use" in text
@@ -100,6 +103,67 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
 
 def test_only_loopback_names_are_allowed_unless_told_otherwise():
     """Bound to loopback only its names pass; another address adds itself, every address adds the machine's own."""
-    assert allowed_hosts("127.0.0.1") == {"127.0.0.1", "localhost", "::1"}
-    assert "10.1.2.3" in allowed_hosts("10.1.2.3")
-    assert socket.gethostname().lower() in allowed_hosts("0.0.0.0")
+    assert Listening().allowed_hosts == {"127.0.0.1", "localhost", "::1"}
+    assert "10.1.2.3" in Listening(host="10.1.2.3").allowed_hosts
+    assert socket.gethostname().lower() in Listening(host="0.0.0.0").allowed_hosts
+    assert "coldplate.example" in Listening(names=("Coldplate.example",)).allowed_hosts
+
+
+@pytest.fixture
+def pair(real_program, tmp_path):
+    """A certificate of localhost and its key."""
+    command = [real_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-noenc", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+async def test_with_a_certificate_the_command_serves_https_alone(pair, tmp_path, port):
+    """Checked by who trusts it; plain http gets nothing."""
+    cert, key = pair
+    process = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "cli.main",
+            "serve",
+            str(SITE),
+            "--state",
+            str(tmp_path / "state"),
+            "--port",
+            str(port),
+        ),
+        *("--tls-cert", str(cert), "--tls-key", str(key)),
+        cwd=ROOT,
+    )
+    try:
+        trusting = ssl.create_default_context(cafile=str(cert))
+        async with httpx.AsyncClient(verify=trusting) as client, asyncio.timeout(30):
+            while True:
+                try:
+                    answer = await client.get(f"https://127.0.0.1:{port}/v1/status")
+                    break
+                except httpx.TransportError:
+                    assert process.returncode is None
+                    await asyncio.sleep(0.1)
+            assert answer.status_code == 200
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://127.0.0.1:{port}/v1/status")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def test_a_certificate_that_is_none_is_said_before_anything_starts(pair, tmp_path, port):
+    """Without its key, with a file that is not there, with another's key."""
+    cert, key = pair
+    for wrong, said in (
+        (Listening(port=port, tls_cert=cert), "--tls-key"),
+        (Listening(port=port, tls_cert=cert, tls_key=tmp_path / "none.pem"), "none.pem"),
+        (Listening(port=port, tls_cert=cert, tls_key=cert), "key it was made for"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            wrong.check()
+        assert said in str(caught.value)
+    Listening(port=port, tls_cert=cert, tls_key=key).check()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from cli.listening import Listening
 from cli.serve import PageServer
 
 
@@ -24,7 +25,7 @@ def free_port() -> int:
 async def serving(app):
     """The app behind a real server."""
     port = free_port()
-    server = PageServer(app, "127.0.0.1", port)
+    server = PageServer(app, Listening(port=port))
     task = asyncio.create_task(server.work(until_stdin_closes=False))
     while not server.started:
         assert not task.done()
