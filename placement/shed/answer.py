@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from placement.job_lists import believed
 from placement.shed.plan import ShedJob, ShedNeed, ShedPlan, shed_plan
@@ -30,8 +30,8 @@ def shed_plans(
 ) -> list[ShedPlan]:
     """A plan for each request that has not run out, with jobs that run now; now_s [s since 1970].
 
-    held_w: by loop, what is held back already [W], and goes on to be as far as it must; uncapped: jobs without power
-    limits.
+    held_w: by loop, what was held back already when it wished [W], and stays so as far as it must; uncapped: jobs
+    without power limits.
     """
     standing = [request for request in requests if request.expires_s > now_s]
     if not standing:
@@ -55,6 +55,24 @@ def shed_plans(
         )
         for r in standing
     ]
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What was held back when each loop wished: its meters had seen that, and not what was done since."""
+
+    _then: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def held_then(self, requests: Iterable[ShedRequest], held_w: Mapping[str, float]) -> dict[str, float]:
+        """By loop [W]; held_w: as it is now, which counts for a wish that is new."""
+        before = self._then
+        self._then = {
+            r.loop: then
+            if (then := before.get(r.loop)) is not None and then[0] == r.at_s
+            else (r.at_s, held_w.get(r.loop, 0.0))
+            for r in requests
+        }
+        return {loop: watts for loop, (_, watts) in self._then.items()}
 
 
 def needed_w(request: ShedRequest, held_w: float) -> float:
