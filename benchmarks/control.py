@@ -2,7 +2,8 @@
 
 All obey the same guard, ranges, steps, dwell and limits, the N+1 reserve among them (`benchmarks.reserve`). `static`
 and `reset` are tuned by this benchmark (`benchmarks.tuning`); a quick run takes the tunings kept in tuned.yaml. Their
-`-no-reserve` rows are tuned without that limit. `bound` is quasi-steady, see `benchmarks.bound`.
+`-no-reserve` rows are tuned without that limit. `bound` is quasi-steady, see `benchmarks.bound` and, with switched
+units, `benchmarks.staged_bound`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.plants import PLANTS, TUNED_AS, load_plant
 from benchmarks.robust import ROBUST
 from benchmarks.rows import Done, Row, rows_of
 from benchmarks.tasks import (
+    BOUND,
     CYCLE_S,
     KNOWN,
     QUICK_CYCLE_S,
@@ -134,14 +136,15 @@ def _tunings(plant: str, climate: str, data: Path | None, controllers: Sequence[
 
 
 def _done(tasks: Sequence[Task]) -> Iterator[Done]:
-    """Every task with its day; the bound's tasks take many days each."""
-    plain = [task for task in tasks if task.controller != "bound"]
+    """Every task with its day; the bound's tasks take many days each, or a sweep where the plant can be settled."""
+    plain = [task for task in tasks if task.controller != BOUND]
     yield from zip(plain, run_tasks(plain), strict=True)
     for (plant, climate), sought in groupby(
-        (task for task in tasks if task.controller == "bound"), lambda task: (task.plant, task.climate)
+        (task for task in tasks if task.controller == BOUND), lambda task: (task.plant, task.climate)
     ):
-        has = commanded(plant, climate, next(iter(tasks)).data)
-        yield from ((task, bound_of(task, has)) for task in sought)
+        has, days = commanded(plant, climate, next(iter(tasks)).data), list(sought)
+        found = run_tasks(days) if has.settles else (bound_of(task, has) for task in days)
+        yield from zip(days, found, strict=True)
 
 
 def bound_of(task: Task, has: Commanded) -> Day:

@@ -9,6 +9,7 @@ import numpy as np
 
 from controller import inputs
 from controller.design import LoopDesign, loop_design
+from controller.exchange import Array
 from controller.loss import lost_cdu_case_c
 from controller.model import Load
 from controller.outdoor import Outdoor
@@ -48,21 +49,26 @@ class ReserveWatch:
 
     def margin_k(self, snapshot: Snapshot) -> float:
         """The least margin of all loops now [K]."""
-        margins = (self._group(snapshot, self.site.groups[g], d) for g, d in self.designs.items())
+        margins = (self._group(snapshot, self.site.groups[g]) for g in self.designs)
         return min(margins, default=UNKNOWN_K)
 
-    def _group(self, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> float:
+    def _group(self, snapshot: Snapshot, group: CoolingGroup) -> float:
         try:
             now = inputs.current_setpoints(self.site, snapshot, group)
             heat_w = inputs.racks_heat(self.site, snapshot, group.racks)
         except StaleError:
             return UNKNOWN_K
+        at = (np.array([now[role]]) for role in (inputs.SUPPLY, inputs.DP, inputs.FACILITY))
+        return float(self.margins_k(group.id, heat_w, *at)[0])
+
+    def margins_k(self, group: str, heat_w: float, supply_c: Array, dp_pa: Array, facility_c: Array) -> Array:
+        """The margin of a loop [K] at each of many setpoints [°C, Pa], while its racks give heat_w [W] to water."""
+        design, known = self.designs[group], self.site.groups[group]
         gpu_w = full_gpu_w([rack.gpu_power_w for rack, _ in design.racks], math.nan)
         load = Load(heat_w=heat_w, it_w=heat_w, gpu_w=gpu_w, air=_ANY_AIR)
-        facility_c = max(now[inputs.FACILITY], inputs.design_value(group, inputs.FACILITY))
-        at = (np.array([value]) for value in (now[inputs.SUPPLY], now[inputs.DP], facility_c))
-        case_c = lost_cdu_case_c(design, load, *at)
-        return limit_values(self.site)[0]["case_temperature"] - float(case_c[0])
+        warmest_c = np.maximum(facility_c, inputs.design_value(known, inputs.FACILITY))
+        case_c = lost_cdu_case_c(design, load, supply_c, dp_pa, warmest_c)
+        return np.asarray(limit_values(self.site)[0]["case_temperature"] - case_c, dtype=np.float64)
 
 
 def _design(site: Site, group: CoolingGroup) -> LoopDesign | None:

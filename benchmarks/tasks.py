@@ -16,6 +16,8 @@ from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
 from benchmarks.plants import Plant, Scenario, Sequenced, Utilisation, load_plant
 from benchmarks.robust import ROBUST, adverse
+from benchmarks.staged_bound import staged_bound_day
+from benchmarks.trains_plant import TrainsPlant
 from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
 from controller.identification.known import Kept
 from plant.topology import Site
@@ -23,7 +25,7 @@ from plant.topology import Site
 QUICK_CYCLE_S, CYCLE_S = 600.0, 60.0
 YEAR_DAYS, YEAR_H = 365, 8757
 """A year from its third hour on: weather ends with the last."""
-KNOWN = "ours-known"
+BOUND, KNOWN = "bound", "ours-known"
 """Ours that was started again after a day, with what it kept of the plant's parameters."""
 ARMA = "statsmodels.tsa.arima.estimators.hannan_rissanen"
 """What the controller imports late; each worker would."""
@@ -33,7 +35,8 @@ ARMA = "statsmodels.tsa.arima.estimators.hannan_rissanen"
 class Task:
     """One day (or more hours) of one controller on one plant.
 
-    tuning: a baseline's; schedule: fixed setpoints of each hour, which move freely (the bound's); reserve: the N+1
+    tuning: a baseline's; schedule: fixed setpoints of each hour, which move freely (the bound's, but where units are
+    switched and the plant can be settled: `benchmarks.staged_bound`); reserve: the N+1
     reserve is a limit; give_up: stop at the first hour outside a limit.
     """
 
@@ -75,6 +78,8 @@ def run_task(task: Task) -> Day:
     plant, work = _made(task)
     try:
         start_s = read_climate(task.data, task.climate).start_s(task.day.day)
+        if task.controller == BOUND and not task.schedule and isinstance(plant, TrainsPlant):
+            return staged_bound_day(plant, start_s, task.hours)
         operator = _operator(task, plant.site, work, start_s, known)
         if task.tuning is not None and task.tuning.stage_up is not None and isinstance(plant, Sequenced):
             plant.sequence(task.tuning.stage_up)
@@ -150,11 +155,15 @@ def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedD
 
 @dataclass(frozen=True, slots=True)
 class Commanded:
-    """What a plant has to command beside its loop: a tower, an air unit, units that are switched."""
+    """What a plant has to command beside its loop: a tower, an air unit, units that are switched.
+
+    settles: and it can be settled under any units and setpoints, so that its bound stages.
+    """
 
     tower: bool
     air: bool
     stages: bool
+    settles: bool = False
 
 
 def commanded(plant: str, climate: str, data: Path | None) -> Commanded:
@@ -163,6 +172,7 @@ def commanded(plant: str, climate: str, data: Path | None) -> Commanded:
     made = make_plant(Task(plant=plant, climate=climate, controller="", day=day, data=data, cycle_s=CYCLE_S))
     try:
         groups = made.site.groups.values()
-        return Commanded(commands_tower(made.site), commands_air(made.site), any(group.stages for group in groups))
+        stages, settles = any(group.stages for group in groups), isinstance(made, TrainsPlant)
+        return Commanded(commands_tower(made.site), commands_air(made.site), stages, settles)
     finally:
         made.close()

@@ -15,24 +15,17 @@ from benchmarks.judge import Judge
 from benchmarks.plants import PlantTruth, Scenario
 from benchmarks.rack_instruments import shares_of, shown_by_racks
 from benchmarks.trains_machines import NEW, Wear
-from benchmarks.trains_units import WATER_J_M3_K, PlateExchanger, VariablePump
+from benchmarks.trains_racks import COOLANT_J_M3_K, HOTTEST, LEAKAGE_REFERENCE_C, TrainsRacks
+from benchmarks.trains_units import WATER_J_M3_K
 from benchmarks.trains_water import Staging, TrainsWater
 from benchmarks.twin_plant import example_site
 from plant.points import PointId
 from plant.topology import Site
+from simulator.weather import Weather
 
 Array = npt.NDArray[np.float64]
 
 STEP_S, WARM_UP_S = 60.0, 7200.0
-COOLANT_J_M3_K = 3.96e6
-FLOW_EXPONENT = 1 / 1.85
-GPU_IDLE_SHARE, REST_IDLE_SHARE = 0.12, 0.5
-LEAKAGE_PER_K, LEAKAGE_REFERENCE_C = 0.001, 50.0
-PLATE_FIXED_K_W, PLATE_FLOW_K_L_MIN = 0.01602, 0.00855
-"""Case over inlet per watt: R = 0.01602 + 0.00855 / (l/min), fitted to OCP OAI guidelines 2023, 1 kW OAM, PG25."""
-HOTTEST, REST_TO_PLATES = 1.05, 0.25
-"""Rise of the hottest case against the mean one; share of what is no GPU that lies on the same plates."""
-VALVE_MOST = 1.02
 TOWER_BELOW_FACILITY_K, TOWER_ABOVE_WET_BULB_K = 2.0, 3.0
 """The towers' own rule while nobody commands them."""
 ROOM_DEW_POINT_C = (2.0, 15.0)
@@ -57,26 +50,9 @@ class TrainsPlant:
     ) -> None:
         self.site, self._scenario = site or example_site("six-trains.yaml"), scenario
         self._group = next(iter(self.site.groups.values()))
-        self._racks = [self.site.equipment[rack] for rack in self._group.racks]
         self._staging, self._wear, self._judge = staging or Staging(), wear, Judge(self.site)
-        self._told = _declared(self.site, self._racks[0].id) if told is None else told
-        self._figures = {
-            key: np.array([rack.design[key] for rack in self._racks])
-            for key in ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w")
-        }
-        self._gpu_w = self.site.gpus_per_rack * self._figures["gpu_power_w"]
-        cdus = [self.site.equipment[member].design for member in self._group.members]
-        self._cdu_m3_s = sum(c["flow_m3_s"] for c in cdus)
-        self._valves_m3_s = VALVE_MOST * sum(c["facility_flow_m3_s"] for c in cdus)
-        self._internal_pa, efficiency = cdus[0]["internal_dp_pa"], wear.pumps * cdus[0]["pump_efficiency"]
-        head_pa = self._internal_pa + float(self._figures["dp_pa"][0])
-        self._tcs_pump = VariablePump(flow_m3_s=cdus[0]["flow_m3_s"], head_pa=head_pa, efficiency=efficiency)
-        self._exchanger = PlateExchanger(
-            ua_w_k=wear.plates * sum(c["ua_w_k"] for c in cdus),
-            hot_m3_s=self._cdu_m3_s,
-            cold_m3_s=sum(c["facility_flow_m3_s"] for c in cdus),
-            hot_j_m3_k=COOLANT_J_M3_K,
-        )
+        self.racks = TrainsRacks(self.site, wear)
+        self._told = _declared(self.site, self.racks.names[0]) if told is None else told
         self.reset(0.0)
 
     def sequence(self, up: float) -> None:
@@ -93,7 +69,7 @@ class TrainsPlant:
         self._free_tower = commands["tower_temperature"]
         self._asked_tower, self._enables = False, dict[str, float]()
         self._supply_c, self._dew_c, self._time_s = self._group.design["supply_temperature"], 10.0, start_s - WARM_UP_S
-        self._cases: Array = np.full(len(self._racks), LEAKAGE_REFERENCE_C)
+        self._cases: Array = np.full(len(self.racks.names), LEAKAGE_REFERENCE_C)
         self._forget()
         for _ in range(round(WARM_UP_S / STEP_S)):
             self._minute()
@@ -141,17 +117,23 @@ class TrainsPlant:
 
     def _minute(self) -> None:
         self._time_s += STEP_S
-        self._air = air = self._scenario.climate.at(self._time_s)
+        self._air = air = self.air(self._time_s)
         self._dew_c = min(max(air.dew_point_c, ROOM_DEW_POINT_C[0]), ROOM_DEW_POINT_C[1])
         role = {
             name: self._setpoints[point] for name, point in self._group.commands.items() if point in self._setpoints
         }
-        self._power_w = self._draw(self._time_s - 0.5 * STEP_S)
-        self._flows = self._rack_flows(role["differential_pressure"])
+        self._power_w, self._plates_w = self.racks.draw(self.use(self._time_s - 0.5 * STEP_S), self._cases)
+        self._flows = self.racks.flows(role["differential_pressure"])
         self._flow_m3_s = float(self._flows.sum())
-        self._tcs_w = self._pumping_w(role["differential_pressure"])
-        liquid_w = float(self._figures["liquid_fraction"] @ self._power_w) + self._tcs_w
-        self._facility_m3_s = self._exchange(liquid_w, role["supply_temperature"])
+        self._tcs_w = self.racks.pumping_w(role["differential_pressure"], self._flow_m3_s)
+        liquid_w = self.racks.liquid_w(self._power_w) + self._tcs_w
+        self._facility_m3_s, self._supply_c = self.racks.exchange(
+            liquid_w,
+            self._flow_m3_s,
+            role["supply_temperature"],
+            self.water.supply_c,
+            self.water.deliverable_m3_s,
+        )
         facility_c = role["facility_supply_temperature"]
         own_c = max(facility_c - TOWER_BELOW_FACILITY_K, air.wet_bulb_c + TOWER_ABOVE_WET_BULB_K)
         tower_c = role["tower_temperature"] if self._asked_tower else own_c
@@ -159,36 +141,13 @@ class TrainsPlant:
         self.water.step(STEP_S, liquid_w, self._facility_m3_s, facility_c, tower_c, air.wet_bulb_c)
         self._account(liquid_w)
 
-    def _draw(self, at_s: float) -> Array:
-        """Power of each rack [W]: GPUs with idle power and leakage, and the rest."""
-        use = np.array([self._scenario.utilisation(rack.id, at_s) for rack in self._racks])
-        leakage = 1.0 + LEAKAGE_PER_K * (self._cases - LEAKAGE_REFERENCE_C)
-        gpus_w = self._gpu_w * (GPU_IDLE_SHARE + (1.0 - GPU_IDLE_SHARE) * use) * leakage
-        rest_w = (self._figures["power_w"] - self._gpu_w) * (REST_IDLE_SHARE + (1.0 - REST_IDLE_SHARE) * use)
-        self._plates_w: Array = (gpus_w + REST_TO_PLATES * rest_w) / self.site.gpus_per_rack
-        drawn: Array = gpus_w + rest_w
-        return drawn
+    def use(self, at_s: float) -> Array:
+        """What the scenario asks of each rack at a time [s since 1970], as share of full load."""
+        return np.array([self._scenario.utilisation(rack, at_s) for rack in self.racks.names])
 
-    def _rack_flows(self, dp_pa: float) -> Array:
-        """Flow of each rack [m³/s] at a differential pressure [Pa], as far as the CDUs' pumps give it."""
-        flows: Array = self._figures["flow_m3_s"] * (max(dp_pa, 0.0) / self._figures["dp_pa"]) ** FLOW_EXPONENT
-        return flows * min(1.0, 1.2 * self._cdu_m3_s / max(float(flows.sum()), 1e-9))
-
-    def _pumping_w(self, dp_pa: float) -> float:
-        count = len(self._group.members)
-        head_pa = dp_pa + self._internal_pa * (self._flow_m3_s / self._cdu_m3_s) ** 2
-        return count * self._tcs_pump.power_w(self._flow_m3_s / count, head_pa)
-
-    def _exchange(self, liquid_w: float, supply_c: float) -> float:
-        """Let the CDUs' valves hold their supply; returns the facility flow that it takes [m³/s]."""
-        rise_k = liquid_w / (self._flow_m3_s * COOLANT_J_M3_K)
-        most = min(self._valves_m3_s, self.water.deliverable_m3_s)
-        difference_k = supply_c + rise_k - self.water.supply_c
-        facility_m3_s = self._exchanger.cold_for(liquid_w, self._flow_m3_s, difference_k, most)
-        carries = self._exchanger.per_kelvin(self._flow_m3_s, facility_m3_s)
-        least_k = liquid_w / carries if carries > 0.0 else 100.0
-        self._supply_c = max(supply_c, self.water.supply_c + least_k - rise_k)
-        return facility_m3_s
+    def air(self, at_s: float) -> Weather:
+        """The scenario's outdoor air at a time [s since 1970]."""
+        return self._scenario.climate.at(at_s)
 
     def _account(self, liquid_w: float) -> None:
         """A minute's energies, cases and violations."""
@@ -198,15 +157,10 @@ class TrainsPlant:
         self._it_j += float(self._power_w.sum()) * STEP_S
         self._heat_in_j += (liquid_w + now.powers_w["facility_pumps"]) * STEP_S
         self._heat_out_j += (now.economised_w + now.chilled_w) * STEP_S
-        l_min = self._flows * 60000.0 / self.site.gpus_per_rack
-        rises = (PLATE_FIXED_K_W + PLATE_FLOW_K_L_MIN / l_min) * self._plates_w
-        self._cases = self._supply_c + rises
-        liquid = self._figures["liquid_fraction"] * self._power_w
+        rises_k = self.racks.rises_k(self._flows, self._plates_w)
+        self._cases = self._supply_c + rises_k
         seen = {
-            "case_temperature": self._supply_c + HOTTEST * float(rises.max()),
-            "rack_return_temperature": self._supply_c + float((liquid / (self._flows * COOLANT_J_M3_K)).max()),
-            "rack_flow_m3_s": float(self._flows.min()),
-            "tcs_supply_temperature": self._supply_c,
+            **self.racks.seen(self._supply_c, self._flows, self._power_w, rises_k),
             "fws_supply_temperature": self.water.supply_c,
             "dew_point_margin": self._supply_c - self._dew_c,
         }
@@ -228,23 +182,24 @@ class TrainsPlant:
 
     def _rack_values(self) -> dict[str, float]:
         """What racks show, and those of their GPUs that tell."""
+        names = self.racks.names
         if not self._told:
-            return {f"{rack.id}/power": watts for rack, watts in zip(self._racks, self._power_w.tolist(), strict=True)}
-        liquid_w = self._figures["liquid_fraction"] * self._power_w
+            return {f"{rack}/power": watts for rack, watts in zip(names, self._power_w.tolist(), strict=True)}
+        liquid_w = self.racks.figures["liquid_fraction"] * self._power_w
         dp_pa = self._setpoints[self._group.commands["differential_pressure"]]
         values = {
             "power": self._power_w,
             "liquid_return_temperature": self._supply_c + liquid_w / (self._flows * COOLANT_J_M3_K),
             "liquid_flow": self._flows,
-            "liquid_differential_pressure": np.full(len(self._racks), dp_pa),
+            "liquid_differential_pressure": np.full(len(names), dp_pa),
         }
-        names, rises_k = [rack.id for rack in self._racks], self._cases - self._supply_c
+        rises_k = self._cases - self._supply_c
         return shown_by_racks(names, values, self._supply_c, rises_k, self._plates_w, shares_of(self._told, HOTTEST))
 
     def _cdu(self) -> dict[str, float]:
         """One CDU's share."""
         count = len(self._group.members)
-        carried_w = float(self._figures["liquid_fraction"] @ self._power_w)
+        carried_w = self.racks.liquid_w(self._power_w)
         facility_rise_k = (carried_w + self._tcs_w) / max(self._facility_m3_s * WATER_J_M3_K, 1.0)
         return {
             "tcs_supply_temperature": self._supply_c,

@@ -114,11 +114,19 @@ class TrainsWater:
     ) -> None:
         """A minute with the users' heat [W] and flow [m³/s]; tower_c: asked of the towers, wet_c: wet bulb [°C]."""
         self._stage(dt_s, setpoint_c, tower_c)
+        self.carry(dt_s, heat_w, flow_m3_s, setpoint_c, tower_c, wet_c)
+
+    def carry(
+        self, dt_s: float, heat_w: float, flow_m3_s: float, setpoint_c: float, tower_c: float, wet_c: float
+    ) -> None:
+        """As `step`, by what runs now, whatever the sequences would do."""
         now = Flows(facility_m3_s=flow_m3_s)
         chillers_m3_s = sum(len(on) * chiller.condenser_m3_s for chiller, on in self.chillers.running())
         economiser_m3_s = self._economise(now, setpoint_c, max(self.towers.size - chillers_m3_s, 0.0))
         self._chill(now, setpoint_c)
-        self._pump_facility(now)
+        pumps_w = self.pumping_w(flow_m3_s)
+        now.powers_w["facility_pumps"] = sum(pumps_w.values())
+        now.drawn_w |= pumps_w
         self._reject(now, dt_s, economiser_m3_s + chillers_m3_s, tower_c, wet_c)
         out_c = now.between_c - now.chilled_w / (flow_m3_s * WATER_J_M3_K) if flow_m3_s > 0.0 else self.supply_c
         warmed_c = out_c + _rise_k(now.powers_w["facility_pumps"], flow_m3_s)
@@ -231,19 +239,23 @@ class TrainsWater:
     def _chillers(self) -> list[tuple[Switch, GordonNgChiller]]:
         return list(zip(self.chillers.switches, self.chillers.machines, strict=True))
 
-    def _pump_facility(self, now: Flows) -> None:
-        """Head: users, pipes by all flow, exchangers by what flows through each of them."""
-        share = now.facility_m3_s / self.design_m3_s
+    def pumping_w(self, flow_m3_s: float) -> dict[str, float]:
+        """Power of each facility pump that runs [W]. Head: users, pipes by all flow, exchangers by their share."""
+        share = flow_m3_s / self.design_m3_s
         head = FRICTION["static"] + FRICTION["pipes"] * share**2
         for name, bank in (("economisers", self.economisers), ("chillers", self.chillers)):
             if bank.count:
                 head += FRICTION[name] * (share * bank.duty / bank.size) ** 2
-        each = now.facility_m3_s / max(self.pumps.size, 1e-9)
-        now.powers_w["facility_pumps"] = 0.0
+        each = flow_m3_s / max(self.pumps.size, 1e-9)
+        drawn_w: dict[str, float] = {}
         for pump, on in self.pumps.running():
-            drawn_w = pump.power_w(each * pump.flow_m3_s, head * self.head_pa)
-            now.powers_w["facility_pumps"] += len(on) * drawn_w
-            now.drawn_w |= dict.fromkeys(on, drawn_w)
+            drawn_w |= dict.fromkeys(on, pump.power_w(each * pump.flow_m3_s, head * self.head_pa))
+        return drawn_w
+
+    @property
+    def least_tower_pumps_w(self) -> float:
+        """What the condenser pumps of the running towers draw at least [W]."""
+        return sum(len(on) * tower.pump_w(tower.least) for tower, on in self.towers.running())
 
     def _reject(self, now: Flows, dt_s: float, asked_m3_s: float, tower_c: float, wet_c: float) -> None:
         now.condenser_m3_s = min(max(asked_m3_s, self._least_m3_s()), self.towers.size)
