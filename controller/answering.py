@@ -85,7 +85,8 @@ def answer(
 def _asked(shed: ShedRequest | None) -> tuple[Condition, ...]:
     if shed is None:
         return ()
-    return (condition("shed_load", shed.loop, shed.at_s, Severity.CRITICAL, shed_kw=shed.power_w / 1e3),)
+    powers = {"it_kw": shed.it_w / 1e3, "bearable_kw": shed.bearable_w / 1e3}
+    return (condition("shed_load", shed.loop, shed.at_s, Severity.CRITICAL, **powers),)
 
 
 def told(found: tuple[Found, ...], now_s: float) -> tuple[Condition, ...]:

@@ -97,7 +97,7 @@ TEMPLATES: dict[str, str] = {
         "{cause} at {subject}: uses the reserve, as much flow and as cold as the envelope and the dew point allow"
     ),
     "plan_hold": "{cause} at {subject}: everything stays as it is, no more flow and no less cooling",
-    "shed_load": "what cooling is left does not carry the load of {subject}: {shed_kw:.0f} kW less is asked for",
+    "shed_load": "the racks of {subject} draw {it_kw:.0f} kW; what is left of the cooling carries {bearable_kw:.0f} kW",
     "shed_load_remedy": "cap power, or move jobs away from the racks of {subject}, until the cooling is whole again",
     # forecasts
     "forecast_model": (

@@ -74,7 +74,7 @@ def _request(group: CoolingGroup, power_w: float, it_w: float, bearable_w: float
         it_w=it_w,
         bearable_w=bearable_w,
         racks=group.racks,
-        reason=message("shed_load", subject=group.id, shed_kw=power_w / 1e3),
+        reason=message("shed_load", subject=group.id, it_kw=it_w / 1e3, bearable_kw=bearable_w / 1e3),
     )
 
 

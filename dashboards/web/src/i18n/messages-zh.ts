@@ -41,7 +41,7 @@ export const messagesZh: Record<string, string> = {
   inputs_missing_remedy: '恢复所述的点；在此之前设备保持或回到设计设定值',
   plan_reserve: '{subject} 出现 {cause}：动用裕度，在写入范围和露点允许内尽量加大流量、降低供液温度',
   plan_hold: '{subject} 出现 {cause}：一切保持现状，不加大流量，也不减少冷却',
-  shed_load: '剩余冷却能力承担不了 {subject} 的负载：请求减少 {shed_kw:0} kW',
+  shed_load: '{subject} 的机柜现用 {it_kw:0} kW；剩余冷却能力只承担 {bearable_kw:0} kW',
   shed_load_remedy: '限制功率，或把作业从 {subject} 的机柜移走，直到冷却恢复完整',
   leak_found: '{subject} 报告泄漏',
   leak_found_remedy: '查找并隔离泄漏；coldplate 不给该回路增加流量，隔离由设备自身完成',
