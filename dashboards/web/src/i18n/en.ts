@@ -187,7 +187,7 @@ export const en = {
   'failure.for_good': 'the others carry the heat for good',
   'failure.unknown': 'not known: {reason}',
   'failure.none': 'No figure yet.',
-  'failure.shed': 'Loop {loop} asks for {power} less load.',
+  'failure.shed': 'Loop {loop} bears no more than {power} of IT load.',
 
   'control.title': 'Control',
   'control.token': 'Command token',

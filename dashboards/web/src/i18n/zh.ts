@@ -189,7 +189,7 @@ export const zh: Record<Key, string> = {
   'failure.for_good': '其余设备可长期承担热负荷',
   'failure.unknown': '未知：{reason}',
   'failure.none': '尚无数值。',
-  'failure.shed': '回路 {loop} 请求减少负载 {power}。',
+  'failure.shed': '回路 {loop}：IT 负载不得超过 {power}。',
 
   'control.title': '控制',
   'control.token': '命令令牌',
