@@ -160,7 +160,7 @@ class BudgetDesk:
 def _of_controller(shed: ShedRequest) -> Budget:
     return Budget(
         scope=shed.loop,
-        power_w=max(shed.it_w - shed.power_w, 0.0),
+        power_w=min(shed.bearable_w, shed.it_w),  # nothing more starts, also where it would be borne for now
         source=BudgetSource.CONTROLLER,
         actor="coldplate",
         reason=shed.reason.text,
