@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from controller.facility_plant import upstream
@@ -29,23 +30,28 @@ def rejection_left_w(site: Site, snapshot: Snapshot, group: CoolingGroup, failed
     return still + sum(c.design.get("heat_w", 0.0) for c in chillers)
 
 
-def taken_w_k(site: Site, snapshot: Snapshot, group: CoolingGroup, failed: Collection[str]) -> float:
-    """Heat that dry coolers take beside what they take now, for each kelvin that their water warms [W/K].
+def taken_now(
+    site: Site, snapshot: Snapshot, group: CoolingGroup, failed: Collection[str]
+) -> tuple[float, float] | None:
+    """Heat that is taken from the facility water now [W], and more of it for each kelvin that it warms [W/K].
 
-    What they show over their distance to the air (a heat exchanger's effectiveness does not hang on temperatures); of
-    one that has failed, or does not tell its water, flow and air, nothing.
+    Of dry coolers in series with at most one chiller that has not failed. A cooler takes the heat that it shows over
+    its distance to the air (an exchanger's effectiveness does not hang on temperatures), a chiller at full load no
+    more than it does. None where the water, its flow or the air is not told.
     """
-    coolers = upstream(site, group.members, "dry-cooler")
-    return sum(_taken_w_k(snapshot, c.id) for c in coolers if c.id not in failed)
-
-
-def _taken_w_k(snapshot: Snapshot, cooler: str) -> float:
+    coolers = [c.id for c in upstream(site, group.members, "dry-cooler") if c.id not in failed]
+    chillers = [c.id for c in upstream(site, group.members, "chiller") if c.id not in failed]
+    if len(coolers) != 1 or len(chillers) > 1:
+        return None
     names = ("entering_temperature", "leaving_temperature", "outdoor_dry_bulb", "flow")
-    entering_c, leaving_c, air_c, flow = (snapshot.get(f"{cooler}/{name}") for name in names)
-    if not (entering_c > leaving_c and entering_c - air_c > LEAST_DISTANCE_K):  # NaN too
-        return 0.0
-    found = WATER.heat_j_m3_k * flow * (entering_c - leaving_c) / (entering_c - air_c)
-    return found if found > 0 else 0.0
+    entering_c, leaving_c, air_c, flow = (snapshot.get(f"{coolers[0]}/{name}") for name in names)
+    sent_c = snapshot.get(f"{chillers[0]}/leaving_temperature") if chillers else leaving_c
+    distance_k, stream_w_k = entering_c - air_c, WATER.heat_j_m3_k * flow
+    taken_w = stream_w_k * (entering_c - min(sent_c, leaving_c))
+    if not math.isfinite(taken_w + distance_k):
+        return None
+    cooled_k = max(entering_c - leaving_c, 0.0)
+    return taken_w, stream_w_k * cooled_k / distance_k if distance_k > LEAST_DISTANCE_K else 0.0
 
 
 def _free_w(snapshot: Snapshot, cooler: Equipment) -> float:

@@ -14,7 +14,7 @@ from controller.cold_plates import hottest_plates, most_heat_w
 from controller.explaining import PLAN_LIFE_S
 from controller.losses import losses_of, scaled, stacked
 from controller.reasons import message
-from controller.rejection_left import rejection_left_w, taken_w_k
+from controller.rejection_left import rejection_left_w, taken_now
 from controller.transient import Losses, seconds_to_limit
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -103,8 +103,14 @@ def _rows(
     left_w = rejection_left_w(site, snapshot, group, failed)
     if left_w is not None:
         return [replace(row, facility_w=np.maximum(row.heat_w - left_w, 0.0)) for row in rows]
-    more_w_k = np.array([taken_w_k(site, snapshot, group, failed)])
-    return [replace(row, facility_w_k=more_w_k) for row in rows]
+    taken = taken_now(site, snapshot, group, failed)
+    if taken is None:
+        return rows
+    taken_w, more_w_k = taken
+    return [
+        replace(row, facility_w=np.maximum(row.heat_w - taken_w, 0.0), facility_w_k=np.array([more_w_k]))
+        for row in rows
+    ]
 
 
 def _reached(row: Losses, goal: Mapping[str, float]) -> Losses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,33 +10,54 @@ import pytest
 
 from controller.cold_plates import hottest_plates
 from controller.losses import losses_of
-from controller.rejection_left import taken_w_k
+from controller.rejection_left import taken_now
 from controller.transient import seconds_to_limit
 from plant.live import LiveTable, Snapshot
 from simulator.faults import Faults
 from simulator.memory import MemoryPlant
 
 
-def test_a_dry_cooler_takes_more_as_its_water_warms(pod, now_s):
-    """What it shows over its distance to the air; nothing of one that has failed, or where a reading is missing."""
+@pytest.fixture
+def tripped(pod, now_s):
+    """Four minutes after the chiller stopped."""
     plant = MemoryPlant(pod, now_s, faults=Faults())
     plant.plant.faults.command("stop chiller", plant.plant.measured())
     plant.advance(240.0)
     live = LiveTable(pod.points.values(), plant.clock)
     live.update(plant.batch())
-    snapshot = live.snapshot()
+    return live.snapshot()
+
+
+def shows(snapshot, **values):
+    """The snapshot in which dry cooler's points show something else."""
+    named = {f"dry-coolers/{name}": value for name, value in values.items()}
+    new = {point: replace(snapshot.readings[point], value=value) for point, value in named.items()}
+    return Snapshot(at_s=snapshot.at_s, readings={**snapshot.readings, **new})
+
+
+def test_a_dry_cooler_takes_more_as_its_water_warms(pod, tripped):
+    """What it shows over its distance to the air; a chiller that runs takes what it takes, and no more."""
+    group, names = pod.groups["tcs-1"], ("entering_temperature", "leaving_temperature", "outdoor_dry_bulb", "flow")
+    into_c, out_c, air_c, flow = (tripped.value(f"dry-coolers/{name}") for name in names)
+    stream_w_k = 4.17e6 * flow
+    heat_w, w_k = taken_now(pod, tripped, group, {"chiller"})
+    assert heat_w == pytest.approx(stream_w_k * (into_c - out_c), rel=0.01)
+    assert heat_w > 100e3
+    assert w_k == pytest.approx(heat_w / (into_c - air_c))
+    warm = shows(tripped, leaving_temperature=out_c + 3.0, entering_temperature=into_c + 3.0)
+    both_w, w_k = taken_now(pod, warm, group, set())
+    sent_c = tripped.value("chiller/leaving_temperature")
+    assert both_w == pytest.approx(stream_w_k * (into_c + 3.0 - sent_c), rel=0.01)
+    assert w_k == pytest.approx(stream_w_k * (into_c - out_c) / (into_c + 3.0 - air_c), rel=0.01)
+
+
+def test_what_is_taken_is_not_guessed(pod, tripped):
+    """Water hardly warmer than the air tells nothing of more; without a reading, or the cooler, nothing is known."""
     group = pod.groups["tcs-1"]
-    into_c, out_c, air_c, flow = (
-        snapshot.value(f"dry-coolers/{n}")
-        for n in ("entering_temperature", "leaving_temperature", "outdoor_dry_bulb", "flow")
-    )
-    expected = 4.17e6 * flow * (into_c - out_c) / (into_c - air_c)
-    assert taken_w_k(pod, snapshot, group, set()) == pytest.approx(expected, rel=0.01)
-    assert taken_w_k(pod, snapshot, group, {"dry-coolers"}) == 0.0
-    name = "dry-coolers/outdoor_dry_bulb"
-    shown = {**snapshot.readings, name: replace(snapshot.readings[name], value=into_c - 0.5)}
-    near = Snapshot(at_s=snapshot.at_s, readings=shown)
-    assert taken_w_k(pod, near, group, set()) == 0.0
+    near = shows(tripped, outdoor_dry_bulb=tripped.value("dry-coolers/entering_temperature") - 0.5)
+    assert taken_now(pod, near, group, {"chiller"})[1] == 0.0
+    assert taken_now(pod, shows(tripped, outdoor_dry_bulb=math.nan), group, {"chiller"}) is None
+    assert taken_now(pod, tripped, group, {"chiller", "dry-coolers"}) is None
 
 
 def test_facility_water_warms_towards_where_all_heat_is_taken(pod, pod_snapshot, now_s):
@@ -43,9 +65,9 @@ def test_facility_water_warms_towards_where_all_heat_is_taken(pod, pod_snapshot,
     plates = hottest_plates(pod, pod_snapshot, pod.groups["tcs-1"], {})
     (row,) = losses_of(pod, pod_snapshot, pod.groups["tcs-1"], plates, {"tcs-1": 400e3}, set())
 
-    def hottest(kept_w, taken_w_k):
+    def hottest(kept_w, more_w_k):
         limits = np.arange(40.0, 250.0, 0.2)
-        losses = replace(row, facility_w=np.array([kept_w]), facility_w_k=np.array([taken_w_k]), limit_c=limits)
+        losses = replace(row, facility_w=np.array([kept_w]), facility_w_k=np.array([more_w_k]), limit_c=limits)
         return limits[np.isinf(seconds_to_limit(losses))][0]
 
     few, more = hottest(200e3, 20e3), hottest(400e3, 20e3)

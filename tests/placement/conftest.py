@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,57 @@ import pytest
 
 from benchmarks import adapter_api, kubernetes_lab
 from benchmarks.slurm_lab import Lab
+from simulator.http_server import serving
+from simulator.redfish_power import GpuNode
+
+WAIT_S = 60.0
+DRAW_W = 1300.0
+
+
+class Bmcs:
+    """The Redfish services of some nodes, in a thread of their own."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.nodes = {n: GpuNode(gpus=1, least_w=300.0, draws={0: DRAW_W}) for n in names}
+        self.ports: dict[str, int] = {}
+        self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(WAIT_S)
+
+    def _run(self) -> None:
+        async def work() -> None:
+            self._stop = asyncio.Event()
+            async with AsyncExitStack() as stack:
+                for name, node in self.nodes.items():
+                    self.ports[name] = await stack.enter_async_context(serving(node.app))
+                self._ready.set()
+                await self._stop.wait()
+
+        self._loop.run_until_complete(work())
+        self._loop.close()
+
+    def close(self) -> None:
+        """End them."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(WAIT_S)
+
+    def limit_w(self, node: str) -> float:
+        """Of its GPU."""
+        return self.nodes[node].limit_w(0)
+
+
+@pytest.fixture
+def make_bmcs() -> Iterator[Callable[..., Any]]:
+    """`make_bmcs(["n1"])`: a Redfish service with one GPU's limit for each node."""
+    with ExitStack() as stack:
+
+        def make(names: list[str]) -> Bmcs:
+            made = Bmcs(names)
+            stack.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture

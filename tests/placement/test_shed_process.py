@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -23,8 +20,7 @@ from placement.slurm.shed import SlurmJobs
 from placement.slurm.stoppable import stoppable
 from plant.records import Message, ShedRequest
 from plant.sheds import JobStopped
-from simulator.http_server import serving
-from simulator.redfish_power import SYSTEM, GpuNode
+from simulator.redfish_power import SYSTEM
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
@@ -38,43 +34,10 @@ while true; do sleep 0.1; done
 """
 
 
-class Bmcs:
-    """The Redfish services of some nodes, in a thread of their own."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.nodes = {n: GpuNode(gpus=1, least_w=300.0, draws={0: DRAW_W}) for n in names}
-        self.ports: dict[str, int] = {}
-        self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(WAIT_S)
-
-    def _run(self) -> None:
-        async def work() -> None:
-            self._stop = asyncio.Event()
-            async with AsyncExitStack() as stack:
-                for name, node in self.nodes.items():
-                    self.ports[name] = await stack.enter_async_context(serving(node.app))
-                self._ready.set()
-                await self._stop.wait()
-
-        self._loop.run_until_complete(work())
-        self._loop.close()
-
-    def close(self) -> None:
-        """End them."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(WAIT_S)
-
-    def limit_w(self, node: str) -> float:
-        """Of its GPU."""
-        return self.nodes[node].limit_w(0)
-
-
 class Shed:
     """Racks `hot` (n1, n2) and `cool` (n3) with a BMC each, coldplate's API, and the command."""
 
-    def __init__(self, lab, bmcs: Bmcs, api, folder: Path) -> None:
+    def __init__(self, lab, bmcs, api, folder: Path) -> None:
         self.lab, self.bmcs, self.api, self.folder = lab, bmcs, api, folder
         limits = "\n".join(
             f"""  - {{nodes: [{name}], bmc: 127.0.0.1, port: {port}, options: {{tls: false}}, full_w: {FULL_W}, idle_w: {IDLE_W},
@@ -152,16 +115,15 @@ limits:
 
 
 @pytest.fixture
-def rig(make_lab, make_api, tmp_path):
+def rig(make_lab, make_api, make_bmcs, tmp_path):
     """A cluster of three nodes."""
     lab = make_lab(real=3)
-    bmcs = Bmcs(lab.nodes)
+    bmcs = make_bmcs(lab.nodes)
     made = Shed(
         lab, bmcs, make_api(dict.fromkeys(lab.nodes, 50), racks={"n1": "hot", "n2": "hot", "n3": "cool"}), tmp_path
     )
     yield made
     made.close()
-    bmcs.close()
 
 
 def test_from_fault_to_full_power_through_a_kill(rig, tmp_path):
