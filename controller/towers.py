@@ -50,16 +50,21 @@ class TowerDesign:
     cycled: float = 0.0
 
     def fans_w(self, share: Array) -> Array:
-        """Power of the fans [W] at a speed [1], by its cube; those of one speed run a part of the time.
-
-        Heat at given water goes about with the air to the power of `AIR_EXPONENT`.
-        """
+        """Power of the fans [W] at a speed [1], by its cube; those of one speed run a part of the time."""
         cubed = self.fan_power_w * share**3
         if not self.cycled:
             return cubed
-        least = self.free_share**AIR_EXPONENT
-        runs = np.clip((share**AIR_EXPONENT - least) / (1 - least), 0.0, 1.0)
+        runs = runs_share(share, self.free_share)
         return np.asarray((1 - self.cycled) * cubed + self.cycled * self.fan_power_w * runs, dtype=np.float64)
+
+
+def runs_share(share: Array, free_share: float) -> Array:
+    """Of the time that part in which fans of one speed run [1] to cool as others do at a speed [1].
+
+    Heat at given water goes about with the air to the power of `AIR_EXPONENT`.
+    """
+    least = free_share**AIR_EXPONENT
+    return np.asarray(np.clip((share**AIR_EXPONENT - least) / (1 - least), 0.0, 1.0), dtype=np.float64)
 
 
 def tower_design(towers: Sequence[Equipment], water: Fluid) -> TowerDesign:

@@ -10,6 +10,8 @@ from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, TowerCell, VariablePump
 from benchmarks.trains_variants import partload, unequal
 from benchmarks.twin_plant import example_site
+from controller.unit_merit import AS_GOOD, worse
+from plant.topology import Equipment
 
 SUMMER = 196
 
@@ -82,3 +84,16 @@ def test_a_site_file_that_tells_little_is_driven(climate):
     day = drive_day(plant, Ours(poor), climate.start_s(SUMMER) + 10 * 3600.0, 1200.0, hours=3)
     assert day.violation_s == {}
     assert day.moves > 0
+
+
+def test_a_pump_without_a_drive_is_taken_after_a_poorer_one_with_one():
+    """At three quarters of its flow the plant's own one draws half more: so the controller ranks it."""
+    flow, head, drawn_w = 0.75, 0.5 + 0.5 * 0.75**2, {}
+    figures = {"flow_m3_s": 0.03, "head_pa": 180e3, "efficiency": 0.7}
+    for name, fixed in (("drive", False), ("none", True)):
+        drawn_w[name] = VariablePump(**figures, fixed=fixed).power_w(flow * 0.03, head * 180e3)
+    kinds = {"drive": {}, "none": {"variable_speed": 0.0}, "poor": {"efficiency": 0.6}}
+    pumps = {name: Equipment(id=name, kind="pump", design={**figures, **more}) for name, more in kinds.items()}
+    found = worse(pumps, {})
+    assert found["none"] == pytest.approx(drawn_w["none"] / drawn_w["drive"] - 1, abs=AS_GOOD)
+    assert found["drive"] < found["poor"] < found["none"]

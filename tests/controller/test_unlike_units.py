@@ -13,6 +13,7 @@ from controller.fluids import fluid
 from controller.stage_choice import choices, chosen, plant_of
 from controller.stage_state import Seen, units_of
 from controller.towers import coldest_c, fan_share, tower_design
+from controller.unit_merit import worse
 from plant.topology import Equipment
 
 WATER = fluid("water", 0.0, 20.0)
@@ -164,3 +165,23 @@ def test_a_better_chiller_takes_the_place_of_a_worse_one(three):
     assert "chiller-1" not in runs
     order = [(unit, on) for _, unit, on in hall.switched if unit in {"chiller-1", "chiller-2"}]
     assert order.index(("chiller-2", True)) < order.index(("chiller-1", False))
+
+
+def merits(*units, served_by=None):
+    """How much more each costs than the best."""
+    return worse({unit.id: unit for unit in units}, served_by or {})
+
+
+def test_a_chillers_place_is_by_its_cop_at_the_usual_load():
+    """Better at full load but worse at three quarters: it is taken later."""
+    found = merits(chiller("driven", cop=6.2, **DRIVEN), chiller("constant", cop=6.5, **CONSTANT))
+    assert found == {"driven": 0.0, "constant": pytest.approx(0.3)}
+
+
+def test_fans_of_one_speed_come_after_a_tower_without_plates():
+    """Fans that only start and stop cost more than the plates that another tower lacks; the best has both."""
+    towers = tower("best"), tower("one-speed", fan_speeds=1.0), tower("no-plates")
+    plates = [Equipment(id=f"plates-{n}", kind="economiser", design=trains.DESIGNS["economiser"]) for n in range(2)]
+    fed = {"plates-0": frozenset({"best"}), "plates-1": frozenset({"one-speed"})}
+    found = merits(*towers, *plates, served_by=fed)
+    assert found["best"] == 0.0 < found["no-plates"] < found["one-speed"]
