@@ -94,6 +94,9 @@ def verify(
     pods: int = typer.Option(0, "--pods", min=0, max=40, help="With --throwaway: so many for the scheduler."),
     kubeconfig: Path | None = KUBECONFIG,
     api: str = typer.Option("", "--api", help="Also ask coldplate's scheduler extender there."),
+    extender_token_file: Path | None = typer.Option(
+        None, "--extender-token-file", exists=True, dir_okay=False, help="Its password, where it wants one."
+    ),
 ) -> None:
     """Show that the adapter works on this cluster; status 1 if anything did not hold. Everything is taken back."""
     from cli.k8s_sync import extender_answers
@@ -106,6 +109,8 @@ def verify(
     if pods and not throwaway:
         raise ConfigError("--pods needs --throwaway", remedy="pods are only ever placed on nodes made for them")
 
+    password = extender_token_file.read_text("ascii").strip() if extender_token_file else ""
+
     async def work() -> list[Row]:
         async with connect(kubeconfig) as cluster, contextlib.AsyncExitStack() as stack:
             stem = f"coldplate-verify-{secrets.token_hex(3)}"
@@ -116,7 +121,7 @@ def verify(
                 what = "the scheduler obeys the soft taint"
                 await verification.row(what, lambda: scheduled(verification, stem, names, pods))
             if api:
-                await verification.row("the extender answers", lambda: extender_answers(cluster, api))
+                await verification.row("the extender answers", lambda: extender_answers(cluster, api, password))
             return verification.rows
 
     try:

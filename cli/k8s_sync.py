@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from placement.wishes import Wishes
 from plant.errors import RefusedError, SilentError
 
 TIMEOUT_S = 10.0
+UNKNOWN = 401
 
 
 async def tell_pods(
@@ -40,8 +42,10 @@ async def tell_pods(
     await asyncio.to_thread(lambda: client.put_jobs(body, actor=name))
 
 
-async def extender_answers(cluster: Kubernetes, api: str) -> str:
+async def extender_answers(cluster: Kubernetes, api: str, password: str = "") -> str:
     """Ask filter and prioritize about this cluster's nodes, as kube-scheduler does; what they said.
+
+    password: of the file `extender-token`, where coldplate listens beyond loopback.
 
     Raises:
         SilentError: no answer.
@@ -50,19 +54,23 @@ async def extender_answers(cluster: Kubernetes, api: str) -> str:
     names = list(await cluster.nodes())
     pod = {"metadata": {"name": "verify", "namespace": "default"}, "spec": {"containers": []}}
     question = msgspec.json.encode({"Pod": pod, "Nodes": None, "NodeNames": names})
-    kept = await asyncio.to_thread(_asked, f"{api.rstrip('/')}/k8s/extender/filter", question)
-    scores = await asyncio.to_thread(_asked, f"{api.rstrip('/')}/k8s/extender/prioritize", question)
+    extender = f"{api.rstrip('/')}/k8s/extender"
+    kept = await asyncio.to_thread(_asked, f"{extender}/filter", question, password)
+    scores = await asyncio.to_thread(_asked, f"{extender}/prioritize", question, password)
     if not isinstance(kept, dict) or kept.get("Error") or not isinstance(scores, list) or len(scores) != len(names):
         raise RefusedError(f"filter {str(kept)[:80]}, prioritize {str(scores)[:80]}")
     return f"{len(kept['NodeNames'] or ())} of {len(names)} nodes pass, {len(scores)} have a score"
 
 
-def _asked(url: str, body: bytes) -> object:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - the user's address
+def _asked(url: str, body: bytes, password: str) -> object:
+    known = f"Basic {base64.b64encode(f'scheduler:{password}'.encode()).decode()}" if password else ""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": known} if known else {})
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - the user's address
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
             return msgspec.json.decode(answer.read())
     except urllib.error.HTTPError as error:
-        raise RefusedError(f"{url}: HTTP {error.code}") from error
+        remedy = " (--extender-token-file names the file extender-token of its state)" if error.code == UNKNOWN else ""
+        raise RefusedError(f"{url}: HTTP {error.code}{remedy}") from error
     except (OSError, msgspec.DecodeError) as error:
         raise SilentError(f"{url}: {error}") from error

@@ -8,9 +8,11 @@ import socket
 
 import pytest
 
+from cli.k8s_sync import extender_answers
 from cli.listening import Listening
 from cli.serve import PageServer
 from plant.budgets import Budget, BudgetSource
+from plant.errors import RefusedError
 from plant.records import Headroom
 
 # kube-scheduler 1.20.2, nodeCacheCapable: true; a pod of 8 GPUs, shortened
@@ -105,6 +107,30 @@ async def test_where_strangers_may_come_it_wants_its_own_password(roomy, app):
     for header in ("Basic", "Basic %%%", "Bearer s3cret"):
         got = await roomy.post("/k8s/extender/filter", content=CAPTURED, headers={"Authorization": header})
         assert (got.status_code, "extender-token" in got.json()["remedy"]) == (401, True)
+
+
+class Cluster:
+    """Of two nodes."""
+
+    async def nodes(self) -> dict[str, dict[str, str]]:
+        """By name."""
+        return {"rack-01": {}, "elsewhere": {}}
+
+
+async def test_the_check_of_a_cluster_sends_the_password(app, until):
+    """`coldplate k8s verify --api` asks as kube-scheduler does; without it the remedy names the option."""
+    app.state.service.extender_token = "s3cret"
+    server = PageServer(app, Listening(port=0))
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started, within_s=60.0)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        assert "2 have a score" in await extender_answers(Cluster(), url, "s3cret")
+        with pytest.raises(RefusedError, match=r"HTTP 401 .*--extender-token-file"):
+            await extender_answers(Cluster(), url)
+    finally:
+        server.stop()
+        await serving
 
 
 async def test_the_running_server_never_waits_for_acknowledgements(app, until):
