@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from controller.identification.estimates import SURE_SD, Estimate
 from controller.identification.known import Known
@@ -30,9 +31,9 @@ AT_WORST_SD = 1.645
 """One case in twenty is worse."""
 BETTER_COUNT, BETTER_SD = 24, 2.58
 """Looks before plates are believed to be better than their figure, and how far: one case in two hundred is worse."""
-SIBLINGS_SD = 0.018
-"""How far racks of one kind differ, before they show that it is more: one in twenty by 3 %. Each is the mean of all its
-plates; deposits and air in single racks remain."""
+SIBLINGS_SD, SIBLINGS_COUNT = 0.018, 4.0
+"""How far racks of one kind differ: one in twenty by 3 %, as sure as if so many had shown it; then those that show it
+themselves count more. Each is the mean of all its plates; deposits and air in single racks remain."""
 
 
 def unseen(equipment: Equipment) -> float:
@@ -97,9 +98,7 @@ def kind_of(racks: Iterable[Estimate]) -> Kind:
         return Kind()
     bias = min(rack.bias for rack in shown)
     logs, own = np.array([(rack.log, rack.variance + rack.bias - bias) for rack in shown]).T
-    weights = 1.0 / (own + SIBLINGS_SD**2)
-    off = (logs - np.average(logs, weights=weights)) ** 2
-    between = max(SIBLINGS_SD**2, float(np.average(off - own, weights=weights)))
+    between = _between(logs, own)
     weights = 1.0 / (own + between)
     return Kind(
         log=float(np.average(logs, weights=weights)),
@@ -109,3 +108,15 @@ def kind_of(racks: Iterable[Estimate]) -> Kind:
         count=sum(rack.count for rack in shown),
         load=max(rack.load for rack in shown),
     )
+
+
+def _between(logs: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) -> float:
+    """Variance between racks of one kind; logs: what each showed, own: variance of that.
+
+    The mean of what was expected and of what is seen, each by its count (as an inverse gamma is updated); racks that
+    are vague themselves tell little of it, and one alone nothing.
+    """
+    weights = SIBLINGS_SD**2 / (own + SIBLINGS_SD**2)
+    off = (logs - np.average(logs, weights=weights)) ** 2
+    seen = max(float(np.sum(weights**2 * (off - own))), 0.0)
+    return (SIBLINGS_COUNT * SIBLINGS_SD**2 + seen) / (SIBLINGS_COUNT + max(float(np.sum(weights**2)) - 1.0, 0.0))

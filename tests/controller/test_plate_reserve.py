@@ -15,7 +15,7 @@ from controller.identification.cold_plates import beside_gpus
 from controller.identification.estimates import Estimate, Observation, tells_more, updated
 from controller.identification.known import Known
 from controller.identification.observing import plates
-from controller.identification.plate_reserve import SEEN_COUNT, kind_of, of_kind, trusted, unseen
+from controller.identification.plate_reserve import SEEN_COUNT, SIBLINGS_SD, kind_of, of_kind, trusted, unseen
 from controller.identification.sensing import CASE, of_gpus
 from controller.model import case_resistance, full_load_case_c
 from controller.step import initial_state, step
@@ -119,6 +119,19 @@ def test_a_rack_that_shows_little_goes_by_its_siblings():
     kept = of_kind(racks, Known(estimates={**seen, "rack-04/case_resistance": vague}))
     assert all(1.05 < kept[rack] < 1.08 for rack in racks)
     assert set(of_kind(racks, Known()).values()) == {UNSEEN}
+
+
+def test_racks_that_agree_make_those_that_showed_nothing_surer():
+    """The more of them showed the same, the less a hidden one is expected to differ; one alone, or vague ones, nothing.
+
+    Where they differ by more than siblings are expected to, that counts, however many they are.
+    """
+    spreads = [kind_of([looked(1.02, 40)] * count).between for count in (1, 3, 8, 40)]
+    assert spreads[0] == pytest.approx(SIBLINGS_SD**2)
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[-1] < 0.2 * spreads[0]
+    assert kind_of([looked(1.02, 40)] + [replace(looked(1.02, 1), bias=0.1**2)] * 40).between > 0.95 * spreads[0]
+    assert kind_of([looked(ratio, 40) for ratio in (0.96, 1.0, 1.04) * 10]).between > 0.03**2
 
 
 def test_a_rack_whose_plates_are_worse_is_not_lost_among_its_siblings():
