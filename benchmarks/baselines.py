@@ -8,7 +8,7 @@ be commanded) below the facility water, but never nearer to the wet bulb than an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from controller.identification.known import Kept, kept, recalled
 from controller.step import initial_state, step
 from plant.live import Snapshot
 from plant.points import PointId
+from plant.records import JobOutlook
 from plant.topology import CoolingGroup, Site
 
 PRESSURE_EXPONENT = 1.85
@@ -177,16 +178,29 @@ class Schedule:
         return Rule(self.site, self.hours[min(max(hour, 0), len(self.hours) - 1)]).decide(snapshot, now_s)
 
 
+Outlook = Callable[[float], tuple[JobOutlook, ...]]
+"""What a scheduler tells of jobs at a moment [s since 1970]."""
+
+
+def untold(now_s: float) -> tuple[JobOutlook, ...]:  # noqa: ARG001 - whatever the moment
+    """Where no scheduler tells."""
+    return ()
+
+
 class Ours:
     """The controller itself, in mode auto: snapshot, step, plan; with its own forecast or another in its place.
 
-    known: what it begins with, from an earlier run's `kept`.
+    known: what it begins with, from an earlier run's `kept`; outlook: what a scheduler tells.
     """
 
     def __init__(
-        self, site: Site, foresight: Foresight | None = None, known: Mapping[str, Kept] = MappingProxyType({})
+        self,
+        site: Site,
+        foresight: Foresight | None = None,
+        known: Mapping[str, Kept] = MappingProxyType({}),
+        outlook: Outlook = untold,
     ) -> None:
-        self._site, self._foresight = site, foresight
+        self._site, self._foresight, self._outlook = site, foresight, outlook
         self._state = replace(initial_state(), known={loop: recalled(rows) for loop, rows in known.items()})
 
     def kept(self) -> dict[str, Kept]:
@@ -196,6 +210,6 @@ class Ours:
     def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
         """The plans' setpoints of this cycle; none where inputs are missing."""
         revise = self._foresight(snapshot, now_s) if self._foresight else None
-        result = step(self._state, snapshot, (), now_s, self._site, revise)
+        result = step(self._state, snapshot, self._outlook(now_s), now_s, self._site, revise)
         self._state = result.state
         return {s.point: s.value for plan in result.plans for s in plan.setpoints}

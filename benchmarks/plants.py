@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from benchmarks.climate import Climate
 from plant.errors import ConfigError
 from plant.points import PointId
+from plant.records import JobOutlook
 from plant.topology import Site
 
 Utilisation = Callable[[str, float], float]
@@ -78,6 +79,22 @@ class Sequenced(Protocol):
         """One more unit from this load of those that run [1]; holds from the next `reset` on."""
 
 
+@runtime_checkable
+class Working(Protocol):
+    """A plant with work of its own in place of the scenario's."""
+
+    def work(self, rack: str, time_s: float) -> float:
+        """Share of full load [1] of a rack at time_s [s since 1970]."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A plant whose scheduler tells of jobs."""
+
+    def outlook(self, now_s: float) -> tuple[JobOutlook, ...]:
+        """What it tells at now_s [s since 1970]."""
+
+
 Factory = Callable[[Scenario], Plant]
 PLANTS: dict[str, str] = {
     "twin": "benchmarks.twin_plant:TwinPlant",
@@ -93,6 +110,9 @@ VARIANTS: dict[str, str] = {
     "trains-misread": "benchmarks.trains_variants:misread",
     "trains-unequal": "benchmarks.trains_variants:unequal",
     "trains-partload": "benchmarks.trains_variants:partload",
+    "trains-storm": "benchmarks.trains_variants:Stormy",
+    "trains-storm-told": "benchmarks.trains_variants:StormyTold",
+    "trains-storm-released": "benchmarks.trains_variants:StormyReleased",
 }
 """Run only when they are asked for."""
 TUNED_AS = {
@@ -101,8 +121,11 @@ TUNED_AS = {
     "trains-worn": "trains",
     "trains-hot": "trains",
     "trains-misread": "trains",
+    "trains-storm": "trains-partload",
+    "trains-storm-told": "trains-partload",
+    "trains-storm-released": "trains-partload",
 }
-"""Whose kept tunings a quick run takes: nobody tunes to wear or to weather that is not foreseen."""
+"""Whose kept tunings a quick run takes: nobody tunes to wear, weather or a load that is not foreseen."""
 FMU = "fmu"
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_air, commands_tower
+from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_air, commands_tower, untold
 from benchmarks.climate import WeightedDay, read_climate, twelve_days, warmest_day
 from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
-from benchmarks.plants import Plant, Scenario, Sequenced, Utilisation, load_plant
+from benchmarks.plants import Plant, Scenario, Scheduled, Sequenced, Utilisation, Working, load_plant
 from benchmarks.robust import ROBUST, adverse
 from benchmarks.staged_bound import staged_bound_day
 from benchmarks.trains_plant import TrainsPlant
@@ -80,7 +80,7 @@ def run_task(task: Task) -> Day:
         start_s = read_climate(task.data, task.climate).start_s(task.day.day)
         if task.controller == BOUND and not task.schedule and isinstance(plant, TrainsPlant):
             return staged_bound_day(plant, start_s, task.hours)
-        operator = _operator(task, plant.site, work, start_s, known)
+        operator = _operator(task, plant, work, start_s, known)
         if task.tuning is not None and task.tuning.stage_up is not None and isinstance(plant, Sequenced):
             plant.sequence(task.tuning.stage_up)
         return drive_day(
@@ -119,7 +119,8 @@ def _made(task: Task) -> tuple[Plant, Work]:
     step_s = SQUARES_STEP_S if task.load == "squares" else None
     plant = load_plant(task.plant)(Scenario(climate=climate, utilisation=work, step_s=step_s))
     racks = tuple(e.id for e in plant.site.of_kind("rack"))
-    work.source = _source(task, plant.site, racks, climate.offset_s)
+    own = plant.work if isinstance(plant, Working) else None
+    work.source = own or _source(task, plant.site, racks, climate.offset_s)
     return plant, work
 
 
@@ -132,7 +133,8 @@ def _source(task: Task, site: Site, racks: tuple[str, ...], offset_s: float) -> 
     return jobs if task.load == "jobs" else by_month(frontier(task.data, racks, offset_s), jobs, offset_s)
 
 
-def _operator(task: Task, site: Site, work: Work, start_s: float, known: Mapping[str, Kept]) -> Operator:
+def _operator(task: Task, plant: Plant, work: Work, start_s: float, known: Mapping[str, Kept]) -> Operator:
+    site = plant.site
     if task.schedule:
         return Schedule(site, task.schedule, start_s)
     if task.tuning is not None:
@@ -140,7 +142,8 @@ def _operator(task: Task, site: Site, work: Work, start_s: float, known: Mapping
     if task.controller in ROBUST:
         return adverse(task.controller, site)
     foresight = {"ours-persistence": persistence(site), "ours-perfect": perfect(site, work)}
-    return Ours(site, foresight.get(task.controller), known)
+    told = plant.outlook if isinstance(plant, Scheduled) else untold
+    return Ours(site, foresight.get(task.controller), known, told)
 
 
 def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedDay, str]]:

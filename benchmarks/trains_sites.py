@@ -19,6 +19,9 @@ Figures = Mapping[str, float]
 
 COLDEST_C = 25.0
 """Warmest supply of racks whose servers were made for chilled water [°C]."""
+CHILLED_C = 22.0
+"""The same of racks that towers alone carry on no summer's day [°C]."""
+RANGE_K = 3.0
 ALARM_K = 2.0
 """Above it their supply breaks its limit."""
 _WATERS = ("supply_temperature", "facility_supply_temperature", "tower_temperature")
@@ -60,6 +63,12 @@ def partload() -> Site:
 
 
 @cache
+def chilled() -> Site:
+    """The equal hall with racks that need chilled water."""
+    return _made(_chilled)
+
+
+@cache
 def poor() -> Site:
     """The equal hall by a file that tells of its plant only how large it is."""
     return _made(_poor)
@@ -81,11 +90,22 @@ def _unequal(document: Document) -> None:
 def _partload(document: Document) -> None:
     for number in range(1, 7):
         _unit(document, f"chiller-{number}")["design"] |= DRIVEN if number <= 3 else CONSTANT
+    _colder(document, COLDEST_C)
+
+
+def _chilled(document: Document) -> None:
+    _colder(document, CHILLED_C)
+
+
+def _colder(document: Document, most_c: float) -> None:
+    """Racks that take water no warmer than most_c [°C]: range, alarm and design go down."""
     for group in document["cooling_groups"]:
-        lower_k = group["design"]["supply_temperature_c"] - COLDEST_C
+        lower_k = group["design"]["supply_temperature_c"] - most_c
         group["design"] |= {f"{role}_c": group["design"][f"{role}_c"] - lower_k for role in _WATERS}
-        group["writable"]["supply_temperature"]["max"] = COLDEST_C
-    _limit(document, "tcs-supply")["max"] = COLDEST_C + ALARM_K
+        supply = group["writable"]["supply_temperature"]
+        supply |= {"min": min(supply["min"], most_c - RANGE_K), "max": most_c}
+    alarm = _limit(document, "tcs-supply")
+    alarm |= {"min": min(alarm["min"], most_c - RANGE_K), "max": most_c + ALARM_K}
 
 
 def _limit(document: Document, name: str) -> Document:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from benchmarks import trains_sites
 from benchmarks.climate import Climate
 from benchmarks.plants import Scenario
+from benchmarks.storm import Storms
 from benchmarks.trains_machines import Wear
 from benchmarks.trains_plant import TrainsPlant
+from benchmarks.trains_water import Staging
 from benchmarks.twin_plant import example_site
 from plant.points import PointId
+from plant.records import JobOutlook
 
 WORN = Wear(fill=0.80, chillers=0.80, pumps=0.85, plates=0.85)
 TOLD = 4
@@ -84,6 +88,38 @@ def unequal(scenario: Scenario) -> TrainsPlant:
 def partload(scenario: Scenario) -> TrainsPlant:
     """Racks that need chilled water, from chillers that are best at part load and others that are best at full."""
     return TrainsPlant(scenario, trains_sites.partload())
+
+
+class Stormy(TrainsPlant):
+    """The hall with racks that need chilled water, and work of its own that storms, of which nobody tells.
+
+    Its chillers start when they are told to.
+    """
+
+    staging: ClassVar = Staging(releases=False)
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._storms = Storms(scenario.climate.offset_s)
+        work = replace(scenario, utilisation=self._storms.utilisation)
+        super().__init__(work, trains_sites.chilled(), self.staging)
+
+    def work(self, rack: str, time_s: float) -> float:
+        """Share of full load [1] of a rack at time_s [s since 1970]."""
+        return self._storms.utilisation(rack, time_s)
+
+
+class StormyReleased(Stormy):
+    """The same with chillers that are only released: their own sequence starts one in five minutes."""
+
+    staging: ClassVar = Staging()
+
+
+class StormyTold(Stormy):
+    """The first with a scheduler that tells of the storms."""
+
+    def outlook(self, now_s: float) -> tuple[JobOutlook, ...]:
+        """What it tells at now_s [s since 1970]."""
+        return self._storms.outlook([rack.id for rack in self.site.of_kind("rack")], now_s)
 
 
 def hotter(climate: Climate, by_k: float) -> Climate:

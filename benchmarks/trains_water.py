@@ -41,6 +41,7 @@ class Staging:
     pump_down: float = 0.80
     least_towers: int = 1
     least_pumps: int = 1
+    releases: bool = True
 
     @classmethod
     def at(cls, up: float) -> Staging:
@@ -77,7 +78,7 @@ class TrainsWater:
         units = {kind: site.of_kind(kind) for kind in kinds}
         self.switches = {e.id: Switch.of(e) for kind in kinds for e in units[kind]}
         for chiller in units["chiller"]:
-            self.switches[chiller.id].thermostat = True
+            self.switches[chiller.id].thermostat = staging.releases
         self.towers = self._bank(units["cooling-tower"], lambda d: tower_of(d, wear), "flow_m3_s")
         self.economisers = self._bank(units["economiser"], lambda d: plates_of(d, wear), "flow_m3_s")
         self.chillers = self._bank(units["chiller"], lambda d: chiller_of(d, wear), "heat_w")
