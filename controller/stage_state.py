@@ -36,6 +36,7 @@ class Seen:
 class Unit:
     """One unit now. enabled: it may run; on: and carries its share; known: it tells whether it may run.
 
+    locked_s: how long its shortest time off holds it yet [s], also a chiller that its own thermostat stopped.
     One that does not tell, and shows that it runs, carries its share and is nobody's to stop.
     """
 
@@ -47,6 +48,12 @@ class Unit:
     may_start: bool
     failed: bool
     known: bool
+    locked_s: float = 0.0
+
+    @property
+    def locked(self) -> bool:
+        """Whether its shortest time off holds it, whatever it is told."""
+        return self.locked_s > 0
 
     @property
     def id(self) -> str:
@@ -89,7 +96,8 @@ def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s
     known = math.isfinite(snapshot.get(inputs.effective_point(site, stage.command)))
     seen = seen or Seen(on=False, since_s=-math.inf)
     patience_s = -1.0 if seen.ran else stage.start_s  # one that ran has tripped: nobody waits for it to start
-    late = seen.on and now_s - seen.idle_s > patience_s and (stage.kind != "chiller" or warm)
+    locked_s = _locked_s(stage, seen, now_s)
+    late = seen.on and locked_s <= 0 and now_s - seen.idle_s > patience_s and (stage.kind != "chiller" or warm)
     failed = known and (late or faulty(snapshot, site.equipment[stage.unit]))
     alone = not known and (snapshot.get(stage.running) > 0 or works(snapshot, site.equipment[stage.unit]))
     for_s = now_s - seen.since_s
@@ -102,7 +110,15 @@ def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s
         may_start=known and not failed and not seen.on and for_s >= stage.min_off_s,
         failed=failed,
         known=known,
+        locked_s=locked_s,
     )
+
+
+def _locked_s(stage: Stage, seen: Seen, now_s: float) -> float:
+    """How long its shortest time off holds it yet [s]: since it was stopped, or since its thermostat stopped it."""
+    rested_s = now_s - (seen.idle_s if seen.on else seen.since_s)
+    by_itself = seen.on and seen.ran and stage.kind == "chiller" and math.isfinite(seen.idle_s)
+    return max(stage.min_off_s - rested_s, 0.0) if by_itself or not seen.on else 0.0
 
 
 def is_warm(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:

@@ -11,7 +11,10 @@ import pytest
 
 from controller.design import loop_design
 from controller.outdoor import Outdoor
-from controller.stage_state import Seen
+from controller.stage_reserve import RISE_S
+from controller.stage_state import Seen, look
+from controller.staging import missing, whole_plant
+from plant.live import Snapshot
 
 LOW_W, HIGH_W = 250e3, 850e3
 
@@ -48,3 +51,64 @@ def test_chillers_take_condenser_water_from_the_economisers(three):
     dry = replace(side, chiller=replace(side.chiller, condenser_m3_s=1e-6))
     drawn_w, dry_w = (float(s.powers(np.array([900e3]), *at).chiller_w[0]) for s in (side, dry))
     assert drawn_w > 1.1 * dry_w
+
+
+def stands(hall, *units):
+    """Only these run, all since long."""
+    hall.enabled = set(units)
+    hall.memory = replace(hall.memory, seen={u: Seen(u in hall.enabled, -math.inf) for u in hall.units})
+    return hall
+
+
+def chilled(site, start_s=420.0, most_c=22.0):
+    """The same with racks that only chilled water cools, and chillers that start in start_s [s]."""
+    group = site.groups["tcs-1"]
+    point = group.commands["supply_temperature"]
+    stages = tuple(replace(s, start_s=start_s) if s.kind == "chiller" else s for s in group.stages)
+    lower = {role: group.design[role] - 10.0 for role in ("supply_temperature", "facility_supply_temperature")}
+    limits = dict(site.limits)
+    limits["tcs-supply"] = replace(limits["tcs-supply"], maximum=most_c + 2.0)
+    return replace(
+        site,
+        limits=limits,
+        envelopes={**site.envelopes, point: replace(site.envelopes[point], minimum=18.0, maximum=most_c)},
+        groups={group.id: replace(group, stages=stages, design={**group.design, **lower})},
+    )
+
+
+def test_chillers_that_start_too_slowly_run_before_the_load_comes(three):
+    """All that full load needs run at low load, too, unless they start within the rise of a sudden load."""
+    ran = {}
+    for start_s in (RISE_S, 420.0):
+        hall = trains.Hall(chilled(three, start_s), wet_bulb_c=24.0)
+        stands(hall, *(u for u in hall.units if not u.startswith("chiller")), "chiller-1")
+        trains.day(hall, [LOW_W] * 4)
+        ran[start_s] = hall.running("chiller")
+    assert ran[RISE_S] < ran[420.0] == 3
+
+
+def test_a_chiller_that_its_own_thermostat_stopped_is_no_capacity(three):
+    """Enabled, it stands until its shortest time off is over: not failed, counted again after that."""
+    hall = stands(trains.Hall(three), *trains.Hall(three).units)
+    shown = hall.snapshot(LOW_W)
+    seen = look(hall.memory.seen, three, shown, hall.now_s)
+    stopped = {p: replace(r, value=0.0) if p == "chiller-2/running" else r for p, r in shown.readings.items()}
+    still = Snapshot(at_s=hall.now_s + 60.0, readings=stopped)
+    seen = look(seen, three, still, hall.now_s + 60.0)
+    for minutes, locked in ((2, True), (20, True), (22, False)):
+        plant = whole_plant(three, still, hall.group, seen, hall.now_s + 60.0 * minutes)
+        (unit,) = (u for u in plant.units if u.id == "chiller-2")
+        assert (unit.locked, unit.on, unit.failed) == (locked, True, False)
+        assert ("chiller-2" in missing(plant, plant.on)) == locked
+
+
+def test_a_plant_that_is_short_of_the_rating_keeps_what_it_can(three):
+    """Where all chillers together do not carry full load, they run as far as they help, and nothing is given up."""
+    hot = chilled(three)
+    small = {
+        u.id: replace(u, design={**u.design, "heat_w": 150e3}) for u in three.equipment.values() if u.kind == "chiller"
+    }
+    hall = trains.Hall(replace(hot, equipment={**hot.equipment, **small}), wet_bulb_c=26.0)
+    decisions = trains.day(stands(hall, *hall.units), [LOW_W] * 4)
+    assert hall.running("chiller") == 3
+    assert {d.plan.staging.code for d in decisions} == {"stage_stays"}
