@@ -15,13 +15,13 @@ from controller.explaining import PLAN_LIFE_S
 from controller.loops import SETTLE_S, Decision
 from controller.problems import limit_values
 from controller.reasons import condition, message
-from controller.shedding import all_off, carries, nothing_left, shed_request
+from controller.shedding import all_off, carries, nothing_left, shed_conditions, shed_request
 from controller.stage_state import all_may_run
 from controller.state import Move
 from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Condition, Forecast, Plan, Setpoint, Severity, ShedRequest
+from plant.records import Condition, Forecast, Plan, Setpoint, Severity
 from plant.topology import CoolingGroup, Site
 
 CODES = {
@@ -64,9 +64,9 @@ def answer(
         current = inputs.current_setpoints(site, snapshot, group)
         most = current if effect is Effect.HOLD else _reserve(site, snapshot, group, current)
     except StaleError:
-        return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
+        return Decision(plan=None, conditions=(*news, *shed_conditions(gone)), let_go=let_go, shed=gone)
     if effect is Effect.LET_GO:
-        return Decision(plan=None, conditions=(*news, *_asked(gone)), let_go=let_go, shed=gone)
+        return Decision(plan=None, conditions=(*news, *shed_conditions(gone)), let_go=let_go, shed=gone)
     jammed = {f.subject for f in found if f.cause is Cause.VALVE_STUCK and f.acts}
     if set(group.members) <= jammed:
         # as much facility water as there is: more coolant only comes back warmer from the exchangers
@@ -75,18 +75,11 @@ def answer(
     shed = gone if gone is not None or enough else shed_request(site, snapshot, group, found, ahead, most, now_s)
     goal = current if enough else most
     values, made = one_step(site, group, current, goal, moves, now_s)
-    news = (*news, *_asked(shed))
+    news = (*news, *shed_conditions(shed))
     if effect is Effect.RESERVE and not set(group.members) <= jammed and _design_is_safer(group, current):
         return Decision(plan=None, conditions=news, shed=shed, let_go=because.cause.value)
     plan = _plan(site, snapshot, group, effect, because, current, goal, values, now_s)
     return Decision(plan=plan, moves=made, conditions=news, shed=shed)
-
-
-def _asked(shed: ShedRequest | None) -> tuple[Condition, ...]:
-    if shed is None:
-        return ()
-    powers = {"it_kw": shed.it_w / 1e3, "bearable_kw": shed.bearable_w / 1e3}
-    return (condition("shed_load", shed.loop, shed.at_s, Severity.CRITICAL, **powers),)
 
 
 def told(found: tuple[Found, ...], now_s: float) -> tuple[Condition, ...]:

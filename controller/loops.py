@@ -24,14 +24,14 @@ from controller.model import Load, Setpoints
 from controller.optimise import Choice, search, stepped
 from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
-from controller.stage_choice import Plant
+from controller.shedding import shed_conditions
+from controller.stage_choice import Plant, is_plant, missing
+from controller.stage_shed import shed_by_plant
 from controller.stage_state import Seen
 from controller.staging import (
     Staged,
     decide,
     failures,
-    is_plant,
-    missing,
     switch_moves,
     switches,
     whole_plant,
@@ -104,10 +104,14 @@ def plan_loop(
     problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
+    short = solved.staged is not None and solved.staged.why.code == "stage_all"
+    shed = shed_by_plant(problems, plant) if short else None
     return replace(
         _decision(problems, solved, plant, memory.moves),
         learnt=learnt,
+        shed=shed,
         conditions=_conditions(group, solved.problem, as_figured, now_s)
+        + shed_conditions(shed)
         + failures(plant, now_s)
         + assumptions(site, snapshot, group, solved.problem.median.air, now_s),
     )

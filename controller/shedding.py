@@ -13,12 +13,12 @@ from controller.causes import Cause, Found, stopped_members
 from controller.cold_plates import hottest_plates, most_heat_w
 from controller.explaining import PLAN_LIFE_S
 from controller.losses import losses_of, scaled, stacked
-from controller.reasons import message
+from controller.reasons import condition, message
 from controller.rejection_left import rejection_left_w, taken_now
 from controller.transient import Losses, seconds_to_limit
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
-from plant.records import Forecast, ShedRequest
+from plant.records import Condition, Forecast, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
 SHARES: tuple[float, ...] = tuple(np.linspace(1.0, 0.0, 41).tolist())
@@ -41,7 +41,7 @@ def nothing_left(group: CoolingGroup, found: tuple[Found, ...]) -> bool:
 def all_off(site: Site, snapshot: Snapshot, group: CoolingGroup, now_s: float) -> ShedRequest:
     """All of a loop's load, at once. A rack whose power is not known counts with its nameplate."""
     it_w = sum(snapshot.get(f"{r}/power", site.equipment[r].design.get("power_w", 0.0)) for r in group.racks)
-    return _request(group, it_w, it_w, 0.0, now_s)
+    return request(group, it_w, it_w, 0.0, now_s)
 
 
 def shed_request(
@@ -62,10 +62,11 @@ def shed_request(
         return None  # nothing can be promised, so nothing is asked: the causes' own conditions stand
     if share >= 1.0:
         return None
-    return _request(group, (1.0 - share) * it_w, it_w, share * expected_w, now_s)
+    return request(group, (1.0 - share) * it_w, it_w, share * expected_w, now_s)
 
 
-def _request(group: CoolingGroup, power_w: float, it_w: float, bearable_w: float, now_s: float) -> ShedRequest:
+def request(group: CoolingGroup, power_w: float, it_w: float, bearable_w: float, now_s: float) -> ShedRequest:
+    """A wish for power_w [W] less of the it_w [W] that a loop's racks draw; bearable_w: what they may draw [W]."""
     return ShedRequest(
         loop=group.id,
         at_s=now_s,
@@ -76,6 +77,14 @@ def _request(group: CoolingGroup, power_w: float, it_w: float, bearable_w: float
         racks=group.racks,
         reason=message("shed_load", subject=group.id, it_kw=it_w / 1e3, bearable_kw=bearable_w / 1e3),
     )
+
+
+def shed_conditions(shed: ShedRequest | None) -> tuple[Condition, ...]:
+    """The condition of a wish, if there is one."""
+    if shed is None:
+        return ()
+    powers = {"it_kw": shed.it_w / 1e3, "bearable_kw": shed.bearable_w / 1e3}
+    return (condition("shed_load", shed.loop, shed.at_s, Severity.CRITICAL, **powers),)
 
 
 def _bearable(

@@ -146,6 +146,21 @@ def everything(plant: Plant) -> frozenset[str]:
     return frozenset(u for u in alive if not plant.served_by.get(u) or plant.served_by[u] & alive)
 
 
+def missing(plant: Plant, on: frozenset[str]) -> frozenset[str]:
+    """Units that are not to run or can't: failed, locked, or silent; none where the rest is no plant any more."""
+    return frozenset(u.id for u in plant.units) - _working(plant, on) if is_plant(plant, on) else frozenset()
+
+
+def is_plant(plant: Plant, on: frozenset[str]) -> bool:
+    """Whether something gives heat away and something moves water."""
+    groups = [{u.id for u in plant.units if u.stage.kind in kinds} for kinds in (OUTSIDE, (PUMP,))]
+    return all(not units or units & _working(plant, on) for units in groups)
+
+
+def _working(plant: Plant, on: frozenset[str]) -> frozenset[str]:
+    return frozenset(u.id for u in plant.units if u.id in on and not u.locked)
+
+
 def _near(plant: Plant, kind: str) -> list[int]:
     now, least = plant.running(kind), plant.least.get(kind, 0)
     fewer = now - 1 if settled(plant.units, kind, plant.now_s) else now

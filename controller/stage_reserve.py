@@ -9,7 +9,7 @@ from functools import cached_property
 
 from controller.constraints import Problem
 from controller.optimise import glance
-from controller.stage_choice import Plant
+from controller.stage_choice import Plant, is_plant
 
 RISE_S = 300.0
 """So fast all racks may reach their rating: what starts later, or is locked, is no capacity."""
@@ -36,18 +36,24 @@ class SuddenLoad:
     @cached_property
     def _share(self) -> float:
         """The most of the rating that all which may run would carry; 0 where that is less than any of `SHARES`."""
-        most = self._plant.on | {u.id for u in self._plant.units if u.may_start}
+        most = may_run(self._plant)
         return next((share for share in SHARES if self._carries(most, share)), 0.0)
 
     def _carries(self, on: frozenset[str], share: float) -> bool:
         if (on, share) not in self._known:
-            self._known[on, share] = math.isfinite(glance(sudden(self._problem(on), share)))
+            problem = self._problem(on)
+            at_rating = alarmed(problem, share * problem.design.liquid_heat_w)
+            self._known[on, share] = is_plant(self._plant, on) and math.isfinite(glance(at_rating))
         return self._known[on, share]
 
 
-def sudden(problem: Problem, share: float) -> Problem:
-    """The same with the racks at a share of their rating, in water as warm as the alarm allows."""
+def may_run(plant: Plant) -> frozenset[str]:
+    """What runs, and what may be started now."""
+    return plant.on | {u.id for u in plant.units if u.may_start}
+
+
+def alarmed(problem: Problem, heat_w: float) -> Problem:
+    """The same at a heat [W], with supply as warm as its alarm lets it be, less the reserve to it."""
     supply, *others = problem.envelopes
-    heat_w = max(share * problem.design.liquid_heat_w, problem.upper.heat_w)
     warm = replace(supply, maximum=max(supply.maximum, min(problem.bounds.supply_c[1], WARMEST_C)))
     return replace(problem, upper=replace(problem.upper, heat_w=heat_w), envelopes=(warm, *others))

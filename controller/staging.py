@@ -20,7 +20,7 @@ from controller.exchange import Array
 from controller.facility_plant import facility_owner, figure
 from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
-from controller.stage_choice import CHILLER, ECONOMISER, OUTSIDE, PUMP, Plant, choices, plant_of, reinforced
+from controller.stage_choice import CHILLER, ECONOMISER, Plant, choices, is_plant, missing, plant_of, reinforced
 from controller.stage_reserve import SuddenLoad
 from controller.stage_state import Seen, Unit, stays_s, units_of
 from controller.state import Move
@@ -97,7 +97,7 @@ class _Looks:
     def __init__(self, site: Site, plant: Plant, asked: Asked, designed: Designed) -> None:
         self._site, self._plant, self._asked, self._designed = site, plant, asked, designed
         self._known: dict[int, Problem] = {}
-        self._sudden = SuddenLoad(plant, self._problem)
+        self.sudden = SuddenLoad(plant, self._problem)
 
     def searched(self, on: frozenset[str]) -> tuple[_Tried, Array | None]:
         """Searched to the end: what it costs and where it is best, None where no setpoint holds every limit."""
@@ -105,7 +105,7 @@ class _Looks:
             return self._tried(on, math.inf), None
         problem = self._problem(on)
         choice = search(problem)
-        if not choice.feasible or not self.withstands(on):
+        if not choice.feasible or not self.sudden.carried_by(on):
             return self._tried(on, math.inf), None
         at = np.array([choice.target])
         return self._tried(on, self._cost_w(judge(problem, at), 0, on)), at
@@ -122,10 +122,6 @@ class _Looks:
             return self._tried(on, math.inf)
         best = int(np.argmin(np.where(judged.feasible, judged.cost_w, np.inf)))
         return self._tried(on, self._cost_w(judged, best, on))
-
-    def withstands(self, on: frozenset[str]) -> bool:
-        """Whether it carries a sudden load as far as the plant could."""
-        return is_plant(self._plant, on) and self._sudden.carried_by(on)
 
     def worth_a_look(self, on: frozenset[str], stay: _Tried) -> bool:
         """Whether a choice may be cheaper: another chiller can save no more than all that is spent now."""
@@ -183,7 +179,7 @@ def decide(site: Site, plant: Plant, asked: Asked, designed: Designed, heat_high
 def _best(looks: _Looks, glanced: list[_Tried], stay: _Tried) -> _Tried:
     """The best of those that look cheapest, searched to the end."""
     likely = sorted((t for t in glanced if t.all_w < stay.all_w), key=lambda t: t.all_w)
-    found = islice((t.on for t in likely if looks.withstands(t.on)), SEARCHED)
+    found = islice((t.on for t in likely if looks.sudden.carried_by(t.on)), SEARCHED)
     return min((looks.searched(on)[0] for on in found), key=lambda t: t.all_w, default=stay)
 
 
@@ -216,19 +212,6 @@ def _staged(plant: Plant, on: frozenset[str], code: str, saves_w: float, heat_hi
         heat_high_mw=heat_high_w / 1e6,
     )
     return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=worst_minutes(plant, on))
-
-
-def missing(plant: Plant, on: frozenset[str]) -> frozenset[str]:
-    """Units that are not to run or can't: failed, locked, or silent; none where the rest is no plant any more."""
-    works = frozenset(u.id for u in plant.units if u.id in on and not u.locked)
-    return frozenset(u.id for u in plant.units) - works if is_plant(plant, on) else frozenset()
-
-
-def is_plant(plant: Plant, on: frozenset[str]) -> bool:
-    """Whether something gives heat away and something moves water."""
-    needed = (OUTSIDE, (PUMP,))
-    groups = [{u.id for u in plant.units if u.stage.kind in kinds} for kinds in needed]
-    return all(not units or units & on for units in groups)
 
 
 def _named(units: frozenset[str]) -> str:

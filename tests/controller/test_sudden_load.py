@@ -11,9 +11,10 @@ import pytest
 
 from controller.design import loop_design
 from controller.outdoor import Outdoor
+from controller.stage_choice import missing
 from controller.stage_reserve import RISE_S
 from controller.stage_state import Seen, look
-from controller.staging import missing, whole_plant
+from controller.staging import whole_plant
 from plant.live import Snapshot
 
 LOW_W, HIGH_W = 250e3, 850e3
@@ -112,3 +113,33 @@ def test_a_plant_that_is_short_of_the_rating_keeps_what_it_can(three):
     decisions = trains.day(stands(hall, *hall.units), [LOW_W] * 4)
     assert hall.running("chiller") == 3
     assert {d.plan.staging.code for d in decisions} == {"stage_stays"}
+
+
+@pytest.mark.parametrize(("locked", "wet_bulb_c"), [(True, 17.0), (True, 24.0), (False, 24.0)])
+def test_what_locked_chillers_cannot_carry_is_asked_off_at_once(three, locked, wet_bulb_c):
+    """At full load all chillers stand within their shortest time off: what towers alone do not carry has to come off."""
+    hall = trains.Hall(chilled(three), wet_bulb_c=wet_bulb_c)
+    stands(hall, *(u for u in hall.units if not u.startswith("chiller")))
+    if locked:
+        off = {u: Seen(False, hall.now_s - 60.0) for u in hall.units if u.startswith("chiller")}
+        hall.memory = replace(hall.memory, seen={**hall.memory.seen, **off})
+    decision = hall.decide([HIGH_W] * 120)
+    told = {c.code for c in decision.conditions}
+    assert ("shed_load" in told) == (decision.shed is not None) == locked
+    if not locked:
+        return
+    assert decision.plan.staging.code == "stage_all"
+    assert decision.shed.it_w == pytest.approx(HIGH_W / 0.87)
+    assert decision.shed.power_w + decision.shed.bearable_w == pytest.approx(decision.shed.it_w)
+    borne = decision.shed.bearable_w / decision.shed.it_w
+    assert 0.3 < borne < 0.95 if wet_bulb_c < 20.0 else borne == 0.0
+
+
+def test_a_limit_that_no_load_meets_sheds_none(three):
+    """Cases above their limit at any load are a matter of the site file, not of the load."""
+    case = three.limits["case"]
+    hopeless = replace(three, limits={**three.limits, "case": replace(case, maximum=45.0)})
+    hall = trains.Hall(hopeless)
+    decision = hall.decide([HIGH_W] * 120)
+    assert decision.plan.staging.code == "stage_all"
+    assert decision.shed is None
