@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.fault_scenarios import Scenario
-from benchmarks.faults import CALM_CYCLES, _controlled, fresh
+from benchmarks.faults import CALM_CYCLES, _controlled, calm
 from controller.causes import Cause
 from controller.loops import plan_loop
 from controller.step import initial_state, step
@@ -76,7 +76,7 @@ def test_an_optimiser_of_nan_lets_go(pod, monkeypatch):
         bad = tuple(replace(s, value=math.nan, target=math.nan) for s in decision.plan.setpoints)
         return replace(decision, plan=replace(decision.plan, setpoints=bad))
 
-    before = fresh(pod)
+    before = calm(pod)
     monkeypatch.setattr("controller.step.plan_loop", spoilt)
     run = asyncio.run(_controlled(pod, Scenario(name="nan", strike=lambda _: None), before, 900.0))
     assert set(run.said) >= {"optimiser_failed", "let go: optimiser_failed"}
@@ -101,7 +101,7 @@ def block(plant):
 def test_the_devices_are_left_alone_until_it_follows(pod):
     """Through controller, guard and leases: accepted setpoints, water that does not follow, and defaults at the end."""
     scenario = Scenario(name="exchangers blocked", strike=block, loads=(0.6, 0.6))
-    run = asyncio.run(_controlled(pod, scenario, fresh(pod), 1700.0))
+    run = asyncio.run(_controlled(pod, scenario, calm(pod), 1700.0))
     assert "not_reacting" in run.said
     assert "let go: not_reacting" in run.said
     shown = run.plant.plant.measured()
