@@ -69,11 +69,16 @@ def worst_margin(problem: Problem, points: Array) -> Array:
     """
     facility_c = np.maximum(points[:, 2], problem.design_point[2])
     design = problem.design
-    carried = problem.upper.gpu_w / (CASE_TOLERANCE * max(r.gpu_power_w for r, _ in design.racks))
-    rated_w = min(carried, 1.0) * OVER_RATING * design.liquid_heat_w / HEAT_RESERVE
+    rated_w = carried_share(problem) * OVER_RATING * design.liquid_heat_w / HEAT_RESERVE
     full = replace(problem.upper, heat_w=max(rated_w, problem.median.heat_w))
     case_c = lost_cdu_case_c(design, full, points[:, 0], points[:, 1], facility_c)
     return problem.bounds.case_c - problem.bounds.unsure_k - case_c
+
+
+def carried_share(problem: Problem) -> float:
+    """Of the racks' rating what must be carried at any moment [1]: all, but where a site goes by learned swings."""
+    rated_w = CASE_TOLERANCE * max(rack.gpu_power_w for rack, _ in problem.design.racks)
+    return min(problem.upper.gpu_w / rated_w, 1.0)
 
 
 def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Array]:

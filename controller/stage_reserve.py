@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
-from controller.constraints import Problem
+from controller.constraints import Problem, carried_share
 from controller.optimise import glance
 from controller.stage_choice import Plant, is_plant
 
@@ -42,7 +42,7 @@ class SuddenLoad:
     def _carries(self, on: frozenset[str], share: float) -> bool:
         if (on, share) not in self._known:
             problem = self._problem(on)
-            at_rating = alarmed(problem, share * problem.design.liquid_heat_w)
+            at_rating = alarmed(problem, share * carried_share(problem) * problem.design.liquid_heat_w)
             self._known[on, share] = is_plant(self._plant, on) and math.isfinite(glance(at_rating))
         return self._known[on, share]
 

@@ -88,6 +88,15 @@ def test_chillers_that_start_too_slowly_run_before_the_load_comes(three):
     assert ran[RISE_S] < ran[420.0] == 3
 
 
+def test_a_site_that_goes_by_learned_swings_keeps_no_more_than_those(three):
+    """Where GPUs have been seen to come to a third of their rating at most, fewer chillers wait for them."""
+    hall = trains.Hall(chilled(three), wet_bulb_c=24.0)
+    stands(hall, *hall.units)
+    hall.memory = replace(hall.memory, gpu_w=400.0)
+    trains.day(hall, [LOW_W] * 6)
+    assert hall.running("chiller") < 3
+
+
 def test_a_chiller_that_its_own_thermostat_stopped_is_no_capacity(three):
     """Enabled, it stands until its shortest time off is over: not failed, counted again after that."""
     hall = stands(trains.Hall(three), *trains.Hall(three).units)
