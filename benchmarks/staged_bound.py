@@ -4,6 +4,7 @@ Nothing of the controller is in it but the reserve that everybody holds. Every t
 chillers and pumps is looked at with a coarse grid of setpoints, the likeliest with ever smaller ones around their best:
 towers, pumps and water are searched together, since each alone is best where the others already are. Weather and work
 are known, nothing is forecast, no shortest time is kept. What is printed is the plant itself under all of these steps.
+Where chillers run that is no bound: every setpoint is held at the highest load of ten minutes, which nobody has to.
 """
 
 from __future__ import annotations
