@@ -104,15 +104,12 @@ def run(quick: bool, data: Path | None) -> Figures:
     said("peers on the simulated pods")
     found |= _frontier(data, origins)
     said("Frontier's day")
-    found |= _air(quick, data, said)
-    return found | _speed()
+    return found | _air(quick, data, said) | _speed()
 
 
 def simulated(count: int, days: int) -> Pods:
     """Pods of eight racks with seeds of their own, in different weeks of the year; series: racks, then each total."""
-    columns: list[Array] = []
-    shares: list[dict[str, float]] = []
-    jobs: list[tuple[Job, int]] = []
+    columns, shares, jobs = list[Array](), list[dict[str, float]](), list[tuple[Job, int]]()
     steps, totals = list[int](), list[int]()
     for pod in range(count):
         racks = {f"pod-{pod}/rack-{i}": kind for i, kind in enumerate(KINDS)}
@@ -156,9 +153,7 @@ def _tried(
 
 def _settle(found: Trial, minute: int, waiting: Sequence[Array]) -> None:
     """Judge the forecasts that are due at this minute."""
-    for column, horizon in enumerate(HORIZONS):
-        if len(waiting) < horizon:
-            return
+    for column, horizon in enumerate(h for h in HORIZONS if h <= len(waiting)):
         made, came = waiting[-horizon][..., column], found.y[minute]
         found.errors[minute, :, column] = made[-1] - came
         for percent, (low, high) in BANDS.items():
@@ -223,7 +218,7 @@ def _statsmodels(past: Array) -> dict[str, Array]:
 
 def _frontier(data: Path | None, origins: int) -> Figures:
     """Frontier's day in minutes: 25 CDUs, their total and the wet bulb; coverage of all with a bootstrap interval."""
-    path = data / TRACE if data is not None else TRACE
+    path = (data or Path()) / TRACE
     if not path.is_file():
         remedy = "it comes from github.com/HewlettPackard/sustain-lc; name the folder that has `frontier/` with --data"
         raise ConfigError("no Frontier trace", where=str(path), remedy=remedy)
@@ -241,13 +236,19 @@ def _frontier(data: Path | None, origins: int) -> Figures:
     for percent, inside in found.inside.items():
         for column, horizon in enumerate(HORIZONS):
             key = f"frontier_coverage_{percent}_{horizon}_min"
-            low, high = _bootstrap(inside[WARM + horizon :, :, column].mean(axis=1))
+            low, high = interval(inside[WARM + horizon :, :, column].mean(axis=1), horizon)
             figures |= {f"{key}_low": low, f"{key}_high": high}
     return figures
 
 
-def _bootstrap(hits: Array, draws: int = 500) -> tuple[float, float]:
-    """95 % interval of a mean over dependent minutes, by resampling blocks of two hours."""
+def interval(hits: Array, horizon: int, draws: int = 500) -> tuple[float, float]:
+    """95 % interval of a mean over dependent minutes, by resampling blocks of two hours; horizon [minutes].
+
+    Misses that together last no longer than the horizon are one at most, and resampling a day shows no more: there it
+    is the exact binomial interval of a day without a miss, as many draws as horizons fit into it.
+    """
+    if (1.0 - hits).sum() < horizon:
+        return float(0.025 ** (horizon / len(hits))), 1.0
     rng = np.random.default_rng(4)
     starts = rng.integers(0, max(len(hits) - BLOCK, 1), size=(draws, -(-len(hits) // BLOCK)))
     means = hits[starts[..., None] + np.arange(min(BLOCK, len(hits)))].mean(axis=(1, 2))
@@ -261,11 +262,8 @@ def _air(quick: bool, data: Path | None, said: Said) -> Figures:
     """
     years = [read_climate(data, name) for name in (list(CLIMATES)[:1] if quick else CLIMATES)]
     blocks, days = (2, 2) if quick else (13, 28)
-    skies = [
-        [year.at(year.start_s(28 * block) + 60.0 * minute) for minute in range(days * DAY)]
-        for year in years
-        for block in range(blocks)
-    ]
+    starts = [(year, year.start_s(28 * block)) for year in years for block in range(blocks)]
+    skies = [[year.at(start_s + 60.0 * minute) for minute in range(days * DAY)] for year, start_s in starts]
     columns = [[w.dry_bulb_c for w in sky] for sky in skies] + [[w.wet_bulb_c for w in sky] for sky in skies]
     found = trial_air(np.round(np.array(columns).T, 1), said)
     dry, wet = range(len(skies)), range(len(skies), 2 * len(skies))

@@ -166,11 +166,12 @@ def _judged(bank: Bank, minute: int, values: Array) -> Bank:
         return bank
     each = np.square(values[:, None] - due[:_KINDS])
     rate = np.maximum(1.0 / (calibration.PRIOR_MINUTES + bank.judged), 1.0 / _SKILL_MINUTES)
-    score = error / np.sqrt(due[_SCALE2] + due[_JOBS2])
+    scale2 = calibration.rescaled(bank.scale2, error, np.where(came, due[_JOBS2], 0.0), bank.judged)
+    score = error / np.sqrt(calibration.measure(scale2, due[_SCALE2], bank.judged) + due[_JOBS2])
     return replace(
         bank,
         mse=np.where(np.isfinite(each), bank.mse + rate * (each - bank.mse), bank.mse),
-        scale2=calibration.rescaled(bank.scale2, error, np.where(came, due[_JOBS2], 0.0), bank.judged),
+        scale2=scale2,
         scores=calibration.followed(bank.scores, score, due[_TAILS], bank.judged, np.asarray(bank.horizons)),
         judged=bank.judged + came,
     )
@@ -218,8 +219,7 @@ def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
     then = experts.features(base, bank.horizons, bank.unit)
     change = (base[-1] - base[-1 - np.asarray(bank.horizons)]) / bank.unit
     usable = (fresh & (bank.known > np.asarray(bank.horizons)[:, None])).astype(float)
-    near = then[0]
-    weight = usable[0][:, None]
+    near, weight = then[0], usable[0][:, None]
     gram = experts.FORGET * bank.gram + (near * weight)[:, :, None] * near[:, None, :]
     cross = experts.FORGET * bank.cross + np.einsum("knd,kn->ndk", then, change * usable)
     constant, phi1, phi2, theta = bank.arma.T
@@ -235,8 +235,6 @@ def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
 def refitted(bank: Bank) -> Bank:
     """Refit the ARMA models that waited longest, if any are due: a few a cycle, so that none is long."""
     due = (bank.known >= COLD_MINUTES) & (bank.minute - bank.fitted >= REFIT_MINUTES)
-    if not due.any():
-        return bank
     waited = np.argsort(np.where(due, bank.fitted, np.inf), kind="stable")[: min(_FITS, int(due.sum()))]
     arma, fitted = bank.arma.copy(), bank.fitted.copy()
     for index in waited.tolist():

@@ -19,6 +19,8 @@ QUANTILES = (*LOWER, 0.5, *UPPER)
 LEVELS = np.array([*LOWER, *UPPER])[:, None, None]
 PRIOR_MINUTES = 60.0
 """The ramp band counts as this many minutes of errors, for the first hour has not seen the rare steps of load."""
+_YOUNG_MINUTES = 4 * PRIOR_MINUTES
+"""Until errors count four times as much as the ramp band: a day of it narrowed outdoor bands to 94.4 % for 95."""
 MEMORY_MINUTES = 720.0
 _FAST, _SLOW, _SETTLE_MINUTES = 0.20, 0.02, 160.0
 _SETTLED_MINUTES = _SETTLE_MINUTES * (_FAST / _SLOW - 1.0)
@@ -46,6 +48,15 @@ def followed(scores: Array, score: Array, told: Array, seen: Array, horizons: Ar
     half = len(LOWER)
     moved[:half], moved[half:] = np.minimum(moved[:half], 0.0), np.maximum(moved[half:], 0.0)
     return moved
+
+
+def measure(today2: Array, then2: Array, seen: Array) -> Array:
+    """What a score is measured in, squared: the scale that its forecast was made with, or today's while that is young.
+
+    A young scale grows by the very errors that come hours late. Measured in what it was before them, they would widen
+    the quantiles as well: on loads that switch between two levels, 80 % at two hours covered 87 % for the whole day.
+    """
+    return np.where(seen < _YOUNG_MINUTES, today2, then2)
 
 
 def rescaled(scale2: Array, error: Array, job_variance: Array, seen: Array) -> Array:
