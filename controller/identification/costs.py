@@ -35,7 +35,7 @@ class Running:
             return electric_power(self.site, self.snapshot, subject) * (1 - then / now)
         if parameter in {UA, COIL}:
             worse_w, better_w = (self._cooling_w(self._with(subject, parameter, r), self.at) for r in (now, then))
-            return worse_w - better_w
+            return (worse_w - better_w) * (self._fan_share(subject) if parameter is COIL else 1.0)
         return self._rack_cost_w(parameter, now, then)
 
     def _rack_cost_w(self, parameter: Parameter, now: float, then: float) -> float:
@@ -49,6 +49,10 @@ class Running:
             more = math.pow(then / now, 1 / FLOW_EXPONENT) - 1
             return share * more * float(evaluate(self.design, self.load, self.at).tcs_pump_w[0])
         return math.nan
+
+    def _fan_share(self, subject: str) -> float:
+        """One tower's or dry cooler's part of all of them [1]."""
+        return self.site.equipment[subject].design["fan_power_w"] / self.design.rejection.fan_power_w
 
     def _with(self, subject: str, parameter: Parameter, ratio: float) -> LoopDesign:
         if parameter is COIL:

@@ -10,8 +10,8 @@ from controller import inputs
 from controller.design import LoopDesign
 from controller.identification.dynamics import error_k, response, supply_setpoint
 from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, tells_more, updated
-from controller.identification.known import Baseline, Known, key_of
-from controller.identification.observing import Found, observed, plates
+from controller.identification.known import Baseline, Found, Known, key_of
+from controller.identification.observing import observed, plates
 from controller.identification.parameters import CASE, RESPONSE
 from controller.identification.plate_reserve import SEEN_COUNT
 from plant.live import Snapshot

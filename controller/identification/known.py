@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from controller.identification.estimates import Estimate
-from controller.identification.parameters import PARAMETERS
+from controller.identification.estimates import Estimate, Observation
+from controller.identification.parameters import PARAMETERS, Parameter
 
 T = TypeVar("T")
+Found = tuple[str, Parameter, Observation | None]
+"""Equipment, parameter, and what one look saw of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

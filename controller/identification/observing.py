@@ -7,37 +7,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from controller.chillers import chiller_design
 from controller.design import LoopDesign, RackDesign, rack_design
-from controller.dry_coolers import DryCoolers
 from controller.facility_plant import upstream
-from controller.fluids import fluid, wet_bulb
 from controller.identification import parameters as known
 from controller.identification.cold_plates import SWINGING, beside_gpus, case_log, rack_rise, swings
 from controller.identification.estimates import Observation
 from controller.identification.exchangers import Exchanger
 from controller.identification.hydraulics import cdu_pump_log, facility_pump_log, rack_flow_log
-from controller.identification.parameters import Parameter
-from controller.identification.rejecting import cooler_log, cop_log, fan_log, tower_log
+from controller.identification.known import Found
+from controller.identification.rejection_units import rejecting
 from controller.identification.sensing import (
     FLOW,
     LOOP_FLOW,
     PLATE_PART_LOAD,
     POWER,
     PRESSURE,
-    SPEED,
     TEMPERATURE,
     Read,
     of_gpus,
     seen,
 )
 from controller.inputs import electric_power
-from controller.rejection import WetSide
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site
-
-Found = tuple[str, Parameter, Observation | None]
-"""Equipment, parameter, and what was seen of it."""
 
 
 def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
@@ -50,7 +42,7 @@ def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDe
     yield from _racks(site, snapshot, group)
     for pump in upstream(site, group.members, "pump"):
         yield pump.id, known.EFFICIENCY, _facility_pump(site, snapshot, pump)
-    yield from _rejection(site, snapshot, group, design)
+    yield from rejecting(site, snapshot, group, design)
 
 
 def plates(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
@@ -130,57 +122,3 @@ def _facility_pump(site: Site, snapshot: Snapshot, pump: Equipment) -> Observati
     head = Read(snapshot.get(f"{pump.id}/differential_pressure"), PRESSURE)
     power = Read(electric_power(site, snapshot, pump.id), POWER)
     return seen(partial(facility_pump_log, pump), flow, head, power, load=flow.value / pump.design["flow_m3_s"])
-
-
-def _rejection(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:
-    coolers, towers = (upstream(site, group.members, kind) for kind in ("dry-cooler", "cooling-tower"))
-    rejection = design.rejection
-    if coolers and isinstance(rejection, DryCoolers):
-        name = coolers[0].id
-        reads = _water_side(snapshot, name, snapshot.get(f"{name}/outdoor_dry_bulb"))
-        yield name, known.COIL, seen(partial(cooler_log, rejection), *reads)
-        power = Read(electric_power(site, snapshot, name), POWER)
-        yield name, known.FAN, seen(partial(fan_log, rejection.fan_power_w), reads[-1], power)
-    elif towers and isinstance(rejection, WetSide):
-        name = towers[0].id
-        reads = _water_side(snapshot, name, _wet_c(site, snapshot, name))
-        yield name, known.COIL, seen(partial(tower_log, rejection.tower, rejection.water), *reads)
-    hot = f"{coolers[0].id}/outdoor_dry_bulb" if coolers else f"{towers[0].id}/leaving_temperature"
-    for chiller in upstream(site, group.members, "chiller"):
-        yield chiller.id, known.COP, _chiller(site, snapshot, chiller, snapshot.get(hot), water_cooled=not coolers)
-
-
-def _water_side(snapshot: Snapshot, name: str, outdoor_c: float) -> list[Read]:
-    """Entering and leaving water, flow, outdoor temperature, fan speed."""
-    temperatures = [Read(snapshot.get(f"{name}/{t}_temperature"), TEMPERATURE) for t in ("entering", "leaving")]
-    flow, fan = Read(snapshot.get(f"{name}/flow"), FLOW), Read(snapshot.get(f"{name}/fan_speed"), SPEED)
-    return [*temperatures, flow, Read(outdoor_c, TEMPERATURE), fan]
-
-
-def _wet_c(site: Site, snapshot: Snapshot, name: str) -> float:
-    if f"{name}/outdoor_wet_bulb" in site.points:
-        return snapshot.get(f"{name}/outdoor_wet_bulb")
-    return wet_bulb(snapshot.get(f"{name}/outdoor_dry_bulb"), snapshot.get(f"{name}/outdoor_relative_humidity"))
-
-
-def _chiller(
-    site: Site, snapshot: Snapshot, chiller: Equipment, hot_c: float, *, water_cooled: bool
-) -> Observation | None:
-    one = chiller_design([chiller], water_cooled=water_cooled)
-    assert one is not None
-    heat_w = snapshot.get(f"{chiller.id}/cooling_power")
-    if not math.isfinite(heat_w):
-        heat_w = _chilled_w(snapshot, chiller.id)
-    reads = (
-        Read(heat_w, FLOW),
-        Read(electric_power(site, snapshot, chiller.id), POWER),
-        Read(snapshot.get(f"{chiller.id}/leaving_temperature"), TEMPERATURE),
-        Read(hot_c, TEMPERATURE),
-    )
-    return seen(partial(cop_log, one), *reads)
-
-
-def _chilled_w(snapshot: Snapshot, chiller: str) -> float:
-    """Heat from water temperatures and flow, where the machine does not tell it."""
-    warm, cold = (snapshot.get(f"{chiller}/{side}_temperature") for side in ("entering", "leaving"))
-    return fluid("water", 0.0, 20.0).heat_j_m3_k * snapshot.get(f"{chiller}/flow") * (warm - cold)
