@@ -35,10 +35,15 @@ SHOWN_SD, AT_LEAST_SD = 0.12, 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Economised:
-    """One look. share: facility flow of design; log: of UA over the model's, or of the least that it must be."""
+    """One look.
+
+    share: facility flow of design; log: of UA over the model's at these flows, or of the least that it must be; flat:
+    likewise of UA over design's, whatever the flows.
+    """
 
     share: float
     log: float
+    flat: float
     at_least: bool
 
 
@@ -63,8 +68,14 @@ def economised(
     if chills:  # their water can't be told from the economisers', and what is tried and fails costs their power
         return None
     running = {kind: [u for u in names if not idle(snapshot, u)] for kind, names in units.items()}
-    flow, into_c, out_c = mixed(snapshot, running["economiser"])
-    condenser, hot_c, cold_c = mixed(snapshot, running["cooling-tower"])
+    return of_waters(side, asked_c, mixed(snapshot, running["economiser"]), mixed(snapshot, running["cooling-tower"]))
+
+
+def of_waters(
+    side: WetSide, asked_c: float, waters: tuple[float, float, float], rejected: tuple[float, float, float]
+) -> Economised | None:
+    """What six readings tell: flow [m³/s], entering and leaving water [°C] of economisers, and of towers."""
+    (flow, into_c, out_c), (condenser, hot_c, cold_c) = waters, rejected
     plate, heat_j_m3_k = side.economiser, side.water.heat_j_m3_k
     assert plate is not None
     hot_w_k, cold_w_k = flow * heat_j_m3_k, condenser * heat_j_m3_k
@@ -80,8 +91,9 @@ def economised(
     low_w_k, wanted_w_k = min(hot_w_k, cold_w_k), heat_w / (into_c - cold_c)
     beyond = wanted_w_k > MOST_EFFECTIVENESS * low_w_k
     ua_w_k = ua_of(min(wanted_w_k, MOST_EFFECTIVENESS * low_w_k), hot_w_k, cold_w_k)
-    log = math.log(ua_w_k / float(plate.ua_at(np.array(hot_w_k), np.array(cold_w_k))))
-    return Economised(share=share, log=log, at_least=beyond or not wide_open)
+    films = math.log(float(plate.ua_at(np.array(hot_w_k), np.array(cold_w_k))) / plate.ua_w_k)
+    flat = math.log(ua_w_k / plate.ua_w_k)
+    return Economised(share=share, log=flat - films, flat=flat, at_least=beyond or not wide_open)
 
 
 def told(seen: Economised, believed: Curve) -> tuple[float, float]:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from controller.design import CduDesign, LoopDesign
-from controller.identification.parameters import CASE, COIL, COP, EFFICIENCY, FAN, RACK_FLOW, UA, Parameter
+from controller.identification.economiser_plates import plates_cost_w
+from controller.identification.parameters import CASE, COIL, COP, EFFICIENCY, FAN, PLATE, RACK_FLOW, UA, Parameter
 from controller.inputs import electric_power
 from controller.model import FLOW_EXPONENT, Load, Setpoints, evaluate
 from plant.live import Snapshot
@@ -27,7 +28,8 @@ class Running:
     def cost_w(self, subject: str, parameter: Parameter, now: float, then: float) -> float:
         """Electric power [W] that a parameter's change from `then` to `now`, ratios, costs; NaN where nobody can tell.
 
-        Machines: measured power less what it would be. Others: the loop evaluated with and without.
+        Machines: measured power less what it would be. Economisers: towers' pumps and fans at the heat and water
+        measured. Others: the loop evaluated with and without.
         """
         if parameter in {EFFICIENCY, COP}:
             return electric_power(self.site, self.snapshot, subject) * (1 - now / then)
@@ -36,6 +38,8 @@ class Running:
         if parameter in {UA, COIL}:
             worse_w, better_w = (self._cooling_w(self._with(subject, parameter, r), self.at) for r in (now, then))
             return (worse_w - better_w) * (self._fan_share(subject) if parameter is COIL else 1.0)
+        if parameter is PLATE:
+            return plates_cost_w(self.site, self.snapshot, self.group, subject, self.load.air, (now, then))
         return self._rack_cost_w(parameter, now, then)
 
     def _rack_cost_w(self, parameter: Parameter, now: float, then: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from controller.identification.costs import Running
 from controller.identification.estimates import Estimate
-from controller.identification.known import Baseline, Change, Known
+from controller.identification.known import Baseline, Change, Known, key_of
 from controller.identification.parameters import PARAMETERS, Parameter
 from controller.reasons import condition
 from plant.records import Condition, Severity
@@ -35,14 +35,27 @@ def worse_by(parameter: Parameter, estimate: Estimate, baseline: Baseline) -> fl
 def changed(known: Known, running: Running) -> Known:
     """With changes brought up to date; running: how the loop runs now, for their cost."""
     changes: dict[str, Change] = {}
-    for key, baseline in known.baselines.items():
+    for key in known.baselines:
         subject, _, name = key.rpartition("/")
-        parameter, estimate, before = PARAMETERS[name], known.estimates[key], known.changes.get(key)
-        if parameter.finding and _worse(parameter, estimate, baseline, told=before is not None):
+        parameter, before, least = PARAMETERS[name], known.changes.get(key), _least_worse(known, key)
+        if parameter.finding and least is not None and _worse(*least, told=before is not None):
             change = before or Change(since_s=running.snapshot.at_s)
-            cost = running.cost_w(subject, parameter, math.exp(estimate.log), math.exp(baseline.log))
+            _, estimate, baseline = least
+            now = math.exp(known.estimates[key].log)
+            cost = running.cost_w(subject, parameter, now, now * math.exp(baseline.log - estimate.log))
             changes[key] = _with_cost(change, cost)
     return replace(known, changes=changes)
+
+
+def _least_worse(known: Known, key: str) -> tuple[Parameter, Estimate, Baseline] | None:
+    """A parameter or its witness, whichever has moved less; None while one of them has no baseline."""
+    subject, _, name = key.rpartition("/")
+    names = [name, PARAMETERS[name].witness] if PARAMETERS[name].witness else [name]
+    keys = {n: key_of(subject, n) for n in names}
+    if not all(k in known.baselines for k in keys.values()):
+        return None
+    found = [(PARAMETERS[n], known.estimates[k], known.baselines[k]) for n, k in keys.items()]
+    return min(found, key=lambda one: worse_by(*one)) if len(found) > 1 else found[0]
 
 
 def _worse(parameter: Parameter, estimate: Estimate, baseline: Baseline, *, told: bool) -> bool:
@@ -75,6 +88,8 @@ def findings(known: Mapping[str, Known], site: Site, now_s: float) -> tuple[Cond
 def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:
     """Numbers are rounded, so that a finding does not change its words every cycle."""
     subject, _, name = key.rpartition("/")
+    least = _least_worse(loop, key)
+    assert least is not None  # it made the change
     parameter, baseline = PARAMETERS[name], loop.baselines[key]
     kwh = _two_digits(max(change.cost_w, 0.0) * YEAR_H / 1e3)
     prices = site.tariff.energy_per_kwh
@@ -84,7 +99,7 @@ def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:
         subject,
         change.since_s,
         Severity.INFO,
-        change_pct=float(round(100.0 * abs(worse_by(parameter, loop.estimates[key], baseline)))),
+        change_pct=float(round(100.0 * abs(worse_by(*least)))),
         days=float(round((change.since_s - baseline.at_s) / DAY_S)),
         kwh=kwh,
         cost=f", {money:g} {site.tariff.currency}" if money else "",

@@ -11,6 +11,7 @@ from controller.design import LoopDesign, RackDesign, rack_design
 from controller.facility_plant import upstream
 from controller.identification import parameters as known
 from controller.identification.cold_plates import SWINGING, beside_gpus, case_log, rack_rise, swings
+from controller.identification.economiser_plates import economising
 from controller.identification.estimates import Observation
 from controller.identification.exchangers import Exchanger
 from controller.identification.hydraulics import cdu_pump_log, facility_pump_log, rack_flow_log
@@ -43,6 +44,7 @@ def observed(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDe
     for pump in upstream(site, group.members, "pump"):
         yield pump.id, known.EFFICIENCY, _facility_pump(site, snapshot, pump)
     yield from rejecting(site, snapshot, group, design)
+    yield from economising(site, snapshot, group, design)
 
 
 def plates(site: Site, snapshot: Snapshot, group: CoolingGroup, design: LoopDesign) -> Iterator[Found]:

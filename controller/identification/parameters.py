@@ -13,7 +13,8 @@ class Parameter:
     """One kind of parameter.
 
     name; unit of its figure; form_sd: how far the model's form alone may mislead it [1]; less_is_worse; change: how
-    far it may move from its baseline before it is a finding [1]; finding: the condition's code, "" for none.
+    far it may move from its baseline before it is a finding [1]; finding: the condition's code, "" for none; witness:
+    parameter of the same equipment that must have moved as well.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Parameter:
     less_is_worse: bool
     change: float
     finding: str = ""
+    witness: str = ""
 
 
 UA = Parameter(name="ua", unit="W/K", form_sd=0.03, less_is_worse=True, change=0.12, finding="fouling")
@@ -35,6 +37,17 @@ CASE = Parameter(
 COIL = Parameter(name="air", unit="1", form_sd=0.06, less_is_worse=False, change=0.25, finding="rejection_worse")
 FAN = Parameter(name="fan_power", unit="W", form_sd=0.03, less_is_worse=False, change=0.15, finding="fan_worse")
 COP = Parameter(name="cop", unit="1", form_sd=0.06, less_is_worse=True, change=0.15, finding="chiller_worse")
+PLATE_FLAT = Parameter(name="plate_ua_flat", unit="W/K", form_sd=0.06, less_is_worse=True, change=0.15)
+"""An economiser's UA whatever its flows; `PLATE` is by films. True plates lie between, so both see what is worn."""
+PLATE = Parameter(
+    name="plate_ua",
+    unit="W/K",
+    form_sd=0.06,
+    less_is_worse=True,
+    change=0.15,
+    finding="fouling",
+    witness=PLATE_FLAT.name,
+)
 BALANCE = Parameter(
     name="heat_balance", unit="1", form_sd=0.01, less_is_worse=True, change=0.06, finding="sensor_drift"
 )
@@ -48,6 +61,8 @@ _FIGURES = {
     ("rack", "case_resistance"): "case_resistance_k_w",
     ("dry-cooler", "fan_power"): "fan_power_w",
     ("chiller", "cop"): "cop",
+    ("economiser", "plate_ua"): "ua_w_k",
+    ("economiser", "plate_ua_flat"): "ua_w_k",
 }
 
 
@@ -59,4 +74,6 @@ def prior_of(equipment: Equipment, parameter: Parameter) -> float:
     return float(equipment.design.get(key, 1.0))
 
 
-PARAMETERS = {p.name: p for p in (UA, EFFICIENCY, RACK_FLOW, CASE, COIL, FAN, COP, BALANCE, RESPONSE)}
+PARAMETERS = {
+    p.name: p for p in (UA, EFFICIENCY, RACK_FLOW, CASE, COIL, FAN, COP, PLATE, PLATE_FLAT, BALANCE, RESPONSE)
+}
