@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,7 @@ def _pod(row: Mapping[str, str]) -> Pod:
 
 def ours(cluster: Cluster, pods: Sequence[Pod], seed: int) -> Policy:  # noqa: ARG001 - it draws nothing
     """The policy of `POST /v1/advise/packing`, with what it learnt before."""
-    return packer_of(cluster, pods, _learnt(cluster.nodes, tuple(pods))).place
+    return partial(packer_of(cluster, pods, _learnt(cluster.nodes, tuple(pods))).place, why=False)
 
 
 @lru_cache(maxsize=1)

@@ -86,11 +86,12 @@ def highest_case_c(losses: Losses, steps_s: Sequence[float]) -> Array:
     """The hottest case [°C] within steps_s [s] after the loss, and what it tends to; shape (n,)."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
     case_c, highest_c, at_s = losses.case_c, losses.case_c, 0.0
+    warms = bool(losses.facility_w.any())
     for step_s in steps_s:
         streams = _streams(losses, at_s)
         case_c = _case(losses, case_c, supply_c, streams, step_s)
         highest_c = np.maximum(highest_c, case_c)
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s)
+        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s, warms=warms)
         at_s += step_s
     return np.maximum(highest_c, steady_case_c(losses, supply_c, losses.flow_last))
 
@@ -99,6 +100,7 @@ def seconds_to_limit(losses: Losses, steps_s: Sequence[float] = STEPS_S) -> Arra
     """Seconds until the hottest case meets its limit, shape (n,); inf where it does not within the hour."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
     case_c, left_s, at_s = losses.case_c, np.full_like(supply_c, np.inf), 0.0
+    warms = bool(losses.facility_w.any())
     moving_s = float(np.max(np.maximum(losses.ramped_s, losses.opened_s)))
     streams = _streams(losses, at_s)
     for step_s in steps_s:
@@ -107,7 +109,7 @@ def seconds_to_limit(losses: Losses, steps_s: Sequence[float] = STEPS_S) -> Arra
         resting = (np.abs(case_c - before_c) < _STEADY_K) & (losses.facility_w <= 0) if at_s > moving_s else False
         if np.all(np.isfinite(left_s) | resting):
             break
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s)
+        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s, warms=warms)
         before_s, at_s = at_s, at_s + step_s
         if before_s < moving_s:
             streams = _streams(losses, at_s)
@@ -147,9 +149,19 @@ def _case(losses: Losses, case_c: Array, supply_c: Array, streams: _Streams, ste
 
 
 def _mixed(
-    losses: Losses, supply_c: Array, return_c: Array, facility_c: Array, streams: _Streams, step_s: float
+    losses: Losses,
+    supply_c: Array,
+    return_c: Array,
+    facility_c: Array,
+    streams: _Streams,
+    step_s: float,
+    *,
+    warms: bool,
 ) -> tuple[Array, Array, Array]:
-    """Supply, return and facility water after step_s [s]; the volumes are mixed, which warms them at once."""
+    """Supply, return and facility water after step_s [s]; the volumes are mixed, which warms them at once.
+
+    warms: whether any facility water does.
+    """
     flow = streams.flow_m3_s
     stream_w_k = np.maximum(flow * losses.coolant_j_m3_k, 1e-3)
     sent_c = return_c - streams.exchanged_w_k * np.maximum(return_c - facility_c, 0.0) / stream_w_k
@@ -160,7 +172,7 @@ def _mixed(
     return (
         np.where(moves, sent_c + (supply_c - sent_c) * stays, supply_c),
         np.where(moves, back_c + (return_c - back_c) * stays, return_c),
-        _warmed(losses, facility_c, step_s),
+        _warmed(losses, facility_c, step_s) if warms else facility_c,
     )
 
 

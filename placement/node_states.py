@@ -78,23 +78,24 @@ class NodeStates:
         slack: Ints = np.maximum(self._upto[shape, awake] - (self.shapes.cpu[shape] - cpu_free), 0) * (awake > 0)
         return awake, slack
 
-    def points(self, shape: Ints, cpu_free: Ints, whole: Ints, part: Floats) -> Points:
-        """Where states lie: shape, free threads, whole GPUs and parts [s]."""
-        awake, slack = self.awake(shape, cpu_free)
-        row, row_share = _between(slack / CORE_MILLI, self._rows[shape, awake])
-        column, column_share = _between(part * (PARTS - 1), np.full(len(shape), PARTS))
-        next_row = np.minimum(row + 1, self._rows[shape, awake] - 1)
-        next_column = np.minimum(column + 1, PARTS - 1)
-        wide = self.shapes.gpus[shape] + 1
-
-        def at(one: Ints, other: Ints) -> Ints:
-            index: Ints = self._start[shape, awake] + (one * wide + whole) * PARTS + other
-            return index
-
-        index = [at(row, column), at(row, next_column), at(next_row, column), at(next_row, next_column)]
-        up, right = row_share, column_share
-        share = [(1 - up) * (1 - right), (1 - up) * right, up * (1 - right), up * right]
-        return Points(np.stack(index, axis=1), np.stack(share, axis=1))
+    def points(self, shape: Ints, awake: Ints, slack: Ints, whole: Ints, part: Floats) -> Points:
+        """Where states lie: shape, `awake` packages and the threads free in them, whole GPUs and parts [s]."""
+        rows, start = self._rows[shape, awake], self._start[shape, awake]
+        row, up = _between(slack / CORE_MILLI, rows)
+        column, right = _between(part * (PARTS - 1), np.full(len(shape), PARTS))
+        per_row = (self.shapes.gpus[shape] + 1) * PARTS
+        first = start + row * per_row + whole * PARTS + column
+        above, beside = np.minimum(1, rows - 1 - row) * per_row, np.minimum(1, PARTS - 1 - column)
+        index, share = np.empty((len(shape), 4), dtype=np.int64), np.empty((len(shape), 4))
+        index[:, 0], index[:, 1], index[:, 2], index[:, 3] = (
+            first,
+            first + beside,
+            first + above,
+            first + above + beside,
+        )
+        low, left = 1 - up, 1 - right
+        share[:, 0], share[:, 1], share[:, 2], share[:, 3] = low * left, low * right, up * left, up * right
+        return Points(index, share)
 
     def _lay_out(self) -> None:
         """Give each state its place, shape by shape."""

@@ -171,7 +171,7 @@ def _moves(states: NodeStates, kind: int, pod: Pod, cost: Floats) -> _Moves:
     shape, before, after = states.shape[state], states.cpu_free[state], states.cpu_free[state] - pod.cpu_milli
     packages = states.power.packages(shape, after) - states.power.packages(shape, before)
     power_w = packages * states.power.package_rise_w[shape] + begun[state] * states.power.rise_w[shape]
-    to = states.points(shape, after, whole[state], np.maximum(part[state], 0.0))
+    to = states.points(shape, *states.awake(shape, after), whole[state], np.maximum(part[state], 0.0))
     return _Moves(state, np.full(len(state), kind), to, power_w / POWER_SCALE_W, to.read(cost) - cost[state])
 
 

@@ -105,8 +105,8 @@ class Packer:
         count = len(self.cluster.nodes)
         self._before = _Before(0, np.full(count, -1, dtype=np.int64), np.zeros((5, count)))
 
-    def place(self, pod: Pod) -> Placement | None:
-        """The best place for the pod, which is not taken yet; None if it fits nowhere."""
+    def place(self, pod: Pod, *, why: bool = True) -> Placement | None:
+        """The best place for the pod, which is not taken yet, with reasons if asked `why`; None if it fits nowhere."""
         scores, cost = self._cost(pod)
         node = self._cheapest(scores, cost)
         if node is None:
@@ -117,7 +117,7 @@ class Packer:
             gpus=tuple(scores.gpus[node, : pod.gpus].tolist()),
             stranded_gpus=float(scores.stranded[node]),
             power_w=float(scores.power_w[node]),
-            reasons=_reasons(scores, node),
+            reasons=_reasons(scores, node) if why else (),
         )
 
     def price(self, pod: Pod) -> float:
@@ -205,10 +205,14 @@ class Packer:
             awake = np.zeros(len(node))
         else:
             states = self.worth.states
-            points = states.points(self._shape[node], cpu_free, *states.parts(gpu_free))
-            place -= points.read(self.worth.tables[stage])
-            awake = states.awake(self._shape[node], cpu_free)[1] / CPU_MILLI
-        return np.stack([place, counted_w / POWER_SCALE_W, stranded, power_w, awake])
+            shape = self._shape[node]
+            packages, slack = states.awake(shape, cpu_free)
+            place -= states.points(shape, packages, slack, *states.parts(gpu_free)).read(self.worth.tables[stage])
+            awake = slack / CPU_MILLI
+        figures = np.empty((5, len(node)))
+        figures[0], figures[1], figures[2] = place, counted_w / POWER_SCALE_W, stranded
+        figures[3], figures[4] = power_w, awake
+        return figures
 
 
 def place(cluster: Cluster, pod: Pod, workload: Workload) -> Placement | None:

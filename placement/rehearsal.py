@@ -136,7 +136,7 @@ def rehearse(packer: Packer, worth: Worth, mix: Mix, kinds: Kinds, rng: np.rando
             total[stage] += np.where(np.isfinite(prices), prices, 0.0)
             asked[stage] += np.isfinite(prices)
         pod = mix.draw(rng)
-        place = packer.place(pod)
+        place = packer.place(pod, why=False)
         if place is not None:
             cluster.take(pod, place.node, place.gpus)
     return np.where(asked > 0, total / np.maximum(asked, 1), -np.inf)

@@ -44,7 +44,7 @@ def test_a_state_on_the_grid_is_read_as_it_stands():
     """Each point of the grid finds itself, whatever the shape: threads, packages, whole GPUs and parts."""
     states = _states()
     table = np.random.default_rng(1).random(states.size)
-    points = states.points(states.shape, states.cpu_free, states.whole, states.part)
+    points = states.points(states.shape, *states.awake(states.shape, states.cpu_free), states.whole, states.part)
     # A package that is full and the next one before it is begun are one state, so the first of them is found.
     assert points.read(table) == pytest.approx(table[points.index[:, 0]])
     assert (states.cpu_free[points.index[:, 0]] == states.cpu_free).all()
@@ -55,7 +55,8 @@ def test_between_cores_worth_is_interpolated():
     states = _states([_node("a")])
     table = (states.cpu_free / 1000).astype(float)
     cpu_free = np.array([90_000, 91_000, 91_500])
-    points = states.points(np.zeros(3, dtype=np.int64), cpu_free, np.array([8, 7, 0]), np.array([0.0, 0.1, 1.0]))
+    shape = np.zeros(3, dtype=np.int64)
+    points = states.points(shape, *states.awake(shape, cpu_free), np.array([8, 7, 0]), np.array([0.0, 0.1, 1.0]))
     assert points.read(table) == pytest.approx([90, 91, 91.5])
 
 
