@@ -18,10 +18,10 @@ def above(quantiles: Sequence[float], values_w: Sequence[float], limit_w: float)
     """
     # Quantiles of learned models may cross by a little
     found = list(accumulate(values_w, max))
-    if found[-1] - found[0] < _SAME_W:
-        return float(limit_w < found[0])
     z = [_NORMAL.inv_cdf(q) for q in quantiles]
     pairs = [(a, b) for a, b in zip(range(len(z) - 1), range(1, len(z)), strict=True) if found[b] - found[a] > _SAME_W]
+    if not pairs:
+        return float(limit_w < found[0])
     low, high = next(((a, b) for a, b in pairs if limit_w <= found[b]), pairs[-1])
     at = z[low] + (limit_w - found[low]) / (found[high] - found[low]) * (z[high] - z[low])
     return 1.0 - _NORMAL.cdf(at)

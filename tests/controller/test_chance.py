@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.chance import above
@@ -21,6 +21,7 @@ def test_a_normal_forecast_gives_its_own_chances(limit_w):
     assert above(QUANTILES, told, limit_w) == pytest.approx(1.0 - normal.cdf(limit_w), abs=1e-9)
 
 
+@example([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-6], 0.0, 0.0)
 @given(st.lists(st.floats(0, 1e7), min_size=7, max_size=7), st.floats(-1e6, 2e7), st.floats(0, 1e6))
 def test_it_is_a_chance_and_falls_with_the_limit(values, limit_w, more_w):
     """Whatever the quantiles, crossed ones too."""
