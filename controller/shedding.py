@@ -113,7 +113,8 @@ def _rows(
     if left_w is not None:
         return [replace(row, facility_w=np.maximum(row.heat_w - left_w, 0.0)) for row in rows]
     taken = taken_now(site, snapshot, group, failed)
-    if taken is None:
+    held = not any(row.facility_w.any() for row in rows) and all(f.cause is not Cause.CHILLER_TRIP for f in found)
+    if taken is None or held:
         return rows
     taken_w, more_w_k = taken
     return [

@@ -8,9 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from controller.causes import Cause, Found
 from controller.cold_plates import hottest_plates
 from controller.losses import losses_of
 from controller.rejection_left import taken_now
+from controller.shedding import carries
+from controller.step import initial_state, step
 from controller.transient import seconds_to_limit
 from plant.live import LiveTable, Snapshot
 from simulator.faults import Faults
@@ -58,6 +61,24 @@ def test_what_is_taken_is_not_guessed(pod, tripped):
     assert taken_now(pod, near, group, {"chiller"})[1] == 0.0
     assert taken_now(pod, shows(tripped, outdoor_dry_bulb=math.nan), group, {"chiller"}) is None
     assert taken_now(pod, tripped, group, {"chiller", "dry-coolers"}) is None
+
+
+def test_water_that_is_held_is_cooled_as_it_must_be(pod, pod_snapshot, now_s):
+    """A pump that trips while coolers have reserve: what they take now does not count. Warm water: it does."""
+    group, pump = pod.groups["tcs-1"], (Found(cause=Cause.PUMP_TRIP, subject="cdu-2"),)
+    ahead = step(initial_state(), pod_snapshot, (), now_s, pod).forecast
+    less = {"flow": 0.5 * pod_snapshot.value("dry-coolers/flow")}
+
+    def least_c(snapshot):
+        limits = (replace(pod.limits["case"], maximum=float(c)) for c in np.arange(50.0, 90.0, 0.5))
+        sites = (replace(pod, limits={**pod.limits, "case": limit}) for limit in limits)
+        return next((s.limits["case"].maximum for s in sites if carries(s, snapshot, group, pump, ahead)), math.inf)
+
+    assert least_c(shows(pod_snapshot, **less)) == least_c(pod_snapshot) < 90.0
+    warm = {f"cdu-{n}/fws_supply_temperature": 33.0 for n in (1, 2)}
+    readings = {p: replace(r, value=warm.get(p, r.value)) for p, r in pod_snapshot.readings.items()}
+    unheld = Snapshot(at_s=pod_snapshot.at_s, readings=readings)
+    assert least_c(shows(unheld, **less)) > least_c(unheld)
 
 
 def test_facility_water_warms_towards_where_all_heat_is_taken(pod, pod_snapshot, now_s):
