@@ -41,7 +41,7 @@ from placement import loan_reports, scheduler_reports
 from placement.loan_reports import MOST_LENDERS, Lender, LoanReport, lender_of
 from placement.scheduler_reports import MOST_SCHEDULERS, Report, SchedulerState, state_of
 from placement.shed import reports as shed_reports
-from placement.shed.answer import Wishes, shed_plans
+from placement.shed.answer import HeldThen, shed_plans
 from placement.shed.plan import ShedPlan
 from placement.shed.reports import MOST_PROCESSES, ShedProcess, ShedReport, ShedState, process_of
 from plant.errors import ColdplateError
@@ -88,7 +88,7 @@ class Service:
     schedulers: ReportDesk[Report, SchedulerState] = field(default_factory=_schedulers)
     loans: ReportDesk[LoanReport, Lender] = field(default_factory=_loans)
     sheds: ReportDesk[ShedReport, ShedProcess] = field(default_factory=_sheds)
-    wishes: Wishes = field(default_factory=Wishes)
+    held_then: HeldThen = field(default_factory=HeldThen)
     packing: PackingWorth = field(default_factory=PackingWorth)
 
     @cached_property
@@ -200,7 +200,7 @@ class Service:
 
     def _shed_plans(self) -> list[ShedPlan]:
         mirror, processes = self.mirror, self.sheds.states()
-        held_w = self.wishes.held_then(mirror.shed, shed_reports.held_w(processes))
+        held_w = self.held_then.at(mirror.shed, shed_reports.held_w(processes))
         uncapped = shed_reports.uncapped(processes)
         return shed_plans(self.site, mirror.shed, mirror.jobs, mirror.ride_through, mirror.now_s, held_w, uncapped)
 

@@ -35,9 +35,9 @@ def taken_now(
 ) -> tuple[float, float] | None:
     """Heat that is taken from the facility water now [W], and more of it for each kelvin that it warms [W/K].
 
-    Of dry coolers in series with at most one chiller that has not failed. A cooler takes the heat that it shows over
+    Of one dry cooler in series with at most one chiller that has not failed. A cooler takes the heat that it shows over
     its distance to the air (an exchanger's effectiveness does not hang on temperatures), a chiller at full load no
-    more than it does. None where the water, its flow or the air is not told.
+    more than it does. None for other plants, and where the water, its flow or the air is not told.
     """
     coolers = [c.id for c in upstream(site, group.members, "dry-cooler") if c.id not in failed]
     chillers = [c.id for c in upstream(site, group.members, "chiller") if c.id not in failed]

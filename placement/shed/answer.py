@@ -58,12 +58,12 @@ def shed_plans(
 
 
 @dataclass(slots=True)
-class Wishes:
+class HeldThen:
     """What was held back when each loop wished: its meters had seen that, and not what was done since."""
 
     _then: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def held_then(self, requests: Iterable[ShedRequest], held_w: Mapping[str, float]) -> dict[str, float]:
+    def at(self, requests: Iterable[ShedRequest], held_w: Mapping[str, float]) -> dict[str, float]:
         """By loop [W]; held_w: as it is now, which counts for a wish that is new."""
         before = self._then
         self._then = {
