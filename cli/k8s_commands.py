@@ -97,9 +97,12 @@ def verify(
     extender_token_file: Path | None = typer.Option(
         None, "--extender-token-file", exists=True, dir_okay=False, help="Its password, where it wants one."
     ),
+    extender_ca_file: Path | None = typer.Option(
+        None, "--extender-ca-file", exists=True, dir_okay=False, help="Who signed its certificate, if not a known one."
+    ),
 ) -> None:
     """Show that the adapter works on this cluster; status 1 if anything did not hold. Everything is taken back."""
-    from cli.k8s_sync import extender_answers
+    from cli.extender_question import Extender, extender_answers
     from placement.kubernetes.cluster import connect
     from placement.kubernetes.verify import Row, Verification, own_nodes, scheduled
 
@@ -110,6 +113,7 @@ def verify(
         raise ConfigError("--pods needs --throwaway", remedy="pods are only ever placed on nodes made for them")
 
     password = extender_token_file.read_text("ascii").strip() if extender_token_file else ""
+    extender = Extender(url=api, password=password, ca_file=extender_ca_file)
 
     async def work() -> list[Row]:
         async with connect(kubeconfig) as cluster, contextlib.AsyncExitStack() as stack:
@@ -121,7 +125,7 @@ def verify(
                 what = "the scheduler obeys the soft taint"
                 await verification.row(what, lambda: scheduled(verification, stem, names, pods))
             if api:
-                await verification.row("the extender answers", lambda: extender_answers(cluster, api, password))
+                await verification.row("the extender answers", lambda: extender_answers(cluster, extender))
             return verification.rows
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,22 @@ def find_program(name: str) -> str:
 def real_program() -> Callable[[str], str]:
     """`real_program("mosquitto")` is its path."""
     return find_program
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+    """`certificate("DNS:localhost")`: a self-signed one for these names, and its key, as PEM files made by openssl."""
+
+    def make(names: str) -> tuple[Path, Path]:
+        folder = tmp_path / f"certificate-{len(list(tmp_path.glob('certificate-*')))}"
+        folder.mkdir()
+        words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "2"]
+        words += ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"]
+        words += ["-addext", f"subjectAltName={names}"]
+        subprocess.run([find_program("openssl"), *words], check=True, capture_output=True, cwd=folder)
+        return folder / "cert.pem", folder / "key.pem"
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import uvicorn
 
 from benchmarks import kubernetes_lab
 from benchmarks.slurm_lab import Lab
-from cli.k8s_sync import extender_answers
+from cli.extender_question import Extender, extender_answers
 from placement.api_client import Client
 from placement.kubernetes.cluster import connect
 from placement.loan_book import LoanBook
@@ -144,9 +144,11 @@ async def test_verify_asks_the_real_extender(url, edge, tmp_path):
     runner = await kubernetes_lab.started(mock, tmp_path)
     async with connect(tmp_path / "kubeconfig") as cluster:
         count = len(mock.nodes)
-        assert await extender_answers(cluster, url) == f"{count} of {count} nodes pass, {count} have a score"
+        assert (
+            await extender_answers(cluster, Extender(url=url)) == f"{count} of {count} nodes pass, {count} have a score"
+        )
         with pytest.raises(RefusedError, match="HTTP 405"):
-            await extender_answers(cluster, f"{url}/elsewhere")
+            await extender_answers(cluster, Extender(url=f"{url}/elsewhere"))
         with pytest.raises(SilentError):
-            await extender_answers(cluster, "http://127.0.0.1:9")
+            await extender_answers(cluster, Extender(url="http://127.0.0.1:9"))
     await runner.cleanup()

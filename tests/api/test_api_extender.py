@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 
 import pytest
 
-from cli.k8s_sync import extender_answers
+from cli.extender_question import Extender, extender_answers
 from cli.listening import Listening
 from cli.serve import PageServer
 from plant.budgets import Budget, BudgetSource
-from plant.errors import RefusedError
+from plant.errors import ConfigError, RefusedError, SilentError
 from plant.records import Headroom
 
 # kube-scheduler 1.20.2, nodeCacheCapable: true; a pod of 8 GPUs, shortened
@@ -117,20 +118,51 @@ class Cluster:
         return {"rack-01": {}, "elsewhere": {}}
 
 
-async def test_the_check_of_a_cluster_sends_the_password(app, until):
-    """`coldplate k8s verify --api` asks as kube-scheduler does; without it the remedy names the option."""
-    app.state.service.extender_token = "s3cret"
-    server = PageServer(app, Listening(port=0))
+@contextlib.asynccontextmanager
+async def served(app, until, **tls):
+    """The real server; its port."""
+    server = PageServer(app, Listening(port=0, **tls))
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started, within_s=60.0)
-        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        assert "2 have a score" in await extender_answers(Cluster(), url, "s3cret")
-        with pytest.raises(RefusedError, match=r"HTTP 401 .*--extender-token-file"):
-            await extender_answers(Cluster(), url)
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.stop()
         await serving
+
+
+async def test_the_check_of_a_cluster_sends_the_password(app, until):
+    """`coldplate k8s verify --api` asks as kube-scheduler does; without it the remedy names the option."""
+    app.state.service.extender_token = "s3cret"
+    async with served(app, until) as port:
+        url = f"http://127.0.0.1:{port}"
+        assert "2 have a score" in await extender_answers(Cluster(), Extender(url=url, password="s3cret"))
+        with pytest.raises(RefusedError, match=r"HTTP 401 .*--extender-token-file"):
+            await extender_answers(Cluster(), Extender(url=url))
+
+
+async def test_the_check_says_what_is_wrong_with_certificate_or_name(app, until, certificate):
+    """Another's authority, another name, plain http, a name that is not served: each with what to do."""
+    cert, key = certificate("DNS:localhost")
+    strangers = certificate("DNS:localhost")[0]
+    async with served(app, until, tls_cert=cert, tls_key=key) as port:
+        here = f"https://localhost:{port}"
+        assert "2 have a score" in await extender_answers(Cluster(), Extender(url=here, ca_file=cert))
+        for url, ca, kind, said in (
+            (here, strangers, SilentError, "not believed: self-signed certificate; name its authority"),
+            (here, None, SilentError, "--extender-ca-file"),
+            (f"https://127.0.0.1:{port}", cert, SilentError, "not believed: .*IP address mismatch.*subjectAltName"),
+            (f"http://localhost:{port}", None, SilentError, "no answer in http .*https"),
+            (here, key, ConfigError, "key.pem: .*authority that signed"),
+        ):
+            with pytest.raises(kind, match=said):
+                await extender_answers(Cluster(), Extender(url=url, ca_file=ca))
+    async with served(app, until) as port:
+        with pytest.raises(SilentError, match="no TLS there"):
+            await extender_answers(Cluster(), Extender(url=f"https://localhost:{port}", ca_file=cert))
+    async with served(app, until, host="127.0.0.2") as port:
+        with pytest.raises(RefusedError, match=r"HTTP 421 .*--name"):
+            await extender_answers(Cluster(), Extender(url=f"http://127.0.0.2:{port}"))
 
 
 async def test_the_running_server_never_waits_for_acknowledgements(app, until):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -110,13 +109,9 @@ def test_only_loopback_names_are_allowed_unless_told_otherwise():
 
 
 @pytest.fixture
-def pair(real_program, tmp_path):
+def pair(certificate):
     """A certificate of localhost and its key."""
-    command = [real_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-noenc", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    return tmp_path / "cert.pem", tmp_path / "key.pem"
+    return certificate("DNS:localhost,IP:127.0.0.1")
 
 
 async def test_with_a_certificate_the_command_serves_https_alone(pair, tmp_path, port):
