@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from placement.advice import PackingAdvice
 from placement.api_connection import NOT_MODIFIED, Connection, decoded
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
@@ -28,6 +29,8 @@ from plant.records import Answer, Headroom
 from store.codec import from_plain
 
 T = TypeVar("T")
+LEARNS_WITHIN_S = 330.0
+"""The server gives learning up after 300 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class Client:
             ConfigError: not an http or https address.
         """
         self._connection = Connection(url, token, timeout_s)
+        self._patient = Connection(url, token, LEARNS_WITHIN_S)
         self._etag = ""
         self._hints: NodeHints | None = None
 
@@ -111,6 +115,18 @@ class Client:
             RefusedError: the server said no, e.g. as the hint had expired when it was used.
         """
         return self._ask("POST", f"/v1/hints/{quote(hint_id, safe='')}/outcome", Answer, told)
+
+    def packing(self, asked: Mapping[str, object]) -> PackingAdvice:
+        """Places for pods on shared GPUs; the form is that of `POST /v1/advise/packing` (docs/api.md).
+
+        The first answer for a mix of pods is waited for while the server learns it (half a minute for 1,200 nodes),
+        unless `learn` is false.
+
+        Raises:
+            SilentError: no answer, or learning took too long.
+            RefusedError: the server said no, naming the field.
+        """
+        return decoded(self._patient.send("POST", "/v1/advise/packing", asked)[1], PackingAdvice)
 
     def budgets(self) -> list[BudgetShown]:
         """Power budgets in force.
@@ -250,8 +266,9 @@ class Client:
         return self._ask("PUT", f"/v1/jobs?{urlencode({'actor': actor})}", Answer, jobs)
 
     def close(self) -> None:
-        """End the connection; the next question opens another."""
+        """End the connections; the next question opens another."""
         self._connection.close()
+        self._patient.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from api.advise import EXAMPLES
 from benchmarks import kubernetes_lab
 from benchmarks.slurm_lab import Lab
 from cli.extender_question import Extender, extender_answers
@@ -134,6 +135,20 @@ async def test_what_the_planner_and_the_learner_hear(url):
         assert (await asyncio.to_thread(client.powers))["rack-01"] == 61e3
         found = await asyncio.to_thread(lambda: places(Ear(client).hear(), client.headroom()))
     assert found["rack-02"].room_w > found["rack-01"].room_w
+
+
+async def test_the_client_asks_where_pods_should_go(url):
+    """By guesses at once; learnt, for which it waits longer than for other answers; a field that is wrong is named."""
+    (example,) = (e["value"] for e in EXAMPLES.values())
+    with Client(url, timeout_s=0.05) as client:
+        for learn, policy in ((False, "guessed"), (True, "learnt")):
+            advice = await asyncio.to_thread(client.packing, example | {"learn": learn})
+            assert advice.policy == policy
+            (place,) = advice.places
+            assert (place.pod, place.node, place.gpus) == ("b", "gpu002", (1,))
+            assert advice.free_gpus == pytest.approx(3.0)
+        with pytest.raises(RefusedError, match="pods"):
+            await asyncio.to_thread(client.packing, example | {"pods": [{"name": "b", "gpus": -1}]})
 
 
 async def test_verify_asks_the_real_extender(url, edge, tmp_path):
