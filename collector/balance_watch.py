@@ -8,22 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collector.balance import (
-    BEFORE_MINUTES,
-    MINUTE_S,
-    WINDOW_MINUTES,
-    Detector,
-    Floats,
-    Isolated,
-    Mask,
-    Means,
-    Uncertainty,
-    isolate,
-    mean_heard,
-    residuals,
-)
+from collector.balance import MINUTE_S, WINDOW_MINUTES, Floats, Mask, Means, Uncertainty, residuals
+from collector.baselines import Detector
 from collector.checks import Checked, mark
 from collector.conditions import Ledger
+from collector.culprit import BEFORE_MINUTES, Isolated, isolate, mean_heard
 from collector.fluids import glycol_share
 from collector.loop_points import RACK, LoopPoints, loop_points
 from collector.minute_means import RACK_LAG_S, minute_means, unrest

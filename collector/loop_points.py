@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.balance import MUTE_BELOW_FLOW, Constants, Suspect
+from collector.balance import MUTE_BELOW_FLOW, Constants
+from collector.culprit import Suspect
 from collector.fluids import volume_heat
 from plant.points import PointId
 from plant.topology import CoolingGroup, Equipment, Site

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collector.balance import Detector, Suspect, Uncertainty, isolate, residuals, signatures, suspects
+from collector.balance import Uncertainty, residuals
 from collector.balance_watch import BalanceWatch, _rows_of
+from collector.baselines import Detector
 from collector.checks import Checked
 from collector.conditions import Ledger
+from collector.culprit import Suspect, isolate, signatures, suspects
 from collector.fluids import glycol_share, volume_heat
 from collector.loop_points import loop_points
 from collector.minute_means import minute_means
