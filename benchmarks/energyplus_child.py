@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import energyplus_model as model
+from benchmarks.energyplus_objects import Objects
 
 INPUTS = (model.LOAD, model.FLOW, model.SUPPLY, model.FACILITY, model.TOWER, model.TRIM)
 NODES = (
@@ -54,7 +55,7 @@ class _Run:
         self._done: list[list[float]] = []
         self._next, self._over = 0, False
 
-    def run(self, objects: model.Objects, weather: str, folder: str) -> None:
+    def run(self, objects: Objects, weather: str, folder: str) -> None:
         """Run until the period ends or the parent has had enough; then say how it ended."""
         runtime, exchange = self._api.runtime, self._api.exchange
         source = Path(folder) / "hall.epJSON"

@@ -7,11 +7,20 @@ running simulation overwrites. Pumps run continuously: an intermittent one stops
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Objects = dict[str, dict[str, dict[str, Any]]]
+from benchmarks.energyplus_objects import (
+    COOLANT,
+    Objects,
+    branch,
+    demand_side,
+    frame,
+    joined,
+    manager,
+    plant_loop,
+    pump,
+)
 
 LOAD, FLOW, SUPPLY, FACILITY, TOWER = "IT LOAD", "TCS FLOW", "TCS SETPOINT", "FWS SETPOINT", "TOWER SETPOINT"
 TRIM = "CHILLER SETPOINT"
@@ -19,7 +28,6 @@ TCS_PUMP, FWS_PUMP, TOWER_PUMP = "TCS PUMP", "FWS PUMP", "TOWER PUMP"
 CDU, ECONOMISER, CHILLER, COOLING_TOWER, RACKS = "CDU", "ECONOMISER", "CHILLER", "TOWER", "RACKS"
 TCS_OUT, TCS_BACK, FWS_OUT, FWS_BACK, WATER_OUT = "TCS OUT", "TCS BACK", "FWS OUT", "FWS BACK", "TOWER OUT"
 STARTING: Mapping[str, float] = {LOAD: -5e5, FLOW: 1.0, SUPPLY: 32.0, FACILITY: 27.0, TOWER: 24.0, TRIM: 27.3}
-COOLANT = "PG25"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,48 +58,18 @@ class HallDesign:
 
 def hall_model(design: HallDesign, begin: tuple[int, int], end: tuple[int, int]) -> Objects:
     """The input (epJSON) for a run from day `begin` to day `end`, each (month, day)."""
-    objects: Objects = {}
-    for part in (
-        _frame(begin, end),
-        _schedules(),
-        _tcs(design),
-        _facility(design),
-        _condenser(design),
-        _exchangers(design),
-        _chiller(design),
-        _tower(design),
-    ):
-        for kind, named in part.items():
-            objects.setdefault(kind, {}).update(named)
-    return objects
-
-
-def _frame(begin: tuple[int, int], end: tuple[int, int]) -> Objects:
-    off = ("do_zone_sizing_calculation", "do_system_sizing_calculation", "do_plant_sizing_calculation")
-    days = {"begin_month": begin[0], "begin_day_of_month": begin[1], "end_month": end[0], "end_day_of_month": end[1]}
-    return {
-        "Version": {"V": {"version_identifier": "25.2"}},
-        "Building": {"HALL": {"minimum_number_of_warmup_days": 1, "maximum_number_of_warmup_days": 2}},
-        "GlobalGeometryRules": {
-            "G": {
-                "starting_vertex_position": "UpperLeftCorner",
-                "vertex_entry_direction": "Counterclockwise",
-                "coordinate_system": "Relative",
-            }
-        },
-        "SimulationControl": {
-            "S": {
-                **dict.fromkeys(off, "No"),
-                "run_simulation_for_sizing_periods": "No",
-                "run_simulation_for_weather_file_run_periods": "Yes",
-            }
-        },
-        "Timestep": {"T": {"number_of_timesteps_per_hour": 60}},
-        "RunPeriod": {"R": days},
-        "FluidProperties:GlycolConcentration": {
-            COOLANT: {"glycol_type": "PropyleneGlycol", "glycol_concentration": 0.25}
-        },
-    }
+    return joined(
+        [
+            frame(begin, end),
+            _schedules(),
+            _tcs(design),
+            _facility(design),
+            _condenser(design),
+            _exchangers(design),
+            _chiller(design),
+            _tower(design),
+        ]
+    )
 
 
 def _schedules() -> Objects:
@@ -102,25 +80,17 @@ def _schedules() -> Objects:
             "ALWAYS": {"hourly_value": 1.0},
         },
         "SetpointManager:Scheduled": {
-            **{f"{name} MANAGER": _manager(name, node) for name, node in managers.items()},
-            "ECONOMISER MANAGER": _manager(FACILITY, "ECONOMISER OUT"),
+            **{f"{name} MANAGER": manager(name, node) for name, node in managers.items()},
+            "ECONOMISER MANAGER": manager(FACILITY, "ECONOMISER OUT"),
         },
-    }
-
-
-def _manager(schedule: str, node: str) -> dict[str, str]:
-    return {
-        "control_variable": "Temperature",
-        "schedule_name": schedule,
-        "setpoint_node_or_nodelist_name": node,
     }
 
 
 def _tcs(design: HallDesign) -> Objects:
     parts: list[Objects] = [
-        _pump(TCS_PUMP, TCS_BACK, "CDU IN", design.tcs_flow_m3_s, design.tcs_head_pa, design.tcs_efficiency, 0.0),
-        _branch("TCS SUPPLY", [("Pump:VariableSpeed", TCS_PUMP, TCS_BACK, "CDU IN"), (_HX, CDU, "CDU IN", TCS_OUT)]),
-        _branch("TCS DEMAND", [("LoadProfile:Plant", RACKS, "RACKS IN", "RACKS OUT")]),
+        pump(TCS_PUMP, TCS_BACK, "CDU IN", design.tcs_flow_m3_s, design.tcs_head_pa, design.tcs_efficiency, 0.0),
+        branch("TCS SUPPLY", [("Pump:VariableSpeed", TCS_PUMP, TCS_BACK, "CDU IN"), (_HX, CDU, "CDU IN", TCS_OUT)]),
+        branch("TCS DEMAND", [("LoadProfile:Plant", RACKS, "RACKS IN", "RACKS OUT")]),
         {
             "LoadProfile:Plant": {
                 RACKS: {
@@ -133,7 +103,7 @@ def _tcs(design: HallDesign) -> Objects:
                 }
             }
         },
-        _loop(
+        plant_loop(
             "TCS",
             (TCS_BACK, TCS_OUT, "RACKS IN", "RACKS OUT"),
             flow_m3_s=design.tcs_flow_m3_s,
@@ -144,7 +114,7 @@ def _tcs(design: HallDesign) -> Objects:
             coolant=COOLANT,
         ),
     ]
-    return _joined(parts)
+    return joined(parts)
 
 
 def _facility(design: HallDesign) -> Objects:
@@ -154,12 +124,12 @@ def _facility(design: HallDesign) -> Objects:
         ("Chiller:Electric:EIR", CHILLER, "ECONOMISER OUT", FWS_OUT),
     ]
     flow = design.fws_flow_m3_s
-    return _joined(
+    return joined(
         [
-            _pump(FWS_PUMP, FWS_BACK, "ECONOMISER IN", flow, design.fws_head_pa, design.fws_efficiency, 0.1),
-            _branch("FWS SUPPLY", supply),
-            *_demand_side("FWS", [("CDU WATER", (_HX, CDU, "CDU WATER IN", "CDU WATER OUT"))]),
-            _loop(
+            pump(FWS_PUMP, FWS_BACK, "ECONOMISER IN", flow, design.fws_head_pa, design.fws_efficiency, 0.1),
+            branch("FWS SUPPLY", supply),
+            *demand_side("FWS", [("CDU WATER", (_HX, CDU, "CDU WATER IN", "CDU WATER OUT"))]),
+            plant_loop(
                 "FWS",
                 (FWS_BACK, FWS_OUT, "FWS DEMAND IN", "FWS DEMAND OUT"),
                 flow_m3_s=flow,
@@ -183,12 +153,12 @@ def _condenser(design: HallDesign) -> Objects:
         ("ECONOMISER WATER", (_HX, ECONOMISER, "ECONOMISER WATER IN", "ECONOMISER WATER OUT")),
         ("CHILLER WATER", ("Chiller:Electric:EIR", CHILLER, "CHILLER WATER IN", "CHILLER WATER OUT")),
     ]
-    return _joined(
+    return joined(
         [
-            _pump(TOWER_PUMP, "TOWER BACK", "TOWER IN", flow, design.tower_head_pa, design.tower_efficiency, 0.5),
-            _branch("TOWER SUPPLY", supply),
-            *_demand_side("TOWER", demand),
-            _loop(
+            pump(TOWER_PUMP, "TOWER BACK", "TOWER IN", flow, design.tower_head_pa, design.tower_efficiency, 0.5),
+            branch("TOWER SUPPLY", supply),
+            *demand_side("TOWER", demand),
+            plant_loop(
                 "TOWER",
                 ("TOWER BACK", WATER_OUT, "TOWER DEMAND IN", "TOWER DEMAND OUT"),
                 flow_m3_s=flow,
@@ -327,173 +297,3 @@ _MODULATED = {
     "minimum_temperature_difference_to_activate_heat_exchanger": 0.01,
     "heat_transfer_metering_end_use_type": "FreeCooling",
 }
-
-
-def _joined(parts: Sequence[Objects]) -> Objects:
-    whole: Objects = {}
-    for part in parts:
-        for kind, named in part.items():
-            whole.setdefault(kind, {}).update(named)
-    return whole
-
-
-def _pump(
-    name: str, start: str, end: str, flow_m3_s: float, head_pa: float, efficiency: float, least_share: float
-) -> Objects:
-    """Half of the head is friction of pipes (power ~ flow³), half is held at the consumers (power ~ flow).
-
-    The TCS pump has none of the latter: its differential pressure is reset with the flow.
-    """
-    held = 0.0 if least_share == 0.0 else 0.5
-    return {
-        "Pump:VariableSpeed": {
-            name: {
-                "inlet_node_name": start,
-                "outlet_node_name": end,
-                "design_maximum_flow_rate": flow_m3_s,
-                "design_pump_head": head_pa,
-                "design_power_consumption": flow_m3_s * head_pa / efficiency,
-                "motor_efficiency": 0.93,
-                "fraction_of_motor_inefficiencies_to_fluid_stream": 1.0,
-                "coefficient_1_of_the_part_load_performance_curve": 0.0,
-                "coefficient_2_of_the_part_load_performance_curve": held,
-                "coefficient_3_of_the_part_load_performance_curve": 0.0,
-                "coefficient_4_of_the_part_load_performance_curve": 1.0 - held,
-                "design_minimum_flow_rate": least_share * flow_m3_s,
-                "pump_control_type": "Continuous",
-            }
-        }
-    }
-
-
-def _branch(name: str, components: Sequence[tuple[str, str, str, str]]) -> Objects:
-    rows = [
-        {
-            "component_object_type": kind,
-            "component_name": component,
-            "component_inlet_node_name": start,
-            "component_outlet_node_name": end,
-        }
-        for kind, component, start, end in components
-    ]
-    return {"Branch": {name: {"components": rows}}}
-
-
-def _pipe(name: str, start: str, end: str) -> list[Objects]:
-    pipe = f"{name} PIPE"
-    ends = {"inlet_node_name": start, "outlet_node_name": end}
-    return [{"Pipe:Adiabatic": {pipe: ends}}, _branch(name, [("Pipe:Adiabatic", pipe, start, end)])]
-
-
-def _demand_side(loop: str, consumers: Sequence[tuple[str, tuple[str, str, str, str]]]) -> list[Objects]:
-    """Consumers and a bypass in parallel, between an inlet and an outlet pipe."""
-    middle = [*(name for name, _ in consumers), f"{loop} BYPASS"]
-    return [
-        *_pipe(f"{loop} INLET", f"{loop} DEMAND IN", f"{loop} DEMAND SPLIT"),
-        *_pipe(f"{loop} BYPASS", f"{loop} BYPASS IN", f"{loop} BYPASS OUT"),
-        *_pipe(f"{loop} OUTLET", f"{loop} DEMAND MIX", f"{loop} DEMAND OUT"),
-        *(_branch(name, [component]) for name, component in consumers),
-        {
-            "Connector:Splitter": {
-                f"{loop} SPLITTER": {
-                    "inlet_branch_name": f"{loop} INLET",
-                    "branches": [{"outlet_branch_name": b} for b in middle],
-                }
-            },
-            "Connector:Mixer": {
-                f"{loop} MIXER": {
-                    "outlet_branch_name": f"{loop} OUTLET",
-                    "branches": [{"inlet_branch_name": b} for b in middle],
-                }
-            },
-            "ConnectorList": {
-                f"{loop} CONNECTORS": {
-                    "connector_1_object_type": "Connector:Splitter",
-                    "connector_1_name": f"{loop} SPLITTER",
-                    "connector_2_object_type": "Connector:Mixer",
-                    "connector_2_name": f"{loop} MIXER",
-                }
-            },
-        },
-    ]
-
-
-def _loop(
-    name: str,
-    nodes: tuple[str, str, str, str],
-    *,
-    flow_m3_s: float,
-    volume_m3: float,
-    equipment: Sequence[tuple[str, str]],
-    supply: Sequence[str],
-    demand: Sequence[str],
-    setpoints: Sequence[tuple[str, str]] = (),
-    coolant: str = "",
-) -> Objects:
-    """A plant loop. nodes: supply side in and out, demand side in and out; setpoints: (demand node, setpoint node)."""
-    connectors = {"demand_side_connector_list_name": f"{name} CONNECTORS"} if len(demand) > 1 else {}
-    fluid = (
-        {"fluid_type": "UserDefinedFluidType", "user_defined_fluid_type": coolant}
-        if coolant
-        else {"fluid_type": "Water"}
-    )
-    return {
-        "PlantLoop": {
-            name: {
-                **fluid,
-                "plant_equipment_operation_scheme_name": f"{name} OPERATION",
-                "loop_temperature_setpoint_node_name": nodes[1],
-                "maximum_loop_temperature": 80.0,
-                "minimum_loop_temperature": 2.0,
-                "maximum_loop_flow_rate": flow_m3_s,
-                "minimum_loop_flow_rate": 0.0,
-                "plant_loop_volume": volume_m3,
-                "plant_side_inlet_node_name": nodes[0],
-                "plant_side_outlet_node_name": nodes[1],
-                "plant_side_branch_list_name": f"{name} SUPPLY BRANCHES",
-                "demand_side_inlet_node_name": nodes[2],
-                "demand_side_outlet_node_name": nodes[3],
-                "demand_side_branch_list_name": f"{name} DEMAND BRANCHES",
-                "load_distribution_scheme": "SequentialLoad",
-                **connectors,
-            }
-        },
-        "BranchList": {
-            f"{name} SUPPLY BRANCHES": {"branches": [{"branch_name": b} for b in supply]},
-            f"{name} DEMAND BRANCHES": {"branches": [{"branch_name": b} for b in demand]},
-        },
-        **_operation(name, equipment, setpoints),
-    }
-
-
-def _operation(name: str, equipment: Sequence[tuple[str, str]], setpoints: Sequence[tuple[str, str]]) -> Objects:
-    """Machines that follow setpoints of their own, or one that takes the loop's load."""
-    kind = f"PlantEquipmentOperation:{'ComponentSetpoint' if setpoints else 'CoolingLoad'}"
-    rule: dict[str, Any] = {
-        "load_range_1_lower_limit": 0.0,
-        "load_range_1_upper_limit": 1e9,
-        "range_1_equipment_list_name": f"{name} EQUIPMENT",
-    }
-    if setpoints:
-        rule = {}
-        for number, ((machine, label), (before, after)) in enumerate(zip(equipment, setpoints, strict=True), 1):
-            rule |= {
-                f"equipment_{number}_object_type": machine,
-                f"equipment_{number}_name": label,
-                f"demand_calculation_{number}_node_name": before,
-                f"setpoint_{number}_node_name": after,
-                f"component_{number}_flow_rate": "Autosize",
-                f"operation_{number}_type": "Cooling",
-            }
-    rows = [{"equipment_object_type": machine, "equipment_name": label} for machine, label in equipment]
-    return {
-        kind: {f"{name} RULE": rule},
-        "PlantEquipmentList": {f"{name} EQUIPMENT": {"equipment": rows}},
-        "PlantEquipmentOperationSchemes": {
-            f"{name} OPERATION": {
-                "control_scheme_1_object_type": kind,
-                "control_scheme_1_name": f"{name} RULE",
-                "control_scheme_1_schedule_name": "ALWAYS",
-            }
-        },
-    }
