@@ -27,7 +27,6 @@ from api.answers import (
     Responses,
     RideThroughs,
     Rooms,
-    SiteInfo,
     Status,
     Switchbacks,
     reply,
@@ -36,6 +35,7 @@ from api.history import DEFAULT_SPAN_S, MAX_POINTS, points_asked, range_query, s
 from api.journal import newest
 from api.problems import ProblemError
 from api.service import Service, service_of
+from api.site_answers import SiteInfo
 from api.stream import MAX_STREAMS, stream
 
 router = APIRouter()

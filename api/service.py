@@ -24,7 +24,6 @@ from api.answers import (
     Points,
     RideThroughs,
     ShedRequests,
-    SiteInfo,
     Status,
     Switchbacks,
 )
@@ -36,6 +35,7 @@ from api.packing_worth import PackingWorth
 from api.power import Powers, powers
 from api.report_desk import ReportDesk
 from api.report_memory import KEPT, ReportMemory
+from api.site_answers import SiteInfo
 from api.site_view import site_info
 from placement import loan_reports, scheduler_reports
 from placement.loan_reports import MOST_LENDERS, Lender, LoanReport, lender_of

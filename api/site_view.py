@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.answers import (
+from api.live import per_gpu
+from api.site_answers import (
     Carbon,
     Coolant,
     EnvelopeInfo,
@@ -13,7 +14,6 @@ from api.answers import (
     SiteInfo,
     TariffInfo,
 )
-from api.live import per_gpu
 from devices.profiles import ProfilePoint, load_profile
 from plant.leases import Envelope
 from plant.points import Point
