@@ -16,11 +16,13 @@ from actuator.hand import FaultError, Hand, WithdrawnError
 from actuator.ledger import Audit, Detail, Ledger
 from actuator.watch import REMOTE, check, effective_point, mode_point, tolerance, watched_points
 from plant.clock import Clock
+from plant.intents import Answer
 from plant.leases import Lease
 from plant.live import LiveTable, Snapshot
 from plant.points import PointId
 from plant.ports import DeviceLink
-from plant.records import ActuatorState, Answer, Condition
+from plant.records import Condition
+from plant.running import ActuatorState
 from plant.topology import Site
 
 log = logging.getLogger(__name__)

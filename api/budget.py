@@ -14,7 +14,7 @@ from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.budgets import Budgets, shares, shown
 from plant.budgets import Budget, BudgetEnd, BudgetSource
-from plant.records import Answer
+from plant.intents import Answer
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]

@@ -14,8 +14,9 @@ from api.problems import ProblemError
 from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.hints import rank
+from plant.intents import Answer, Intent, IntentKind, Mode
 from plant.points import PointId
-from plant.records import Answer, Hint, Intent, IntentKind, Mode
+from plant.records import Hint
 from plant.topology import Site
 
 router = APIRouter()

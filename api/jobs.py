@@ -12,7 +12,8 @@ from api.mirror import Mirror
 from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.job_list import JobListForm, job_list
-from plant.records import Answer, JobList
+from plant.intents import Answer
+from plant.records import JobList
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from plant.errors import StoreError
-from plant.records import AuditEntry
+from plant.running import AuditEntry
 
 _decode = msgspec.json.Decoder(AuditEntry).decode
 _TAIL_BYTES = 4_000_000

@@ -12,8 +12,8 @@ from api.commands import Body, operator
 from api.problems import ProblemError
 from api.service import Service, service_of
 from placement.loan_reports import MOST_LENDERS, MOST_LOANS, Lenders, LoanReport
+from plant.intents import Answer
 from plant.loans import Loan, LoanState
-from plant.records import Answer
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]

@@ -14,22 +14,11 @@ import msgspec
 from plant.budgets import Budget
 from plant.clock import ScaledClock
 from plant.errors import ColdplateError
+from plant.intents import ModeState
 from plant.outcomes import Outcomes
 from plant.points import PointId
-from plant.records import (
-    ActuatorState,
-    Condition,
-    Forecast,
-    Headroom,
-    JobList,
-    LinkState,
-    ModelParameter,
-    ModeState,
-    Plan,
-    RideThrough,
-    ShedRequest,
-    SwitchbackState,
-)
+from plant.records import Condition, Forecast, Headroom, JobList, ModelParameter, Plan, RideThrough, ShedRequest
+from plant.running import ActuatorState, LinkState, SwitchbackState
 from store.bus import BusClient
 from store.codec import from_plain
 

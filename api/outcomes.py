@@ -12,8 +12,8 @@ from api.commands import Actor, Body, operator
 from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.workload_hints import WorkloadHints
+from plant.intents import Answer
 from plant.outcomes import HintOutcome, Outcomes
-from plant.records import Answer
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]

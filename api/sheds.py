@@ -12,7 +12,7 @@ from api.commands import Body, operator
 from api.problems import ProblemError
 from api.service import Service, service_of
 from placement.shed.reports import MOST_PROCESSES, ShedReport, ShedState
-from plant.records import Answer
+from plant.intents import Answer
 from plant.sheds import Deed, JobHeld
 
 router = APIRouter()

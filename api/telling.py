@@ -10,7 +10,7 @@ from fastapi import Response
 from api.answers import Problem, Responses, reply
 from api.problems import ProblemError
 from plant.errors import RetryError
-from plant.records import Answer
+from plant.intents import Answer
 
 TIMEOUT_S = 5.0
 START = "start it with coldplate run, then ask again"

@@ -20,7 +20,8 @@ from placement.hint_list import NodeHints, NodeScore
 from placement.scheduler_reports import Report, state_of
 from placement.shed.plan import ShedPlan
 from placement.shed.reports import ShedReport, ShedState
-from plant.records import Answer, Headroom, ShedRequest
+from plant.intents import Answer
+from plant.records import Headroom, ShedRequest
 
 
 @dataclass

@@ -21,7 +21,8 @@ from ruamel.yaml import YAML
 from benchmarks.cycle import site_document
 from plant.clock import ScaledClock
 from plant.errors import SilentError
-from plant.records import Answer, Headroom, Intent, RideThrough
+from plant.intents import Answer, Intent
+from plant.records import Headroom, RideThrough
 from store.bus import BusServer
 from store.state import StateDir
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from collector.balance_watch import BalanceWatch
 from plant.clock import Clock, ScaledClock
 from plant.errors import ColdplateError
-from plant.records import Answer, Intent, IntentKind
+from plant.intents import Answer, Intent, IntentKind
 from store.audit import AuditLog
 from store.state import StateDir
 

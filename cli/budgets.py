@@ -13,8 +13,9 @@ from placement.budgets import BudgetState, conditions, in_force, shares, states
 from plant.budgets import Budget, BudgetEnd, BudgetSource
 from plant.clock import Clock
 from plant.errors import ColdplateError, StaleError
+from plant.intents import Answer
 from plant.live import LiveTable
-from plant.records import Answer, ShedRequest
+from plant.records import ShedRequest
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer

@@ -22,8 +22,9 @@ from cli.hands import bms_integrations, hands
 from devices.dsx import REPUBLISH_S
 from plant.clock import ScaledClock
 from plant.errors import ColdplateError, ConfigError, RefusedError
+from plant.intents import Mode
 from plant.points import PointId
-from plant.records import AuditEntry, Mode
+from plant.running import AuditEntry
 from plant.topology import Site
 from sites import load_site
 from store import codec

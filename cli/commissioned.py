@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from cli.hands import source_of
 from devices.dsx import INTEGRATION
 from devices.profiles import load_profile
-from plant.records import Intent, IntentKind, Mode
+from plant.intents import Intent, IntentKind, Mode
 from plant.topology import Drive, Site
 from store.commissioning import Commissioned, identity, rung_of
 

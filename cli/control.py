@@ -23,10 +23,11 @@ from controller.step import StepResult
 from controller.worker import StepWorker
 from plant.clock import Clock
 from plant.errors import ColdplateError
+from plant.intents import Answer, Intent, IntentKind, Mode, ModeState
 from plant.live import LiveTable
 from plant.points import PointId
 from plant.ports import Store
-from plant.records import Answer, Intent, IntentKind, JobOutlook, Mode, ModeState, Plan, ShedRequest
+from plant.records import JobOutlook, Plan, ShedRequest
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer

@@ -10,7 +10,8 @@ from typing import Any
 
 from cli.doctor_checks import Check
 from plant.errors import ConfigError
-from plant.records import Condition, LinkState
+from plant.records import Condition
+from plant.running import LinkState
 from store.bus import BusClient
 from store.codec import from_plain
 

@@ -32,8 +32,8 @@ from devices.modbus import ModbusEndpoint
 from devices.modbus_options import modbus_endpoint
 from plant.clock import ScaledClock
 from plant.errors import StoreError
+from plant.intents import Mode
 from plant.live import LiveTable
-from plant.records import Mode
 from plant.topology import Site
 from sites import load_site
 from store.audit import AuditLog

@@ -12,7 +12,8 @@ from placement.job_list import job_list, parsed_list
 from placement.job_lists import believed, list_conditions, same_jobs
 from plant.clock import Clock
 from plant.errors import ColdplateError, ConfigError
-from plant.records import Answer, JobList, JobOutlook
+from plant.intents import Answer
+from plant.records import JobList, JobOutlook
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from plant.records import LinkState
+from plant.running import LinkState
 
 log = logging.getLogger("coldplate.links")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from plant.errors import ConfigError, SilentError
-from plant.records import Intent, IntentKind
+from plant.intents import Intent, IntentKind
 from store.audit import verify
 from store.bus import BusClient
 from store.state import VERSION, StateDir

@@ -7,8 +7,8 @@ import logging
 
 from plant.clock import Clock
 from plant.errors import ColdplateError
+from plant.intents import Answer
 from plant.outcomes import HintOutcome, Outcomes, with_outcome
-from plant.records import Answer
 from store.audit import AuditLog
 from store.bus import BusServer
 from store.codec import from_plain, to_plain

@@ -21,9 +21,11 @@ from controller.rule import RuleState, ruled
 from controller.state import Move, StepResult
 from plant.clock import Clock
 from plant.errors import ColdplateError, ConfigError, RefusedError, StaleError
+from plant.intents import Mode, ModeState
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Mode, ModeState, Plan, Severity, SwitchbackState
+from plant.records import Plan, Severity
+from plant.running import SwitchbackState
 from plant.topology import Site
 from reports.switchback import LEAST_COVERAGE, RULE, Block, SwitchbackPlan, plan_from
 from reports.switchback_blocks import BEGAN, ENDED, REGISTERED

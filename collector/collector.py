@@ -24,7 +24,8 @@ from plant.clock import Clock
 from plant.errors import ConfigError
 from plant.live import LiveTable
 from plant.points import Point
-from plant.records import Condition, LinkState
+from plant.records import Condition
+from plant.running import LinkState
 from plant.samples import SampleBatch
 from plant.topology import Link, Site
 

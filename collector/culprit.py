@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.balance import WINDOW_MINUTES, Constants, Floats, Means, Uncertainty, rise_variance, heats
+from collector.balance import WINDOW_MINUTES, Constants, Floats, Means, Uncertainty, heats, rise_variance
 
 BEFORE_MINUTES = 120
 """A culprit is sought by how the last hour differs from these minutes before, so that drift does not matter."""

@@ -15,7 +15,8 @@ from devices.http import REFUSED_PAUSE_S, HttpEndpoint
 from devices.http_options import read_options
 from plant.clock import Clock
 from plant.errors import ConfigError, RefusedError, SilentError
-from plant.records import LinkState, Params
+from plant.records import Params
+from plant.running import LinkState
 from plant.samples import SampleBatch
 from plant.topology import Link, Site
 

@@ -14,7 +14,8 @@ from collector.conditions import Ledger
 from collector.wiring import Wire
 from plant.clock import Clock
 from plant.points import PointId
-from plant.records import LinkState, Params
+from plant.records import Params
+from plant.running import LinkState
 
 SILENT_AFTER = 2
 """Missed answers in a row until a device counts as silent: one lost packet alarms nobody."""

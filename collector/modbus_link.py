@@ -17,7 +17,7 @@ from devices.readplan import UnitReader
 from plant.clock import Clock
 from plant.errors import RefusedError, SilentError
 from plant.points import PointId
-from plant.records import LinkState
+from plant.running import LinkState
 
 PHASES = 20
 """All is read once at the start, then each link at one of so many moments of the period: not thousands at the same

@@ -24,7 +24,7 @@ from devices.mqtt import Message, Subscriber, Tls
 from plant.clock import Clock
 from plant.errors import ConfigError, PermanentError
 from plant.points import Point
-from plant.records import LinkState
+from plant.running import LinkState
 from plant.samples import SampleBatch
 from plant.topology import Link, Site
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from plant.clock import Clock
+from plant.intents import Mode, ModeState
 from plant.leases import CONTROLLER, Lease
-from plant.records import Mode, ModeState, Plan, Setpoint
+from plant.records import Plan, Setpoint
 from plant.topology import ENABLE_COMMAND
 
 LIMITED_K = 1.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from controller.reasons import condition
 from controller.state import StepResult
-from plant.records import Condition, ModeState, Plan, Severity
+from plant.intents import ModeState
+from plant.records import Condition, Plan, Severity
 
 AT_ONCE = frozenset({"optimiser_failed", "not_reacting"})
 BLIND = frozenset({"heat_signal_lost", "supply_sensor_lost", "supply_sensor_stuck", "dew_point_lost"})

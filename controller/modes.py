@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from controller.asking import setpoints_to_ask
+from plant.intents import Answer, Intent, IntentKind, Mode, ModeState
 from plant.points import PointId
-from plant.records import Answer, Intent, IntentKind, Mode, ModeState, Plan
+from plant.records import Plan
 from plant.topology import CoolingGroup, Site
 
 Modes = Mapping[str, ModeState]

@@ -25,7 +25,8 @@ from placement.scheduler_reports import Report, SchedulerState
 from placement.shed.reports import ShedReport, ShedState
 from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError
-from plant.records import Answer, Headroom
+from plant.intents import Answer
+from plant.records import Headroom
 from store.codec import from_plain
 
 T = TypeVar("T")

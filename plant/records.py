@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from plant.leases import Lease
 from plant.points import PointId
 
 Params = dict[str, str | float]
@@ -245,117 +244,6 @@ class ShedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchbackState:
-    """Where a switchback is. arm: `rule` or `coldplate`, empty outside of its blocks; block: its number from 1.
-
-    until_s: when this arm's block ends (before the first: begins) [s since 1970]; washing_out: in its begin, which does
-    not count; paused: why it is not driven as planned now; valid, invalid: blocks that are over.
-    """
-
-    digest: str
-    arm: str
-    block: int
-    blocks: int
-    until_s: float
-    washing_out: bool
-    paused: str
-    valid: int
-    invalid: int
-
-
-class Mode(StrEnum):
-    """What a loop is in."""
-
-    OFF = "off"
-    ADVISORY = "advisory"
-    CONFIRM = "confirm"
-    LIMITED = "limited"
-    AUTO = "auto"
-    HOLD = "hold"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeState:
-    """A loop's mode and why; `hold` is the values [SI] held by hand, until `expires_s`.
-
-    let_go: why coldplate writes nothing until somebody acknowledges it; empty if it may write; since `let_go_s`.
-    """
-
-    loop: str
-    mode: Mode
-    since_s: float
-    actor: str
-    reason: str
-    expires_s: float | None = None
-    hold: dict[PointId, float] = field(default_factory=dict)
-    back_to: Mode = Mode.ADVISORY
-    let_go: str = ""
-    let_go_s: float = 0.0
-
-
-class IntentKind(StrEnum):
-    """What an operator may ask for."""
-
-    SET_MODE = "set_mode"
-    HOLD = "hold"
-    CONFIRM = "confirm"
-    ALL_TO_DEFAULT = "all_to_default"
-    ACKNOWLEDGE = "acknowledge"
-    RECALIBRATED = "recalibrated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """What an operator wants.
-
-    HOLD needs values and expires_s; CONFIRM the plan's id; RECALIBRATED the equipment whose sensors were changed.
-    """
-
-    kind: IntentKind
-    actor: str
-    reason: str
-    at_s: float
-    loop: str = ""
-    mode: Mode | None = None
-    values: dict[PointId, float] = field(default_factory=dict)
-    expires_s: float | None = None
-    plan: str = ""
-    equipment: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of an intent."""
-
-    accepted: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkState:
-    """One link to one endpoint: up, slow, silent or mismatch, with the last error in words."""
-
-    link: str
-    endpoint: str
-    state: str
-    since_s: float
-    last_error: str = ""
-    reads: int = 0
-    failures: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActuatorState:
-    """What the actuator holds and has done since it started."""
-
-    epoch: int
-    leases: tuple[Lease, ...]
-    accepted_commands: int
-    refused_commands: int
-    writable_points: tuple[PointId, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RackHint:
     """One place for a job, with the reasons for its rank."""
 
@@ -375,18 +263,3 @@ class Hint:
     expires_s: float
     power_w: float
     racks: tuple[RackHint, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
-    """Who or what did what. `hash` covers everything else and the hash before it."""
-
-    seq: int
-    at_s: float
-    writer: str
-    actor: str
-    action: str
-    subject: str
-    detail: dict[str, str | float | int | bool | None]
-    previous: str
-    hash: str

@@ -9,7 +9,7 @@ import numpy as np
 
 from plant.points import PointId
 from plant.ports import RangeQuery, Store
-from plant.records import AuditEntry
+from plant.running import AuditEntry
 from plant.samples import Quality, split_code
 from plant.topology import Site
 from reports.boundary import PARTS

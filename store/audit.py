@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plant.clock import Clock, ScaledClock
 from plant.errors import ColdplateError, ConfigError, RefusedError, StoreError
-from plant.records import AuditEntry
+from plant.running import AuditEntry
 from store import codec
 from store.files import sync_folder
 

@@ -19,8 +19,9 @@ from typing import Any
 
 from plant.budgets import Budget, BudgetEnd
 from plant.errors import ColdplateError, ConfigError, RefusedError, SilentError
+from plant.intents import Answer, Intent
 from plant.outcomes import HintOutcome
-from plant.records import Answer, Intent, JobList
+from plant.records import JobList
 from store import codec
 
 LONGEST_LINE = 1 << 25

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plant.errors import ConfigError, StoreError
-from plant.records import Mode
+from plant.intents import Mode
 from store import codec
 from store.state import StateDir
 

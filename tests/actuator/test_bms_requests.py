@@ -18,9 +18,9 @@ from cli.hands import bms_integrations, hands
 from collector.collector import Collector
 from collector.spool import Spool
 from devices.dsx import BMS_SILENT_S
+from plant.intents import Mode
 from plant.leases import Lease
 from plant.live import LiveTable
-from plant.records import Mode
 from simulator.devices import ControlSource
 from store.commissioning import read_commissioning
 from store.state import StateDir

@@ -10,7 +10,7 @@ import pytest
 from cli.commission import commission, raise_loop
 from cli.commissioned import address_and_identity, highest_modes, too_high
 from plant.errors import RefusedError
-from plant.records import Intent, IntentKind, Mode
+from plant.intents import Intent, IntentKind, Mode
 from sites import load_site
 from store.audit import AuditLog
 from store.commissioning import append_record, read_commissioning

@@ -10,7 +10,7 @@ import pytest
 from cli.commission import commission, raise_loop
 from cli.commissioned import address_and_identity, highest_modes, highest_of_loop
 from plant.errors import RefusedError
-from plant.records import Mode
+from plant.intents import Mode
 from simulator.devices import ControlSource
 from store.commissioning import append_record, read_commissioning
 from store.state import StateDir

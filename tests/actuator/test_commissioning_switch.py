@@ -8,7 +8,7 @@ import pytest
 
 from cli.commission import commission
 from cli.commissioned import highest_modes
-from plant.records import Mode
+from plant.intents import Mode
 from store.commissioning import read_commissioning
 from store.state import StateDir
 

@@ -14,27 +14,23 @@ from fastapi import FastAPI
 from api.app import create_app
 from plant.budgets import Budget, BudgetEnd
 from plant.clock import ScaledClock
+from plant.intents import Answer, Intent, Mode, ModeState
 from plant.outcomes import HintOutcome
 from plant.records import (
-    ActuatorState,
-    Answer,
     Condition,
     Forecast,
     Headroom,
     HeatForecast,
-    Intent,
     JobList,
-    LinkState,
     Message,
-    Mode,
     ModelParameter,
-    ModeState,
     Plan,
     RideThrough,
     Setpoint,
     Severity,
     ShedRequest,
 )
+from plant.running import ActuatorState, LinkState
 from plant.topology import Site
 from sites import load_site
 from store.bus import BusServer

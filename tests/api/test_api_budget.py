@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plant.budgets import Budget, BudgetEnd, BudgetSource
-from plant.records import Answer
+from plant.intents import Answer
 
 
 def body(until: object, **more) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plant.records import Answer, IntentKind, Mode
+from plant.intents import Answer, IntentKind, Mode
 
 HOLD = {
     "kind": "hold",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from plant.records import Answer, JobList, JobOutlook
+from plant.intents import Answer
+from plant.records import JobList, JobOutlook
 
 
 def document(now_s: float, **more):

@@ -6,8 +6,8 @@ import json
 
 from cli.outcomes import OutcomeDesk
 from plant.clock import ManualClock
+from plant.intents import Answer
 from plant.outcomes import HintOutcome, Outcomes, OutcomeTotals
-from plant.records import Answer
 from store.audit import AuditLog
 from store.state import StateDir
 

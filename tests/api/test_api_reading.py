@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from plant.clock import ScaledClock
-from plant.records import LinkState
+from plant.running import LinkState
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 from store.audit import AuditLog
 from store.embedded import EmbeddedStore

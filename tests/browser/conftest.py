@@ -23,23 +23,12 @@ from dashboards.files import dist_folder
 from plant.budgets import Budget, BudgetEnd
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
+from plant.intents import Answer, Intent, Mode, ModeState
 from plant.leases import Lease
 from plant.points import Point
 from plant.quantities import Quantity
-from plant.records import (
-    ActuatorState,
-    Answer,
-    Forecast,
-    Headroom,
-    HeatForecast,
-    Intent,
-    LinkState,
-    Mode,
-    ModeState,
-    Plan,
-    Setpoint,
-    Severity,
-)
+from plant.records import Forecast, Headroom, HeatForecast, Plan, Setpoint, Severity
+from plant.running import ActuatorState, LinkState
 from plant.samples import SampleBatch
 from plant.topology import CoolingGroup, Site
 from sites import load_site

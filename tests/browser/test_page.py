@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from plant.records import Answer, IntentKind, Mode, ModeState, SwitchbackState
+from plant.intents import Answer, IntentKind, Mode, ModeState
+from plant.running import SwitchbackState
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 

@@ -13,8 +13,8 @@ from cli.control import CYCLE_S, Control
 from cli.switchback import Switchback
 from controller.step import step
 from controller.worker import StepWorker
+from plant.intents import Answer, Intent, IntentKind, Mode
 from plant.live import LiveTable
-from plant.records import Answer, Intent, IntentKind, Mode
 from plant.samples import SampleBatch
 from plant.topology import Site
 from reports.switchback import SwitchbackPlan

@@ -10,8 +10,8 @@ from cli.baselines import FILE, keep_baselines, recalibrating
 from collector.balance_watch import BalanceWatch
 from collector.conditions import Ledger
 from plant.clock import ScaledClock
+from plant.intents import Answer, Intent, IntentKind
 from plant.live import LiveTable
-from plant.records import Answer, Intent, IntentKind
 from sites import load_site
 from store.audit import AuditLog
 from store.state import StateDir

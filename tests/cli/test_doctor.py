@@ -20,7 +20,8 @@ from cli.doctor_checks import clock_checks, state_checks
 from cli.main import app
 from collector.spool import Spool
 from plant.clock import ScaledClock
-from plant.records import Condition, LinkState, Message, Severity
+from plant.records import Condition, Message, Severity
+from plant.running import LinkState
 from plant.samples import SampleBatch
 from simulator.dcgm import Exporter, SimulatedGpu
 from simulator.http_server import serving

@@ -17,7 +17,7 @@ from cli.main import app
 from controller.letting_go import LATE_CYCLES
 from controller.loops import plan_loop
 from controller.worker import HANG_FILE, StepWorker
-from plant.records import IntentKind, Mode
+from plant.intents import IntentKind, Mode
 from simulator.memory import MemoryPlant
 from simulator.plant import SimulatedPlant
 from sites import load_site

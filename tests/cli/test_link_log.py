@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from cli.link_log import LinkLog
-from plant.records import LinkState
+from plant.running import LinkState
 
 
 def link(state, error="", reads=1):

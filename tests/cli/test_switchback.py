@@ -12,7 +12,7 @@ from coldplate_test_control_rig import DP, LOOP, NOON_S, Room
 from cli.switchback import load_plan
 from controller.inputs import own_setpoints
 from plant.errors import ConfigError, RefusedError
-from plant.records import IntentKind
+from plant.intents import IntentKind
 from reports.switchback import OURS, RULE, Block, SwitchbackPlan
 from sites import load_site
 

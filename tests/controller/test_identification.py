@@ -26,8 +26,8 @@ from controller.identification.parameters import CASE, RACK_FLOW, UA
 from controller.model import case_resistance, rack_flow
 from controller.plates import Plate
 from controller.step import initial_state, step
+from plant.intents import Mode, ModeState
 from plant.live import Reading, Snapshot
-from plant.records import Mode, ModeState
 from plant.samples import Quality, Reason
 
 DAY_S = 86400.0

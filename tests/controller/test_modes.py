@@ -10,7 +10,7 @@ from controller.asking import leases_to_ask, setpoints_to_ask
 from controller.modes import apply_intent, expire, initial_modes
 from controller.step import initial_state, step
 from plant.clock import ManualClock
-from plant.records import Intent, IntentKind, Mode
+from plant.intents import Intent, IntentKind, Mode
 
 SUPPLY = "cdu-1/supply_temperature_setpoint"
 ALL = {"tcs-1"}

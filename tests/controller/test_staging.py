@@ -18,9 +18,9 @@ from controller.pumps import efficiency_share
 from controller.stage_choice import chosen, everything, plant_of
 from controller.stage_state import Seen, look, units_of
 from controller.staging import whole_plant
+from plant.intents import Intent, IntentKind, Mode, ModeState
 from plant.leases import Lease
 from plant.live import Snapshot
-from plant.records import Intent, IntentKind, Mode, ModeState
 
 LOW_W, HIGH_W = 250e3, 850e3
 

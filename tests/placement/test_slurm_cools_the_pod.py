@@ -25,8 +25,9 @@ from placement.slurm.commands import Slurm
 from placement.slurm.jobs import read_jobs
 from placement.slurm.outlook import outlooks
 from plant.clock import ScaledClock
+from plant.intents import Answer
 from plant.live import LiveTable
-from plant.records import Answer, JobList
+from plant.records import JobList
 from simulator.load import IDLE
 from simulator.memory import MemoryPlant
 from simulator.plant import SimulatedPlant

@@ -14,7 +14,8 @@ import pytest
 
 import store.bus
 from plant.errors import RefusedError, SilentError
-from plant.records import Answer, Headroom, Intent, IntentKind, Mode, ModeState
+from plant.intents import Answer, Intent, IntentKind, Mode, ModeState
+from plant.records import Headroom
 from store.bus import BusClient, BusServer
 
 INTENT = Intent(kind=IntentKind.SET_MODE, actor="ann", reason="night shift", at_s=1.0, loop="tcs-1", mode=Mode.AUTO)

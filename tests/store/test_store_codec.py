@@ -10,23 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plant.errors import ConfigError
+from plant.intents import Answer, Intent, IntentKind, Mode, ModeState
 from plant.leases import Lease
-from plant.records import (
-    ActuatorState,
-    Answer,
-    Condition,
-    Forecast,
-    Headroom,
-    HeatForecast,
-    Intent,
-    IntentKind,
-    Message,
-    Mode,
-    ModeState,
-    Plan,
-    Setpoint,
-    Severity,
-)
+from plant.records import Condition, Forecast, Headroom, HeatForecast, Message, Plan, Setpoint, Severity
+from plant.running import ActuatorState
 from store import codec
 
 MESSAGE = Message(code="x", text="in words", params={"n": 1.5, "who": "CDU 1"})

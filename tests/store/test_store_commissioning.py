@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plant.errors import ConfigError
-from plant.records import Mode
+from plant.intents import Mode
 from store import commissioning
 from store.commissioning import Commissioned, append_record, read_commissioning
 from store.state import StateDir
