@@ -12,13 +12,28 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from api import advise, budget, commands, extender, hints, jobs, loans, outcomes, problems, reading, schedulers, sheds
+from api import (
+    advise,
+    budget,
+    commands,
+    extender,
+    hints,
+    jobs,
+    loans,
+    outcomes,
+    problems,
+    reading,
+    schedulers,
+    shed_books,
+    sheds,
+)
 from api.gate import Gate
 from api.hint_journal import HintJournal
 from api.hints_given import HintsGiven
 from api.metrics import page_of, registry_of
 from api.mirror import Mirror
 from api.service import VERSION, Service
+from api.shed_book_files import ShedBooks
 from dashboards.files import dist_folder
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
@@ -58,6 +73,7 @@ def create_app(
         token=token,
         extender_token=extender_token,
         audit_folder=state / "audit" if state else None,
+        shed_books=ShedBooks(state / "shed-books" if state else None),
         given=HintsGiven(HintJournal(state) if state else None),
         mirror=Mirror(clock=clock or ScaledClock()),
     )
@@ -79,7 +95,7 @@ def create_app(
         app.include_router(hot)
     app.include_router(reading.router)
     app.include_router(commands.router)
-    for room in (jobs, hints, outcomes, budget, schedulers, loans, sheds, advise):
+    for room in (jobs, hints, outcomes, budget, schedulers, loans, sheds, shed_books, advise):
         app.include_router(room.router)
     _add_metrics(app, service, requests)
     _add_page(app, page)

@@ -14,6 +14,7 @@ _LONG_BODIES = {
     "/v1/jobs": 4_194_304,
     "/v1/schedulers": 4_194_304,
     "/v1/loans": 4_194_304,
+    "/v1/shed": 16_777_216,
     "/v1/advise": 4_194_304,
     "/k8s/extender": 67_108_864,
 }

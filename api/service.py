@@ -35,6 +35,7 @@ from api.packing_worth import PackingWorth
 from api.power import Powers, powers
 from api.report_desk import ReportDesk
 from api.report_memory import KEPT, ReportMemory
+from api.shed_book_files import ShedBooks
 from api.site_answers import SiteInfo
 from api.site_view import site_info
 from placement import loan_reports, scheduler_reports
@@ -88,6 +89,7 @@ class Service:
     schedulers: ReportDesk[Report, SchedulerState] = field(default_factory=_schedulers)
     loans: ReportDesk[LoanReport, Lender] = field(default_factory=_loans)
     sheds: ReportDesk[ShedReport, ShedProcess] = field(default_factory=_sheds)
+    shed_books: ShedBooks = field(default_factory=ShedBooks)
     held_then: HeldThen = field(default_factory=HeldThen)
     packing: PackingWorth = field(default_factory=PackingWorth)
 

@@ -62,6 +62,8 @@ class ShedBody(Body):
     lease_left_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     deeds: Annotated[list[DeedBody], Field(max_length=200)] = Field(default_factory=list)
     last_error: Words = ""
+    owner: Annotated[str, Field(max_length=253)] = ""
+    limits: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
     def report(self) -> ShedReport:
         """As a record."""
@@ -76,6 +78,8 @@ class ShedBody(Body):
             lease_left_s=self.lease_left_s,
             deeds=tuple(Deed(**deed.model_dump()) for deed in self.deeds),
             last_error=self.last_error,
+            owner=self.owner,
+            limits=self.limits,
         )
 
 

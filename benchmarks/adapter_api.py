@@ -22,6 +22,8 @@ from placement.shed.plan import ShedPlan
 from placement.shed.reports import ShedReport, ShedState
 from plant.intents import Answer
 from plant.records import Headroom, ShedRequest
+from plant.sheds import ShedKept
+from store.codec import from_plain
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Api:
     asked: list[ShedRequest] = field(default_factory=list)
     plans: list[ShedPlan] = field(default_factory=list)
     sheds: list[ShedReport] = field(default_factory=list)
+    books: list[ShedKept] = field(default_factory=list)
     edge_connected: bool = True
     version: int = 0
     _clients: list[Client] = field(default_factory=list)
@@ -65,7 +68,8 @@ class Api:
                     "/v1/headroom": api.headroom,
                     "/v1/shed": api.shed,
                 }
-                self._say(answers[path]())
+                books = [*api.books[-1:], ShedKept(owner="")]
+                self._say(books[0] if path.endswith("/book") else answers[path]())
 
             def do_PUT(self) -> None:
                 """Jobs and reports."""
@@ -73,6 +77,9 @@ class Api:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path.startswith("/v1/jobs"):
                     api.jobs.append(json.loads(body))
+                    self._say(Answer(accepted=True, text="taken"))
+                elif self.path.endswith("/book"):
+                    api.books.append(from_plain(ShedKept, json.loads(body)))
                     self._say(Answer(accepted=True, text="taken"))
                 elif self.path.startswith("/v1/shed"):
                     api.sheds.append(msgspec.json.decode(body, type=ShedReport))

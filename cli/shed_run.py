@@ -93,6 +93,7 @@ class ShedRun:
     tell: Callable[[ShedReport], object] | None
     say: Callable[[str], None]
     _untold: str = field(default="")
+    _stuck: str = field(default="")
 
     async def work(self, *, once: bool, until_empty: bool) -> bool:
         """Until SIGTERM or SIGINT, one pass, or until nothing is held; whether the last pass went well.
@@ -116,8 +117,11 @@ class ShedRun:
             for deed in await self.shedder.round(wish):
                 self.say(line(deed))
         except ColdplateError as error:
-            self.say(f"nothing is done: {error}")
+            if str(error) != self._stuck:
+                self.say(f"nothing is done: {error}")
+            self._stuck = str(error)
             return False
+        self._stuck = ""
         report = self.shedder.report()
         await self._report(report)
         return not report.last_error

@@ -27,6 +27,7 @@ from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError, RefusedError
 from plant.intents import Answer
 from plant.records import Headroom
+from plant.sheds import ShedKept
 from store.codec import from_plain
 
 T = TypeVar("T")
@@ -213,6 +214,26 @@ class Client:
             RefusedError: the server said no.
         """
         return self._ask("PUT", f"/v1/shed/{quote(name, safe='')}", Answer, report)
+
+    def put_shed_book(self, name: str, kept: ShedKept) -> Answer:
+        """Tell all that is held, so that it can be given back from another host.
+
+        Raises:
+            SilentError: no answer.
+            ConflictError: another process has gone on from it.
+            RefusedError: the server said no.
+        """
+        return self._ask("PUT", f"/v1/shed/{quote(name, safe='')}/book", Answer, kept)
+
+    def shed_book(self, name: str) -> ShedKept:
+        """What was told last under that name; of no owner where nothing was.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: the server said no.
+        """
+        told = self._ask("GET", f"/v1/shed/{quote(name, safe='')}/book", dict[str, Any])
+        return from_plain(ShedKept, told)  # null is a time that is not known
 
     def powers(self) -> dict[str, float]:
         """What each piece of equipment draws now [W], where its meter is good.

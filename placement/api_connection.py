@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plant.errors import ConfigError, RefusedError, SilentError
+from plant.errors import ConfigError, ConflictError, RefusedError, SilentError
 
 T = TypeVar("T")
-OK, NOT_MODIFIED, UNAVAILABLE = 200, 304, 503
+OK, NOT_MODIFIED, CONFLICT, UNAVAILABLE = 200, 304, 409, 503
 
 
 class _Problem(msgspec.Struct):
@@ -96,4 +96,6 @@ def _refusal(url: str, status: int, content: bytes) -> RefusedError | SilentErro
         text = f"{problem.error}; {problem.remedy}"
     except msgspec.DecodeError:
         text = f"HTTP {status}"
-    return SilentError(f"{url}: {text}") if status == UNAVAILABLE else RefusedError(f"{url}: {text}")
+    if status == UNAVAILABLE:
+        return SilentError(f"{url}: {text}")
+    return ConflictError(f"{url}: {text}") if status == CONFLICT else RefusedError(f"{url}: {text}")

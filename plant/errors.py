@@ -4,6 +4,7 @@ ColdplateError
 ├── PermanentError      asking again will not help
 │   ├── ConfigError     a site file, profile or argument is wrong (carries where and remedy)
 │   └── RefusedError    a device, guard or policy said no
+│       └── ConflictError   as somebody else has what was asked for
 └── RetryError          asking again may help
     ├── SilentError     no answer in time
     ├── StaleError      there is a value, but it is too old or not good enough to act on
@@ -42,6 +43,10 @@ class ConfigError(PermanentError):
 
 class RefusedError(PermanentError):
     """A device, the guard or a policy refused."""
+
+
+class ConflictError(RefusedError):
+    """Somebody else has what was asked for (HTTP 409)."""
 
 
 class SilentError(RetryError):

@@ -53,6 +53,25 @@ class JobStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShedKept:
+    """All that a process holds, so that another one can go on from it when its host is gone.
+
+    owner: whose it is; taken_from: who had it before, where it is being taken over.
+    """
+
+    owner: str
+    taken_from: str = ""
+    jobs: tuple[JobHeld, ...] = ()
+    caps: tuple[CapHeld, ...] = ()
+    stopped: tuple[JobStopped, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held."""
+        return not (self.jobs or self.caps or self.stopped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """One thing done at at_s [s since 1970, the process's clock], or not: `error` says why; dry: only said.
 

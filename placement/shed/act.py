@@ -63,6 +63,7 @@ class Shedder:
 
         Raises:
             StoreError: it can't be written down, so nothing is done.
+            ConflictError: another process goes on from the book, so nothing is done.
         """
         self._lease(wish)
         shares = self._shares(wish)
@@ -75,6 +76,8 @@ class Shedder:
         avoid = [node for node, rack in wish.rack_of.items() if rack in wish.racks]
         deeds += await stops.requeue([job for job in wish.stops if shares.get(job) == 0.0], now, avoid, wish.within_s)
         deeds += await stops.release([job for job in self.book.stopped if shares.get(job, 1.0) > 0.0])
+        if self.options.acts:
+            await self.book.announce()
         self._look(shares, now)
         return self._told(deeds, wish, now)
 
@@ -82,6 +85,8 @@ class Shedder:
         """Of the pass that has just ended."""
         return ShedReport(
             acts=self.options.acts,
+            owner=self.book.owner,
+            limits=len(self.book.caps),
             period_s=self.options.period_s,
             sent_at=self.wall_s(),
             held=tuple(self.book.jobs.values()),
@@ -160,7 +165,7 @@ class Shedder:
     def _told(self, deeds: Sequence[Deed], wish: ShedWish, now: Known) -> list[Deed]:
         """Those that are news; what hinders counts as an error as long as it does."""
         errors = [f"{deed.what} {deed.job} {deed.place}: {deed.error}" for deed in deeds if deed.error]
-        self._errors = [*([wish.problem] if wish.problem else []), *now.silent.values(), *errors]
+        self._errors = [*filter(None, (wish.problem, self.book.untold)), *now.silent.values(), *errors]
         news = []
         for deed in deeds:
             key, said = (deed.job, deed.what, deed.place), (deed.error, deed.watts)

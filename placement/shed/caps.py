@@ -96,6 +96,7 @@ class Caps:
 
         Raises:
             StoreError: it can't be written down, so it is not done.
+            ConflictError: another process goes on from the book, so it is not done.
         """
         lifts = [cap for cap in self.book.caps.values() if cap.node not in wanted]
         places = [(place, cap) for node, cap in wanted.items() for place in self._by_node.get(node, ())]
@@ -106,6 +107,7 @@ class Caps:
         for cap in ready:
             self.book.caps[cap.place] = cap
         self.book.keep()
+        await self.book.announce()
         done = await asyncio.gather(*map(self._set, ready), *map(self._lift, lifts))
         self.book.keep()
         return [*failed, *(deed for deed in done if deed is not None)]

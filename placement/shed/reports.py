@@ -12,11 +12,16 @@ from plant.sheds import Deed, JobHeld
 
 MOST_PROCESSES = 20
 DEEDS_TOLD = 50
+_SILENT = (
+    "{name} ({owner}) has told nothing for {age_s:.0f} s; {jobs} jobs have less than their power, and nobody gives it "
+    "back: {limits} power limits end by no clock"
+)
+_START_AGAIN = (
+    "start it again (coldplate shed --act): it goes on from its book, and gives limits back when the fault is over; "
+    "where its host is gone, start it on another one with --take-over"
+)
 TEXTS = {
-    "shed_silent": (
-        "{name} has told nothing for {age_s:.0f} s; {jobs} jobs have less than their power, and nobody gives it back",
-        "start it again (coldplate shed --act): it goes on from its book, and gives limits back when the fault is over",
-    ),
+    "shed_silent": (_SILENT, _START_AGAIN),
     "shed_failing": (
         "{name}: {error}",
         "see to what the sentence names; it tries again every {period_s:.0f} s, and the plan reckons without it",
@@ -34,7 +39,7 @@ class ShedReport:
 
     held: jobs with less than their power; stopped: those that were requeued; relief_w: by loop, what that gives [W];
     uncapped: jobs whose caps could not be set; lease_left_s: how long it holds all this without hearing the API [s];
-    deeds: the newest; last_error: "" when all went well.
+    deeds: the newest; last_error: "" when all went well; owner: of its book; limits: power limits that it has set.
     """
 
     acts: bool
@@ -47,6 +52,8 @@ class ShedReport:
     lease_left_s: float = 0.0
     deeds: tuple[Deed, ...] = ()
     last_error: str = ""
+    owner: str = ""
+    limits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,8 @@ def _message(code: str, process: ShedProcess, template: str) -> Message:
         "name": process.name,
         "age_s": process.age_s,
         "jobs": len(process.report.held),
+        "owner": process.report.owner or "?",
+        "limits": process.report.limits,
         "error": process.report.last_error,
         "period_s": process.report.period_s,
     }

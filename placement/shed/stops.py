@@ -110,6 +110,7 @@ class Stops:
 
         Raises:
             StoreError: it can't be written down, so it is not done.
+            ConflictError: another process goes on from the book, so it is not done.
         """
         meant, failed = self._meant([job for job in jobs if not self._done(job)], now)
         if not self.acts:
@@ -119,6 +120,7 @@ class Stops:
         for stop in signals:
             self.book.stopped[stop.job] = stop
         self.book.keep()
+        await self.book.announce()
         if fresh:
             await asyncio.sleep(self._checkpoint_s(fresh, within_s))
         return failed + [await self._requeue(self.book.stopped[stop.job], now, avoid) for stop in meant]

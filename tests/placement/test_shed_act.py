@@ -9,16 +9,18 @@ from itertools import pairwise
 
 import pytest
 
+from cli.shed_take_over import take_over
 from devices.http import HttpEndpoint
 from devices.redfish_power import PowerLimit
 from placement.shed.act import Shedder, ShedOptions
 from placement.shed.book import ShedBook
 from placement.shed.caps import Caps, Place
 from placement.shed.plan import ShedJob, ShedNeed, shed_plan
+from placement.shed.reports import ShedReport, ShedState, process_of
 from placement.shed.stops import Run
 from placement.shed.wishes import ShedWish
-from plant.errors import SilentError
-from plant.sheds import JobStopped
+from plant.errors import ConflictError, RefusedError, SilentError
+from plant.sheds import CapHeld, JobStopped, ShedKept
 from simulator.http_server import serving
 from simulator.redfish_power import SYSTEM, GpuNode
 
@@ -71,9 +73,9 @@ class Rig:
         self.places: dict[str, Place] = {}
         self.cluster = Cluster()
 
-    def shedder(self, *, acts: bool = True) -> Shedder:
-        """As a process that has just been started."""
-        book = ShedBook(self.folder)
+    def shedder(self, *, acts: bool = True, tell=None, folder=None) -> Shedder:
+        """As a process that has just been started; folder: of another host."""
+        book = ShedBook(folder or self.folder, tell)
         options = ShedOptions(acts=acts, lease_s=100.0, step_s=10.0)
         caps = Caps(self.places, book, acts, lambda: self.now_s)
         return Shedder(caps, {"slurm": self.cluster}, book, options, lambda: self.now_s, lambda: self.now_s)
@@ -358,3 +360,83 @@ class Dying:
         """Once."""
         await self.real.set(watts)
         raise Killed
+
+
+async def test_what_is_held_is_told_before_it_is_done(rig, tmp_path):
+    """Limits and requeues alike; another host's process gives all of it back from what it was told last."""
+    full_w, told = rig.power_w(), []
+    shedder = rig.shedder(tell=lambda kept: told.append((rig.power_w(), list(rig.cluster.done), kept)))
+    await shedder.round(rig.wish(6000.0))
+    assert rig.power_w() < full_w
+    (first_w, _, first), (_, done, second), (_, _, last) = told
+    assert (first_w, {cap.sure for cap in first.caps}) == (full_w, {False})
+    assert ([stop.job for stop in second.stopped], done) == (["train"], [("signal", "train", ())])
+    assert last == shedder.book.held_now
+    await shedder.round(rig.wish(6000.0))
+    assert len(told) == 3, "nothing is told twice"
+
+    other = rig.shedder(folder=tmp_path / "elsewhere")
+    other.book.adopt(last)
+    assert other.book.owner != last.owner
+    await rig.restored(rig.shedder(folder=tmp_path / "elsewhere"))
+    assert rig.power_w() == full_w
+    assert rig.cluster.done[-1] == ("release", "train", ("n9",))
+
+
+async def test_who_cannot_be_told_stops_nothing_but_a_successor_does(rig):
+    """A silent API is an error in the report; where another process goes on from the book, nothing is done any more."""
+    full_w = rig.power_w()
+
+    def silent(_):
+        raise SilentError("no API")
+
+    def taken(_):
+        raise ConflictError("it is elsewhere's")
+
+    stranger = rig.shedder(tell=taken)
+    with pytest.raises(ConflictError, match="elsewhere"):
+        await stranger.round(rig.wish(4000.0))
+    assert (rig.power_w(), rig.cluster.done) == (full_w, [])
+    shedder = rig.shedder(tell=silent)
+    await shedder.round(rig.wish(4000.0))
+    assert rig.power_w() < full_w
+    assert "no API" in shedder.report().last_error
+
+
+def test_a_book_of_a_dead_host_is_taken_over_once_its_lease_is_over(tmp_path):
+    """Waited for while it is heard, its lease lasts or the API is silent; a book that holds something is not mixed."""
+    cap = CapHeld(place="a", node="n1", job="j", draw_w=9.0, before_w=None, asked_w=5.0, watts=5.0, sure=True)
+    report = ShedReport(acts=True, period_s=2.0, sent_at=0.0, lease_left_s=900.0)
+    book, said = ShedBook(tmp_path), []
+
+    class Client:
+        age_s, kept, silent = 1.0, ShedKept(owner="old", caps=(cap,)), True
+
+        def shed_book(self, name):
+            assert name == "shed"
+            if self.silent:
+                raise SilentError("no API")
+            return self.kept
+
+        def shed(self):
+            states = (process_of("shed", report, self.age_s),)
+            return ShedState(now_s=0.0, edge_connected=True, shed=(), processes=states)
+
+        def put_shed_book(self, _, kept):
+            assert kept.taken_from == "old"
+            self.kept = kept
+
+    client = Client()
+
+    def later(seconds):
+        client.silent, client.age_s = False, client.age_s + 300.0
+        assert seconds < 60.0
+
+    take_over(client, "shed", book, said.append, wait=True, sleep=later)
+    assert client.age_s == 901.0
+    assert ["no API" in said[0], "lease lasts" in said[1], "1 limits" in said[2]] == [True] * 3
+    assert (list(ShedBook(tmp_path).caps), client.kept.owner) == (["a"], book.owner)
+    take_over(client, "shed", book, said.append, wait=True, sleep=pytest.fail)  # its own by now: it goes on
+    client.kept = ShedKept(owner="third")
+    with pytest.raises(RefusedError, match="holds something itself"):
+        take_over(client, "shed", book, said.append, wait=False)

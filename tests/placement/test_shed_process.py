@@ -55,7 +55,7 @@ limits:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def argv(self, *words: str) -> list[str]:
-        """The command line."""
+        """The command line; a second --state counts."""
         where = ["--config", str(self.file), "--api", self.api.url, "--state", str(self.folder / "book")]
         return [sys.executable, "-m", "cli.main", "shed", *where, *words]
 
@@ -203,3 +203,24 @@ def test_no_bmc_answers(rig, tmp_path):
     assert rig.bmcs.limit_w("n2") == FULL_W
     (rig.folder / "book" / "shed.json").write_text("{")
     assert "look at the limits of GPUs" in rig.do("--once", "--act")
+
+
+def test_another_host_gives_back_what_a_dead_one_holds(rig, tmp_path):
+    """By what was told of its book, from a folder that knows nothing; without a token nobody takes anything over."""
+    lab = rig.lab
+    serve = lab.submit("sleep 60", "-w", "n2", "--exclusive")
+    lab.until(lambda: lab.job(serve)["JobState"] == "RUNNING", WAIT_S, "a start")
+    rig.ask(400.0, {serve: False})
+    first = rig.start()
+    lab.until(lambda: rig.api.sheds and rig.api.sheds[-1].limits == 1, WAIT_S, "a report")
+    first.kill()
+    first.wait(30)
+    assert rig.bmcs.limit_w("n2") == 900.0
+    assert rig.api.books[-1].owner == rig.book()["owner"] == rig.api.sheds[-1].owner
+    rig.no_more()
+    elsewhere = ("--act", "--give-back", "--every", "0.1", "--state", str(tmp_path / "elsewhere"))
+    assert rig.bmcs.limit_w("n2") == 900.0
+    assert "1 limits, 1 jobs held" in rig.do("--take-over", *elsewhere)
+    assert rig.bmcs.limit_w("n2") == FULL_W
+    assert rig.api.books[-1].caps == ()
+    assert "give --act" in rig.do("--stand-by", "--once")
