@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actuator.checkout import Instrument
-from collector.mqtt_link import Options
+from collector.mqtt_options import Options
 from devices import dsx_integration
 from devices.dsx import INTEGRATION
 from devices.dsx_device import DsxDevice

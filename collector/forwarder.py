@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from collector.conditions import Ledger
 from collector.replay import REPLAY_S, ReplayWindow
-from collector.spool import Cursor, Spool, SpooledBatch
+from collector.spool import Spool
+from collector.spool_files import Cursor
+from collector.spool_reader import SpooledBatch
 from plant.clock import Clock
 from plant.errors import RetryError
 from plant.ports import Store, WriteResult

@@ -4,153 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import math
-import zlib
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Sequence
 
 from collector.conditions import Ledger
 from collector.dsx_join import DsxJoin
 from collector.gpu_join import GpuJoin
 from collector.intake import Intake
 from collector.json_join import JsonJoin
-from collector.rows import BACKFILL, Row
+from collector.late_values import LateValues
+from collector.mqtt_options import Options
+from collector.mqtt_partition import SPARKPLUG, Partition
+from collector.rows import Row
 from collector.sparkplug_join import SparkplugJoin
 from collector.wiring import Wire, equipment_of
 from devices import dsx, gpu, sparkplug
-from devices.mqtt import Message, Subscriber, Tls
+from devices.mqtt import Message, Subscriber
 from plant.clock import Clock
-from plant.errors import ConfigError, PermanentError
-from plant.points import Point
+from plant.errors import PermanentError
 from plant.running import LinkState
 from plant.samples import SampleBatch
 from plant.topology import Link, Site
 
-KEPT_UNPARSABLE = 20
-KEPT_BYTES = 500
 FORGIVEN_AFTER_S = 600.0
 """Site seconds without another unparsable, missed or late message until the condition goes."""
 LOST_AFTER_S = 3.0
 """Real seconds without a broker until a condition says so."""
-LATE_S = 2.5 * dsx.REPUBLISH_S
-"""A value that was measured longer ago than this, or than its point's greatest age [s], is history, not live."""
 BMS_SILENT_S = 3 * dsx.HEARTBEAT_PERIOD_S
 """Site seconds without a heartbeat of the BMS until a condition says so."""
 LEARNT_AFTER_S = 0.4
 """Real seconds without another retained metadata message until all are taken to be known."""
 LEARNING_S = 30.0
 """Real seconds after which the values are taken, too, whatever metadata is still to come."""
-MAX_PARTITION_TOPICS = 100_000
 _UNREADABLE = (PermanentError, ArithmeticError, RecursionError, ValueError)
 """The decoders say PermanentError; what else a payload can provoke must not have the broker send it again for ever."""
-_SPARKPLUG, _DSX, _GPU = f"{sparkplug.NAMESPACE}/", "BMS/", "coldplate/"
-
-
-@dataclass(frozen=True, slots=True)
-class Unparsable:
-    """A message that could not be read, cut to its first bytes."""
-
-    topic: str
-    payload: bytes
-    error: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """A link's options, checked."""
-
-    client_id: str
-    protocol: int
-    username: str
-    password: str
-    tls: Tls | None
-    discover: bool
-    rebirth: bool
-    partitions: int
-    partition: int
-
-    @classmethod
-    def of(cls, site: Site, link: Link) -> Options:
-        """From the site file.
-
-        Raises:
-            ConfigError: out of range, or names that no MQTT link has.
-        """
-        given = link.options
-        where = f"link {link.id}"
-        unknown = sorted(set(given) - _KNOWN_OPTIONS)
-        if unknown:
-            remedy = f"an MQTT link has {', '.join(sorted(_KNOWN_OPTIONS))}"
-            raise ConfigError(f"unknown option {unknown[0]!r}", where=where, remedy=remedy)
-        partitions, partition = int(given.get("partitions", 1)), int(given.get("partition", 0))
-        if not 0 <= partition < partitions:
-            message = f"partition {partition} of {partitions}"
-            raise ConfigError(message, where=where, remedy="count partition from 0 to partitions - 1")
-        if int(given.get("protocol", 4)) not in (4, 5):
-            raise ConfigError("unknown protocol", where=where, remedy="use 4 for MQTT 3.1.1 or 5")
-        share = f"-{partition}of{partitions}" if partitions > 1 else ""
-        files = [str(given.get(name, "")) for name in ("tls_ca", "tls_cert", "tls_key")]
-        return cls(
-            client_id=str(given.get("client_id", f"coldplate-{site.id}-{link.id}{share}")),
-            protocol=int(given.get("protocol", 4)),
-            username=str(given.get("username", "")),
-            password=str(given.get("password", "")),
-            tls=Tls(*files) if any(files) or given.get("tls") else None,
-            discover=bool(given.get("discover", False)),
-            rebirth=bool(given.get("rebirth", True)),
-            partitions=partitions,
-            partition=partition,
-        )
-
-
-_KNOWN_OPTIONS = frozenset(Options.__dataclass_fields__) | {"tls_ca", "tls_cert", "tls_key", "integration"}
-
-
-class Partition:
-    """Which topics are this collector's, where several share a broker. Topics that belong together stay together."""
-
-    def __init__(self, partitions: int, partition: int) -> None:
-        self._partitions, self._partition = partitions, partition
-        self._known: dict[str, bool] = {}
-
-    def mine(self, messages: list[Message]) -> list[Message]:
-        """The messages of this share; the others are some other collector's."""
-        return messages if self._partitions == 1 else [m for m in messages if self.has(m.topic)]
-
-    def has(self, topic: str) -> bool:
-        """Whether a topic is of this share."""
-        found = self._known.get(topic)
-        if found is None:
-            if len(self._known) >= MAX_PARTITION_TOPICS:
-                self._known.clear()
-            found = zlib.crc32(_partition_key(topic).encode()) % self._partitions == self._partition
-            self._known[topic] = found
-        return found
-
-
-def _partition_key(topic: str) -> str:
-    """DSX values lie with their metadata; an edge node's messages, which are numbered as one, together."""
-    parts = topic.split("/")
-    if topic.startswith(_DSX):
-        return "/".join(parts[4:])
-    return "/".join([parts[1], *parts[3:4]]) if topic.startswith(_SPARKPLUG) and len(parts) > 3 else topic
+_GPU = "coldplate/"
 
 
 class MqttLink:
     """The task of one link."""
 
-    def __init__(
-        self,
-        site: Site,
-        link: Link,
-        wires: list[Wire],
-        intake: Intake,
-        clock: Clock,
-        ledger: Ledger,
-    ) -> None:
+    def __init__(self, site: Site, link: Link, wires: list[Wire], intake: Intake, clock: Clock, ledger: Ledger) -> None:
         self.link = link.id
         self._intake, self._clock, self._ledger = intake, clock, ledger
         self.options = options = Options.of(site, link)
@@ -162,13 +55,13 @@ class MqttLink:
         self.json = JsonJoin(of["json"])
         self._json_topics = frozenset(self.json.topics)
         self._partition = Partition(options.partitions, options.partition)
-        self._late = _Late(site.points)
+        self._late = LateValues(site.points)
         own = [topic for node in self.sparkplug.nodes for topic in sparkplug.subscription(node)] + self.json.topics
         topics = [dsx.SUBSCRIPTION, gpu.subscription(site.id), *own]
         self.subscriber = self._subscriber(link, options.client_id, topics)
         self._learner = self._subscriber(link, f"{options.client_id}-metadata", [dsx.METADATA_SUBSCRIPTION], once=True)
         self.unparsable = 0
-        self.kept: deque[Unparsable] = deque(maxlen=KEPT_UNPARSABLE)
+        self._unparsable: tuple[str, str, float] = ("", "", -math.inf)  # topic, error, site time of the last
         self.values = 0
         self.foreign = 0
         self._heard: set[str] = set()
@@ -242,12 +135,11 @@ class MqttLink:
             self._ledger.clear("unmapped_messages", self.link)
 
     def _judge_unparsable(self) -> None:
-        newest = self.kept[-1] if self.kept else None
-        if newest is None or not self._recent(newest.at_s):
-            self._ledger.clear("unparsable_messages", self.link)
+        topic, error, at_s = self._unparsable
+        if self._recent(at_s):
+            self._raise("unparsable_messages", {"count": self.unparsable, "topic": topic, "error": error})
         else:
-            params: dict[str, str | float] = {"count": self.unparsable, "topic": newest.topic, "error": newest.error}
-            self._raise("unparsable_messages", params)
+            self._ledger.clear("unparsable_messages", self.link)
 
     def _judge_missed(self) -> None:
         source, at_s = max(self.sparkplug.last_gap, self.json.last_gap, key=lambda gap: gap[1])
@@ -350,7 +242,8 @@ class MqttLink:
             try:
                 self._read(message, now_s, rows)
             except _UNREADABLE as error:
-                self._set_aside(message, str(error))
+                self.unparsable += 1
+                self._unparsable = message.topic, str(error), now_s
         return rows
 
     def _read(self, message: Message, now_s: float, rows: list[Row]) -> None:
@@ -365,7 +258,7 @@ class MqttLink:
                 self._beat_s = now_s
         elif topic in self._json_topics:
             rows += self.json.rows(topic, message.payload, now_s, again=message.dup)
-        elif topic.startswith(_SPARKPLUG):
+        elif topic.startswith(SPARKPLUG):
             payload = sparkplug.decode(message.payload)
             rows += self.sparkplug.rows(sparkplug.parse_topic(topic), payload, now_s, again=message.dup)
         elif topic.startswith(_GPU):
@@ -379,10 +272,6 @@ class MqttLink:
             self.join.forget(topic)
             return []
         return self.join.metadata(topic, dsx.decode_metadata(message.payload))
-
-    def _set_aside(self, message: Message, error: str) -> None:
-        self.unparsable += 1
-        self.kept.append(Unparsable(message.topic, message.payload[:KEPT_BYTES], error, self._clock.now()))
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -403,27 +292,3 @@ class MqttLink:
 
     def _raise(self, code: str, params: dict[str, str | float]) -> None:
         self._ledger.raise_(code, self.link, self._clock.now(), {**params, "link": self.link})
-
-
-class _Late:
-    """Finds values that were measured so long ago that they are no longer live, such as a broker's backlog."""
-
-    def __init__(self, points: Mapping[str, Point]) -> None:
-        self._limits = {point.id: max(LATE_S, point.max_age_s) for point in points.values()}
-        self.count = 0
-        self.point, self.age_s, self.last_s = "", 0.0, -math.inf
-
-    def marked(self, batch: SampleBatch) -> SampleBatch:
-        """The batch, with such values as backfill: they are stored, and never drive control."""
-        age_s = batch.received_s - batch.time_s
-        if not len(batch) or float(age_s.max()) <= LATE_S:
-            return batch
-        limits = np.array([self._limits.get(name, LATE_S) for name in batch.names])
-        late = (age_s > limits[batch.index]) & (batch.code & BACKFILL == 0)
-        if not late.any():
-            return batch
-        row = int(np.flatnonzero(late)[-1])
-        self.count += int(late.sum())
-        self.point, self.age_s = batch.names[int(batch.index[row])], float(age_s[row])
-        self.last_s = float(batch.received_s[row])
-        return replace(batch, code=np.where(late, batch.code | BACKFILL, batch.code).astype(np.int32))

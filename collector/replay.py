@@ -9,7 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from collector.spool import Cursor, Spool
+from collector.spool import Spool
+from collector.spool_files import Cursor
 from plant.errors import RetryError
 from plant.ports import DURABLE_ON_ACK, Store
 

@@ -7,51 +7,27 @@ forget what it acknowledged, what lies before the cursor is kept for a while and
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from collector.frames import SEGMENT_MARK, Found, FrameDecoder, FrameEncoder, is_old, next_frame, scan
+from collector.frames import SEGMENT_MARK, FrameEncoder, scan
+from collector.spool_files import Cursor, Segment, SpoolFiles, known_s
+from collector.spool_reader import SpooledBatch, SpoolReader
 from plant.clock import Clock
-from plant.errors import PermanentError, StoreError
+from plant.errors import StoreError
 from plant.samples import SampleBatch
 
-CURSOR_FILE = "cursor.json"
-POISON_FOLDER = "set-aside"
-MAX_SET_ASIDE = 100
 MAX_AGE_S = 7 * 86_400.0
 _SEGMENTS = 16
 _MAX_SEGMENT_BYTES = 8 * 1024 * 1024
-_CHUNK_BYTES = 2 * 1024 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_CLOCK_SET_S = 946_684_800.0
-"""Before 2000 no clock had been set yet: the age of such samples is not known, so they do not go by age."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cursor:
-    """A place between two frames."""
-
-    segment: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpooledBatch:
-    """One frame, with the place behind it. batch is None if the frame can't be read."""
-
-    batch: SampleBatch | None
-    samples: int
-    start: Cursor
-    end: Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +47,6 @@ class Damage:
     samples: int = 0
 
 
-@dataclass(slots=True)
-class _Segment:
-    """size: accepted bytes; newest_s: receive time of its newest sample; damaged: known gaps, by where they start."""
-
-    size: int = 0
-    samples: int = 0
-    newest_s: float = -np.inf
-    old: bool = False
-    begun_s: float = -np.inf
-    damaged: set[int] = field(default_factory=set)
-
-
-class _SavedCursor(msgspec.Struct):
-    segment: int
-    offset: int
-    kept: Cursor | None = None
-
-
 class Spool:
     """Bounded first-in first-out of sample batches in `folder`. Blocking calls; thread-safe.
 
@@ -98,21 +56,20 @@ class Spool:
 
     def __init__(self, folder: Path, max_bytes: int, clock: Clock, *, max_age_s: float = MAX_AGE_S) -> None:
         self.folder, self.max_bytes, self.max_age_s, self._clock = folder, max_bytes, max_age_s, clock
+        self._files = SpoolFiles(folder)
         self._segment_bytes = min(max(max_bytes // _SEGMENTS, 4096), _MAX_SEGMENT_BYTES)
         self._lock = threading.Lock()
-        self._encoder, self._decoder = FrameEncoder(), FrameDecoder()
+        self._encoder = FrameEncoder()
+        self._reader = SpoolReader(self._files, self._note_damage)
         self._file: int | None = None
         self.dropped = Dropped()
-        self.damage = Damage()
-        self.damaged_frames = 0
-        self.set_aside_batches = 0
-        self.set_aside_samples = 0
-        self.accepted_samples = 0
-        self.last_sync_s = 0.0
-        self.slowest_sync_s = 0.0
-        folder.mkdir(parents=True, exist_ok=True)
-        self._segments = self._repair()
-        self._cursor, self._kept = self._load_cursor()
+        self.accepted_samples = self.set_aside_batches = self.set_aside_samples = 0
+        self.last_sync_s = self.slowest_sync_s = 0.0
+        self._segments, torn = self._files.repair()
+        places = sum(len(segment.damaged) for segment in self._segments.values())
+        self.damage = Damage(places)
+        self.damaged_frames = torn + places
+        self._cursor, self._kept = self._files.load_cursor(Cursor(min(self._segments, default=0), 0))
         self._active = max([*self._segments, self._cursor.segment], default=0)
 
     # --- writing ---
@@ -162,7 +119,7 @@ class Spool:
         self.slowest_sync_s = max(self.slowest_sync_s, self.last_sync_s)
         segment.size += len(data)
         segment.samples += samples
-        segment.newest_s = _known(self._clock.now())
+        segment.newest_s = known_s(self._clock.now())
         self.accepted_samples += samples
 
     def _writable(self) -> int:
@@ -174,13 +131,10 @@ class Spool:
             elif found.st_size == segment.size < self._segment_bytes and young:
                 return self._file
         self._close_file()
-        self.folder.mkdir(parents=True, exist_ok=True)
         number = self._active + 1
-        file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o640)
-        self._file, self._active = file, number
-        self._segments[number] = _Segment(begun_s=self._clock.now())
-        _sync_folder(self.folder)
-        return file
+        self._file, self._active = self._files.begin(number), number
+        self._segments[number] = Segment(begun_s=self._clock.now())
+        return self._file
 
     def _abandon(self) -> None:
         """After a failed write or sync the file's tail is unknown: cut it and go on in a new segment."""
@@ -208,9 +162,9 @@ class Spool:
     def _drop(self, number: int, *, aged: bool) -> None:
         lost, segment = self._unread_samples(number), self._segments[number]
         if lost:
-            by_size, by_age = (0, lost) if aged else (lost, 0)
-            until_s = max(self.dropped.until_s, segment.newest_s if np.isfinite(segment.newest_s) else -np.inf)
-            self.dropped = Dropped(self.dropped.by_size + by_size, self.dropped.by_age + by_age, until_s)
+            was = self.dropped
+            until_s = max(was.until_s, segment.newest_s if np.isfinite(segment.newest_s) else -np.inf)
+            self.dropped = Dropped(was.by_size + lost * (not aged), was.by_age + lost * aged, until_s)
         self._remove(number)
         following = Cursor(min(self._segments, default=number + 1), 0)
         self._cursor, self._kept = max(self._cursor, following), max(self._kept, following)
@@ -219,8 +173,7 @@ class Spool:
 
     def read(self) -> SpooledBatch | None:
         """The oldest frame not yet committed; None if the store has everything."""
-        found = self.read_on()
-        return found[0] if found else None
+        return next(iter(self.read_on()), None)
 
     def read_on(self, after: Cursor | None = None, samples: int = 1) -> list[SpooledBatch]:
         """Frames behind `after` (None: behind the last commit) until they hold at least so many samples, or all.
@@ -235,7 +188,7 @@ class Spool:
         with self._lock:
             self._drop_oldest()
         while wanted > 0 and (place := self._place(after)) is not None:
-            found, after = self._frames(place, wanted)
+            found, after = self._frames(*place, wanted)
             frames += found
             wanted -= sum(frame.samples for frame in found)
         return frames
@@ -252,7 +205,7 @@ class Spool:
             for number in [n for n in self._segments if n < self._kept.segment]:
                 self._remove(number)
             try:
-                self._save_cursor()
+                self._files.save_cursor(self._cursor, self._kept)
             except OSError as error:
                 raise StoreError(f"spool {self.folder}: cannot keep the cursor: {error.strerror or error}") from error
 
@@ -266,15 +219,10 @@ class Spool:
         """Keep samples that the store will never take, with the reason, for a person; the first hundred lots stay."""
         self.set_aside_batches += 1
         self.set_aside_samples += spooled.samples
-        folder = self.folder / POISON_FOLDER
-        body = {"at_s": self._clock.now(), "reason": reason, "samples": spooled.samples}
+        body: dict[str, str | float] = {"at_s": self._clock.now(), "reason": reason, "samples": spooled.samples}
         try:
-            folder.mkdir(exist_ok=True)
-            if len(list(folder.glob("*.frame"))) < MAX_SET_ASIDE:
-                name = f"{spooled.start.segment:08d}-{spooled.start.offset}"
-                data = self._bytes_of(spooled) if spooled.batch is None else FrameEncoder().encode([spooled.batch])
-                (folder / f"{name}.frame").write_bytes(data)
-                (folder / f"{name}.json").write_bytes(msgspec.json.encode(body))
+            name = f"{spooled.start.segment:08d}-{spooled.start.offset}"
+            self._files.set_aside(name, self._reader.bytes_of(spooled), body)
         except OSError:
             return  # the count stands; a full disk must not stop the rest
 
@@ -294,7 +242,7 @@ class Spool:
         with self._lock:
             self._close_file()
 
-    def _place(self, after: Cursor | None) -> tuple[Cursor, _Segment] | None:
+    def _place(self, after: Cursor | None) -> tuple[Cursor, Segment] | None:
         """Where the next frame is to be looked for, and the segment as it is now."""
         with self._lock:
             cursor = self._cursor if after is None else max(after, self._kept)
@@ -302,52 +250,23 @@ class Spool:
                 segment = self._segments[number]
                 offset = cursor.offset if number == cursor.segment else 0
                 if offset < segment.size:
-                    known = _Segment(segment.size, old=segment.old, damaged=segment.damaged)
+                    known = Segment(segment.size, old=segment.old, damaged=segment.damaged)
                     return Cursor(number, offset), known
             return None
 
-    def _frames(self, place: tuple[Cursor, _Segment], samples: int) -> tuple[list[SpooledBatch], Cursor]:
-        """Frames of one segment from a place on, and the place behind them."""
-        (number, offset), segment = (place[0].segment, place[0].offset), place[1]
-        frames: list[SpooledBatch] = []
+    def _frames(self, place: Cursor, segment: Segment, samples: int) -> tuple[list[SpooledBatch], Cursor]:
+        """Frames of one segment from a place on, and the place behind them; none of a file that is gone."""
+        number = place.segment
         try:
-            data = self._data(number, offset, segment.size, _CHUNK_BYTES)
+            return self._reader.frames(place, segment, samples)
         except FileNotFoundError:
             with self._lock:
-                self._lose(number, offset)
+                self._lose(number, place.offset)
             return [], Cursor(number, segment.size)
         except OSError as error:
-            raise StoreError(f"spool {self._path(number)}: cannot be read: {error.strerror or error}") from error
-        at = 0 if offset or segment.old else _after_mark(data)
-        while samples > 0 and offset + at < segment.size:
-            found = next_frame(data, at, old=segment.old)
-            if (found is None or found.start != at) and (more := self._data(number, offset + len(data), segment.size)):
-                data += more
-                continue
-            if found is None or found.start != at:
-                self._note_damage(segment, offset + at)
-            if found is None:
-                return frames, Cursor(number, segment.size)
-            frames.append(self._spooled(data, found, number, offset))
-            samples -= found.samples
-            at = found.end
-        return frames, Cursor(number, offset + at)
+            raise StoreError(f"spool {self._files.path(number)}: cannot be read: {error.strerror or error}") from error
 
-    def _spooled(self, data: bytes, found: Found, number: int, offset: int) -> SpooledBatch:
-        try:
-            batch: SampleBatch | None = self._decoder.decode(data[found.body : found.end])
-        except PermanentError:
-            batch = None
-        return SpooledBatch(
-            batch, found.samples, Cursor(number, offset + found.start), Cursor(number, offset + found.end)
-        )
-
-    def _data(self, number: int, start: int, end: int, at_most: int | None = None) -> bytes:
-        with self._path(number).open("rb") as file:
-            file.seek(start)
-            return file.read(end - start if at_most is None else min(at_most, end - start))
-
-    def _note_damage(self, segment: _Segment, offset: int) -> None:
+    def _note_damage(self, segment: Segment, offset: int) -> None:
         if offset not in segment.damaged:
             segment.damaged.add(offset)
             self.damaged_frames += 1
@@ -370,81 +289,13 @@ class Spool:
         if number != self._cursor.segment:
             return segment.samples if number > self._cursor.segment else 0
         try:
-            data = self._data(number, self._cursor.offset, segment.size)
+            data = self._files.data(number, self._cursor.offset, segment.size)
         except OSError:
             return segment.samples
         return sum(frame.samples for frame in scan(data, 0, old=segment.old))
-
-    def _bytes_of(self, spooled: SpooledBatch) -> bytes:
-        return self._data(spooled.start.segment, spooled.start.offset, spooled.end.offset)
-
-    # --- files ---
-
-    def _repair(self) -> dict[int, _Segment]:
-        """Cut torn tails, note damage, and count what is there."""
-        segments: dict[int, _Segment] = {}
-        for path in sorted(self.folder.glob("*.seg")):
-            data = path.read_bytes()
-            segment = self._examined(data)
-            if segment.size < len(data):
-                self.damaged_frames += 1
-                os.truncate(path, segment.size)
-            if segment.size:
-                segments[int(path.stem)] = segment
-            else:
-                path.unlink()
-        return segments
-
-    def _examined(self, data: bytes) -> _Segment:
-        segment = _Segment(old=is_old(data))
-        at = 0 if segment.old else _after_mark(data)
-        for frame in scan(data, at, old=segment.old):
-            if frame.start != at:
-                self._note_damage(segment, at)
-            segment.samples += frame.samples
-            segment.newest_s = max(segment.newest_s, _known(frame.newest_s))
-            segment.size = at = frame.end
-        return segment
-
-    def _load_cursor(self) -> tuple[Cursor, Cursor]:
-        """The saved cursor, and the place from which on samples were kept."""
-        first = Cursor(min(self._segments, default=0), 0)
-        try:
-            saved = msgspec.json.decode((self.folder / CURSOR_FILE).read_bytes(), type=_SavedCursor)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return first, first
-        cursor = Cursor(saved.segment, saved.offset)
-        return max(cursor, first), max(saved.kept or cursor, first)
-
-    def _save_cursor(self) -> None:
-        fresh = self.folder / f"{CURSOR_FILE}.new"
-        saved = _SavedCursor(self._cursor.segment, self._cursor.offset, self._kept)
-        fresh.write_bytes(msgspec.json.encode(saved))
-        fresh.replace(self.folder / CURSOR_FILE)
 
     def _remove(self, segment: int) -> None:
         if segment == self._active:
             self._close_file()
         del self._segments[segment]
-        with contextlib.suppress(OSError):  # it would come again after a restart, which the store takes idempotently
-            self._path(segment).unlink()
-
-    def _path(self, segment: int) -> Path:
-        return self.folder / f"{segment:08d}.seg"
-
-
-def _known(time_s: float) -> float:
-    return time_s if time_s > _CLOCK_SET_S else np.inf
-
-
-def _after_mark(data: bytes) -> int:
-    """Where frames begin; a damaged mark is skipped like any damage."""
-    return len(SEGMENT_MARK) if data.startswith(SEGMENT_MARK) else 0
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        self._files.remove(segment)
