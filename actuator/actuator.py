@@ -6,19 +6,19 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
+from actuator.admission import Admission
 from actuator.drives import drivable, setpoints_of, why_advisory
 from actuator.faults import LOCKING, code_of
 from actuator.grip import Grip
-from actuator.guard import GuardVerdict, guard
+from actuator.guard import GuardVerdict
 from actuator.hand import FaultError, Hand, WithdrawnError
 from actuator.ledger import Audit, Detail, Ledger
-from actuator.watch import REMOTE, check, effective_point, mode_point, tolerance, watched_points
+from actuator.watch import check
 from plant.clock import Clock
 from plant.intents import Answer
 from plant.leases import Lease
-from plant.live import LiveTable, Snapshot
+from plant.live import LiveTable
 from plant.points import PointId
 from plant.ports import DeviceLink
 from plant.records import Condition
@@ -55,12 +55,11 @@ class Actuator:
         follow_s: float = 300.0,
         lockout_s: float = 900.0,
     ) -> None:
-        self._site, self._live, self._clock, self._epoch = site, live, clock, epoch
+        self._site, self._clock, self._epoch = site, clock, epoch
         self._release_timeout_s, self._follow_s, self._lockout_s = release_timeout_s, follow_s, lockout_s
         self._ledger = Ledger(audit, clock)
         self._grip = Grip(site, clock, self._ledger, epoch)
-        self._seen: dict[tuple[PointId, str], int] = {}
-        self._began_mono_s = clock.monotonic()
+        self._admission = Admission(site, live, clock, epoch)
         self._hands = {
             name: Hand(name, drive, devices[name], setpoints_of(site, drive), call_timeout_s)
             for name, drive in site.drives.items()
@@ -134,14 +133,14 @@ class Actuator:
 
     async def _hold(self, hand: Hand, lease: Lease) -> Answer:
         mono_s = self._clock.monotonic()
-        refusal = self._not_now(hand, lease, mono_s)
+        refusal = self._admission.not_now(hand, lease, mono_s)
         if refusal:
             return self._refused(lease, *refusal)
-        actuals = await self._grip.actuals(hand, self._effective(hand))
-        verdict = self._judge(hand, lease, actuals[lease.point])
+        actuals = await self._grip.actuals(hand, self._admission.effective(hand))
+        verdict = self._admission.judge(hand, lease, actuals[lease.point])
         if not verdict.allowed:
             return self._refused(lease, verdict.code, verdict.text)
-        self._seen[lease.point, lease.holder] = lease.seq
+        self._admission.note(lease)
         before = hand.leases.get((lease.point, lease.holder))
         hand.leases[lease.point, lease.holder] = lease
         winner = hand.winner(lease.point, mono_s + hand.drive.timeout_s)
@@ -161,60 +160,18 @@ class Actuator:
         if hand.leases.pop((lease.point, lease.holder), None) is not None and before is not None:
             hand.leases[lease.point, lease.holder] = before
 
-    def _not_now(self, hand: Hand, lease: Lease, mono_s: float) -> tuple[str, str] | None:
-        """Reasons that lie in the hold rather than in the value."""
-        point = lease.point
-        if lease.epoch == self._epoch and lease.seq <= self._seen.get((point, lease.holder), -1):
-            return "replayed", f"{point}: sequence {lease.seq} of {lease.holder} was seen already"
-        if mono_s < hand.locked_until_mono_s and not lease.by_operator:
-            left_s = hand.locked_until_mono_s - mono_s
-            return "locked_out", f"{hand.equipment}: left alone for another {left_s:.0f} s after it was lost"
-        if lease.live(mono_s) and lease.expires_mono_s < mono_s + hand.drive.timeout_s:
-            timeout_s = hand.drive.timeout_s
-            return "too_short", f"{point}: the lease ends before the device's own timeout of {timeout_s:.0f} s would"
-        return None
-
-    def _judge(self, hand: Hand, lease: Lease, actual: float) -> GuardVerdict:
-        """The guard, told that repeating what is held is no step; a step cut short may be held while it dwells."""
-        driven = hand.driven.get(lease.point)
-        if driven is None or not math.isfinite(actual) or hand.lapsed(self._clock.monotonic()):
-            return self._guard(hand, lease, actual)
-        if abs(lease.value - driven.value) <= tolerance(self._site, lease.point):
-            return self._guard(hand, lease, lease.value)
-        verdict = self._guard(hand, lease, actual)
-        if verdict.code == "dwell" and lease.value == driven.lease.value:
-            return self._guard(hand, replace(lease, value=driven.value), driven.value)
-        return verdict
-
-    def _guard(self, hand: Hand, lease: Lease, actual: float) -> GuardVerdict:
-        envelope = self._site.envelopes[lease.point]
-        snapshot = self._live.select((*envelope.inputs, *envelope.dew_point_points))
-        changed_mono_s = hand.changed_mono_s.get(lease.point, -math.inf)
-        mono_s = self._clock.monotonic()
-        return guard(lease, envelope, actual, changed_mono_s, snapshot, mono_s, epoch=self._epoch)
-
     async def _drive(self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float]) -> Answer:
         driven = hand.driven.get(lease.point)
         ours = hand.taken and not hand.lapsed(self._clock.monotonic())
-        same = driven is not None and abs(verdict.value - driven.value) <= tolerance(self._site, lease.point)
+        same = driven is not None and self._admission.same(lease.point, verdict.value, driven.value)
         if ours and same and await self._grip.renewed(hand, lease):
             return Answer(accepted=True, text=f"{lease.point}: renewed")
-        left = [] if ours else self._left_behind(hand)
+        left = [] if ours else self._admission.left_behind(hand)
         if left:
             await self._grip.refuse_foreign(hand)
             text = f"{lease.point}: waits until what an earlier hold left at {', '.join(left)} ends or is asked for too"
             return Answer(accepted=True, text=text)
         return await self._write(hand, lease, verdict, actuals, ours=ours)
-
-    def _left_behind(self, hand: Hand) -> list[PointId]:
-        """Setpoints of an earlier hold that the device may follow still and that no lease of ours covers.
-
-        Whose leases these were is forgotten; our first heartbeat would keep them alive beyond their end.
-        """
-        mono_s = self._clock.monotonic()
-        if mono_s >= max(self._began_mono_s, hand.beat_mono_s) + hand.drive.timeout_s or not self._remote(hand):
-            return []
-        return [point for point in hand.setpoints if hand.winner(point, mono_s) is None]
 
     async def _write(
         self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float], *, ours: bool
@@ -233,7 +190,7 @@ class Actuator:
             return self._refused(lease, "audit_failed", f"{lease.point}: not written, the audit log takes no entries")
         generation = hand.generation
         if not ours:
-            await self._grip.take(hand, lease, actuals, remote=self._remote(hand), generation=generation)
+            await self._grip.take(hand, lease, actuals, remote=self._admission.remote(hand), generation=generation)
         found = await self._grip.put(hand, lease, verdict.value, actual, generation)
         self._ledger.accepted += 1
         self._ledger.withdraw(hand.name)
@@ -270,7 +227,7 @@ class Actuator:
         if not hand.driven:
             return
         if hand.held_until_mono_s() >= mono_s + hand.drive.timeout_s:
-            check(self._site, hand, self._snapshot(hand), mono_s, self._follow_s)
+            check(self._site, hand, self._admission.snapshot(hand), mono_s, self._follow_s)
         await self._grip.beat(hand)
 
     async def _hand_over(self, hand: Hand) -> None:
@@ -280,8 +237,8 @@ class Actuator:
             winner, driven = hand.winner(point, ahead_mono_s), hand.driven.get(point)
             if winner is None or (driven is not None and winner is driven.lease):
                 continue
-            actuals = await self._grip.actuals(hand, self._effective(hand))
-            verdict = self._judge(hand, winner, actuals[point])
+            actuals = await self._grip.actuals(hand, self._admission.effective(hand))
+            verdict = self._admission.judge(hand, winner, actuals[point])
             if verdict.allowed:
                 await self._drive(hand, winner, verdict, actuals)
 
@@ -319,21 +276,6 @@ class Actuator:
             text = f"{hand.equipment} did not confirm that it lets go ({error or type(error).__name__})"
             self._ledger.raise_condition(hand.name, "release_unconfirmed", hand.equipment, text, {})
             return False
-
-    # what is known
-
-    def _snapshot(self, hand: Hand) -> Snapshot:
-        return self._live.select(watched_points(self._site, hand))
-
-    def _remote(self, hand: Hand) -> bool:
-        """Whether the device may follow a remote writer now; one that does not say may."""
-        return self._snapshot(hand).get(mode_point(self._site, hand.drive), REMOTE) == REMOTE
-
-    def _effective(self, hand: Hand) -> dict[PointId, float]:
-        """The polled setpoints that the device follows [SI], NaN where not GOOD; absent if it reports none."""
-        snapshot = self._snapshot(hand)
-        reported = {p: effective_point(p) for p in hand.setpoints}
-        return {p: snapshot.get(e) for p, e in reported.items() if e in self._site.points}
 
     def _refused(self, lease: Lease, code: str, text: str) -> Answer:
         self._ledger.refused += 1

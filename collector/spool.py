@@ -72,8 +72,6 @@ class Spool:
         self._cursor, self._kept = self._files.load_cursor(Cursor(min(self._segments, default=0), 0))
         self._active = max([*self._segments, self._cursor.segment], default=0)
 
-    # --- writing ---
-
     def append(self, batches: Sequence[SampleBatch]) -> None:
         """Take batches, durably: once this returns they are accepted. Each becomes a frame.
 
@@ -168,8 +166,6 @@ class Spool:
         self._remove(number)
         following = Cursor(min(self._segments, default=number + 1), 0)
         self._cursor, self._kept = max(self._cursor, following), max(self._kept, following)
-
-    # --- reading ---
 
     def read(self) -> SpooledBatch | None:
         """The oldest frame not yet committed; None if the store has everything."""
