@@ -8,7 +8,8 @@ be commanded) below the facility water, but never nearer to the wet bulb than an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -21,13 +22,14 @@ from controller.identification.known import Kept, kept, recalled
 from controller.step import initial_state, step
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import JobOutlook
+from plant.records import Condition, JobOutlook, Severity
 from plant.topology import CoolingGroup, Site
 
 PRESSURE_EXPONENT = 1.85
 DEW_RESERVE_K = 0.5
 
-SUPPLY_C = (30.0, 32.0, 34.0, 35.0, 36.0, 36.5, 37.0, 38.0, 39.0, 40.0, 42.0)
+SUPPLY_C = (30.0, 32.0, 34.0, 35.0, 36.0, 36.5, 37.0, 38.0, 39.0, 40.0, 42.0, 44.0, 46.0, 48.0, 50.0)
+"""From S30 to S50; a site's range ends them, see `warmest_supply_c`."""
 FLOW_SHARE = (0.60, 0.65, 0.70, 0.80, 0.90, 1.00)
 LEAST_FLOW_SHARE = (0.60, 0.65, 0.70)
 APPROACH_K = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -88,6 +90,13 @@ def commands_tower(site: Site) -> bool:
 def commands_air(site: Site) -> bool:
     """Whether an air unit of the site takes a setpoint."""
     return any(inputs.AIR in group.commands for group in site.groups.values())
+
+
+def warmest_supply_c(site: Site) -> float:
+    """The first supply of the grid at or above every loop's range [°C]; warmer ones would be cut to the same."""
+    points = [group.commands[inputs.SUPPLY] for group in site.groups.values() if inputs.SUPPLY in group.commands]
+    most_c = max((site.envelopes[point].maximum for point in points), default=SUPPLY_C[-1])
+    return next((supply_c for supply_c in SUPPLY_C if supply_c >= most_c), SUPPLY_C[-1])
 
 
 def together(tuning: Tuning) -> Iterator[Tuning]:
@@ -190,7 +199,8 @@ def untold(now_s: float) -> tuple[JobOutlook, ...]:  # noqa: ARG001 - whatever t
 class Ours:
     """The controller itself, in mode auto: snapshot, step, plan; with its own forecast or another in its place.
 
-    known: what it begins with, from an earlier run's `kept`; outlook: what a scheduler tells.
+    known: what it begins with, from an earlier run's `kept`; outlook: what a scheduler tells; unplanned: cycles in
+    which a loop got no plan, by what was told of it.
     """
 
     def __init__(
@@ -201,6 +211,7 @@ class Ours:
         outlook: Outlook = untold,
     ) -> None:
         self._site, self._foresight, self._outlook = site, foresight, outlook
+        self.unplanned: Counter[str] = Counter()
         self._state = replace(initial_state(), known={loop: recalled(rows) for loop, rows in known.items()})
 
     def kept(self) -> dict[str, Kept]:
@@ -212,4 +223,14 @@ class Ours:
         revise = self._foresight(snapshot, now_s) if self._foresight else None
         result = step(self._state, snapshot, self._outlook(now_s), now_s, self._site, revise)
         self._state = result.state
+        planned = {plan.loop for plan in result.plans}
+        for group in (g for name, g in self._site.groups.items() if name not in planned):
+            self.unplanned[_why(group, result.conditions)] += 1
         return {s.point: s.value for plan in result.plans for s in plan.setpoints}
+
+
+def _why(group: CoolingGroup, conditions: Iterable[Condition]) -> str:
+    """What was told of a loop without a plan: the worst of its own conditions and its members'."""
+    own = [c for c in conditions if c.subject in {group.id, *group.members}]
+    worst = max(own, key=lambda c: list(Severity).index(c.severity), default=None)
+    return f"{group.id}: {worst.cause.text}" if worst else f"{group.id}: no reason was told"

@@ -6,13 +6,14 @@ Only the bound's may move freely (`free`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
 from actuator.guard import guard
 from benchmarks.plants import Plant, PlantTruth
 from benchmarks.reserve import UNKNOWN_K, ReserveWatch
+from benchmarks.seam import check_shown
 from controller.inputs import effective_point
 from plant.clock import ManualClock
 from plant.leases import CONTROLLER, Lease
@@ -51,6 +52,8 @@ class Day:
     """(cooling energy [J], site energy [J], every limit held, the reserve among them) of each hour."""
     least_reserve_margin_k: float = UNKNOWN_K
     reserve_violation_s: float = 0.0
+    unplanned: Mapping[str, int] = field(default_factory=dict)
+    """Cycles in which a loop had no plan, the lead's among them, by what was told of it."""
 
     @property
     def cooling_j(self) -> float:
@@ -138,6 +141,9 @@ def drive_day(
 
     free: setpoints go to the plant as they are; reserve_is_limit: an hour without it counts as not held; give_up: end
     with the first hour that was not held.
+
+    Raises:
+        ConfigError: the plant shows points that its site file has not, or hides setpoints in force.
     """
     plant.reset(start_s)
     clock = ManualClock(epoch_s=start_s)
@@ -153,8 +159,10 @@ def drive_day(
             marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
         if give_up and len(marks) > 1 and not marks[-2].held_until(marks[-1]):
             break
-        for _ in range(round(3600.0 / cycle_s)):
+        for cycle in range(round(3600.0 / cycle_s)):
             shown = plant.advance(setpoints, cycle_s)
+            if hour == cycle == 0:
+                check_shown(plant.site, shown)
             clock.advance(cycle_s)
             live.update(batch_of(shown if reads_gpus else _without_gpus(shown), clock.now()))
             snapshot = live.snapshot()
@@ -163,7 +171,7 @@ def drive_day(
             setpoints = dict(wanted) if free else hands.take(wanted, snapshot)
     else:
         marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
-    return _day(marks, hands.moves, reserve)
+    return replace(_day(marks, hands.moves, reserve), unplanned=dict(getattr(operator, "unplanned", {})))
 
 
 def _design(site: Site) -> dict[PointId, float]:

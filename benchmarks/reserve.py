@@ -10,6 +10,7 @@ import numpy as np
 from controller import inputs
 from controller.design import LoopDesign, loop_design
 from controller.exchange import Array
+from controller.facility_plant import facility_owner
 from controller.loss import lost_cdu_case_c
 from controller.model import Load
 from controller.outdoor import Outdoor
@@ -63,10 +64,10 @@ class ReserveWatch:
 
     def margins_k(self, group: str, heat_w: float, supply_c: Array, dp_pa: Array, facility_c: Array) -> Array:
         """The margin of a loop [K] at each of many setpoints [°C, Pa], while its racks give heat_w [W] to water."""
-        design, known = self.designs[group], self.site.groups[group]
+        design, owner = self.designs[group], facility_owner(self.site, self.site.groups[group])
         gpu_w = full_gpu_w([rack.gpu_power_w for rack, _ in design.racks], math.nan)
         load = Load(heat_w=heat_w, it_w=heat_w, gpu_w=gpu_w, air=_ANY_AIR)
-        warmest_c = np.maximum(facility_c, inputs.design_value(known, inputs.FACILITY))
+        warmest_c = np.maximum(facility_c, inputs.design_value(owner, inputs.FACILITY))
         case_c = lost_cdu_case_c(design, load, supply_c, dp_pa, warmest_c)
         return np.asarray(limit_values(self.site)[0]["case_temperature"] - case_c, dtype=np.float64)
 

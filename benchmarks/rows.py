@@ -5,6 +5,7 @@ Energies are weighted to a year's, minutes and moves are those of the days thems
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from benchmarks.baselines import Tuning
@@ -58,6 +59,8 @@ def _row(key: tuple[str, str, str], group: Sequence[Done]) -> Row:
         "least_dew_margin_k": min(d.least_dew_margin_k for _, d in weighted),
         "least_reserve_margin_k": min(d.least_reserve_margin_k for _, d in weighted),
         "actuator_moves": float(sum(d.moves for _, d in weighted)),
+        "cycles_without_plan": float(sum(sum(d.unplanned.values()) for _, d in weighted)),
+        "why_without_plan": _why(day for _, day in weighted),
         "setpoints": words(group[0][0].tuning),
     }
 
@@ -69,6 +72,12 @@ def _minutes(weighted: Iterable[tuple[float, Day]]) -> dict[str, float]:
         for limit, seconds in day.violation_s.items():
             minutes[limit] = minutes.get(limit, 0.0) + seconds / 60.0
     return minutes
+
+
+def _why(days: Iterable[Day]) -> str:
+    """What was told most often of loops without a plan; empty where every cycle had one."""
+    told = sum((Counter(day.unplanned) for day in days), Counter[str]())
+    return next((why for why, _ in told.most_common(1)), "")
 
 
 def words(tuning: Tuning | None) -> str:

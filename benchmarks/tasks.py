@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.baselines import Ours, Rule, Schedule, Tuning, commands_air, commands_tower, untold
+from benchmarks.baselines import (
+    SUPPLY_C,
+    Ours,
+    Rule,
+    Schedule,
+    Tuning,
+    commands_air,
+    commands_tower,
+    untold,
+    warmest_supply_c,
+)
 from benchmarks.climate import WeightedDay, read_climate, twelve_days, warmest_day
 from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
@@ -160,13 +170,15 @@ def days_of(climate: str, data: Path | None, count: int) -> list[tuple[WeightedD
 class Commanded:
     """What a plant has to command beside its loop: a tower, an air unit, units that are switched.
 
-    settles: and it can be settled under any units and setpoints, so that its bound stages.
+    settles: and it can be settled under any units and setpoints, so that its bound stages; warmest_c: the warmest
+    supply that a rule may try there [°C].
     """
 
     tower: bool
     air: bool
     stages: bool
     settles: bool = False
+    warmest_c: float = SUPPLY_C[-1]
 
 
 def commanded(plant: str, climate: str, data: Path | None) -> Commanded:
@@ -176,6 +188,7 @@ def commanded(plant: str, climate: str, data: Path | None) -> Commanded:
     try:
         groups = made.site.groups.values()
         stages, settles = any(group.stages for group in groups), isinstance(made, TrainsPlant)
-        return Commanded(commands_tower(made.site), commands_air(made.site), stages, settles)
+        tower, air = commands_tower(made.site), commands_air(made.site)
+        return Commanded(tower, air, stages, settles, warmest_supply_c(made.site))
     finally:
         made.close()

@@ -119,16 +119,20 @@ class _Search:
     def _line(self, best: Tuning, line: Line) -> Tuning:
         """The best along a line: of all its points, or downhill from neighbour to neighbour."""
         if not self._downhill:
-            points = list(line(best))
+            points = self._points(line, best)
             self._judge(points)
             return min((best, *points), key=self._cost)
         while True:
-            near = _neighbours(list(line(best)), best)
+            near = _neighbours(self._points(line, best), best)
             self._judge(near)
             better = min((best, *near), key=self._cost)
             if better == best:
                 return best
             best = better
+
+    def _points(self, line: Line, here: Tuning) -> list[Tuning]:
+        """Those of a line that the site's ranges tell apart."""
+        return [point for point in line(here) if point.supply_c <= self._has.warmest_c]
 
     def _cost(self, tuning: Tuning) -> float:
         return self._known[tuning]

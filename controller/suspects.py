@@ -21,6 +21,8 @@ from plant.topology import CoolingGroup, Site
 
 FROZEN_S, WITNESS_K = (180.0, 300.0), (0.5, 1.5)
 """Frozen for so long while the other members' supply, or return less heat over flow, moved by so many kelvins."""
+AWAY_S = 120.0
+"""A witness that is back by then only saw a load step on its way round: sensors that tell tenths repeat themselves."""
 VALVE_S, VALVE_ERROR_K, VALVE_MOVES, VALVE_END = 240.0, 1.0, 0.005, 0.03
 VALVE_GROWS_K, VALVE_LOOK_S = 1.5, 50.0
 """So much more error between two looks moves any valve that can move."""
@@ -39,11 +41,15 @@ Key = tuple[Cause, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """What was seen when it began, at since_s [s]; `stands`: it has lasted."""
+    """What was seen when it began, at since_s [s]; `stands`: it has lasted.
+
+    away_s: since when a witness has moved away [s since 1970], inf while none has.
+    """
 
     since_s: float
     seen: tuple[float, ...]
     stands: bool = False
+    away_s: float = math.inf
 
 
 Doubts = Mapping[Key, Doubt]
@@ -199,7 +205,7 @@ def _balance_c(site: Site, snapshot: Snapshot, group: CoolingGroup, member: str)
 
 
 def _frozen(old: Doubt | None, shown_c: float, witnesses: tuple[float, float], now_s: float) -> Doubt | None:
-    """Stands once it kept its very value while a witness moved; until it moves itself."""
+    """Stands once it kept its very value while a witness moved and stayed away; until it moves itself."""
     if math.isnan(shown_c):
         return None
     if old is None or shown_c != old.seen[0]:
@@ -208,7 +214,8 @@ def _frozen(old: Doubt | None, shown_c: float, witnesses: tuple[float, float], n
         abs(now - then) > limit_k and now_s - old.since_s >= after_s
         for now, then, limit_k, after_s in zip(witnesses, old.seen[1:], WITNESS_K, FROZEN_S, strict=True)
     )
-    return replace(old, stands=old.stands or moved)
+    away_s = min(old.away_s, now_s) if moved else math.inf
+    return replace(old, stands=old.stands or now_s - away_s >= AWAY_S, away_s=away_s)
 
 
 def _valve(old: Doubt | None, position: float, error_k: float, now_s: float) -> Doubt | None:

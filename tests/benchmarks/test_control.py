@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bound, control, tuning
-from benchmarks.baselines import APPROACH_K, FLOW_SHARE, SUPPLY_C, Rule, Tuning, along, axes, commands_tower
+from benchmarks.baselines import (
+    APPROACH_K,
+    FLOW_SHARE,
+    SUPPLY_C,
+    Rule,
+    Tuning,
+    along,
+    axes,
+    commands_tower,
+    warmest_supply_c,
+)
 from benchmarks.climate import CLIMATES, WeightedDay
 from benchmarks.drive import Day
 from benchmarks.plants import PLANTS
@@ -111,7 +121,8 @@ def test_tuning_finds_the_least_energy_that_holds_every_limit(monkeypatch):
         return found
 
     monkeypatch.setattr(tuning, "run_tasks", run)
-    monkeypatch.setattr(tuning, "commanded", lambda *_names: Commanded(tower=False, air=False, stages=False))
+    has = Commanded(tower=False, air=False, stages=False, warmest_c=42.0)
+    monkeypatch.setattr(tuning, "commanded", lambda *_names: has)
     monkeypatch.setattr(tuning, "_judging_days", lambda *_args, **_names: [(WeightedDay(0, 1.0), "frontier")])
     found = tuning.tune("twin", "atlanta", None, ("static", "reset", "static-no-reserve"))
     for name in tuning.KINDS:
@@ -155,7 +166,7 @@ def test_grids_reach_the_ends_of_what_may_be_written():
         group = next(iter(site.groups.values()))
         supply = site.envelopes[group.commands["supply_temperature"]]
         pressure = site.envelopes[group.commands["differential_pressure"]]
-        assert max(SUPPLY_C) == supply.maximum
+        assert warmest_supply_c(site) == supply.maximum
         assert group.design["differential_pressure"] * min(FLOW_SHARE) ** 1.85 < pressure.minimum
     assert all(a < b for grid in (SUPPLY_C, FLOW_SHARE, APPROACH_K) for a, b in pairwise(grid))
     assert len(list(along(Tuning(kind="reset"), "approach_k"))) == len(APPROACH_K)

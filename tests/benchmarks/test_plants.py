@@ -2,10 +2,12 @@
 
 import pytest
 
-from benchmarks.baselines import Rule, Tuning
-from benchmarks.climate import twelve_days, warmest_day
+from benchmarks.baselines import Ours, Rule, Tuning
+from benchmarks.climate import WeightedDay, twelve_days, warmest_day
 from benchmarks.drive import drive_day
 from benchmarks.plants import PLANTS, PlantTruth, load_plant
+from benchmarks.rows import rows_of
+from benchmarks.tasks import Task
 from plant.errors import ColdplateError, ConfigError
 
 SUMMER = 196
@@ -182,6 +184,47 @@ def test_a_foreign_plant_is_driven_under_the_guard(scenario):
     assert day.energy_j["fans"] == pytest.approx(5e3 * 86400, rel=0.01)
     assert day.moves == 0
     assert len(day.hourly) == 24
+
+
+class _Misnamed(Tank):
+    """Shows a GPU that the site file numbers otherwise."""
+
+    def advance(self, setpoints, seconds):
+        """As the tank, and one more."""
+        return super().advance(setpoints, seconds) | {"rack-01/gpu-72/temperature": 50.0}
+
+
+class _Silent(Tank):
+    """Tells nothing of its setpoints."""
+
+    def advance(self, setpoints, seconds):
+        """As the tank, less those."""
+        return {p: v for p, v in super().advance(setpoints, seconds).items() if not p.endswith("_setpoint")}
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (_Misnamed, r"rack-01/gpu-72/temperature.*perhaps rack-01/gpu-\d\d/temperature"),
+        (_Silent, "setpoints in force: cdu-1/effective_supply_temperature_setpoint"),
+    ],
+)
+def test_a_foreign_plant_that_shows_other_points_than_its_site_file_is_told_so(scenario, plant, message):
+    """A misspelt point is as good as missing, and would only make the controller less sure."""
+    tank = plant(scenario)
+    with pytest.raises(ConfigError, match=message):
+        drive_day(tank, Ours(tank.site), 0.0, 600.0)
+
+
+def test_a_run_without_plans_says_why(scenario):
+    """The tank shows neither flow nor heat: nobody can plan, and the row tells what was missing."""
+    tank = Tank(scenario)
+    day = drive_day(tank, Ours(tank.site), 0.0, 600.0, hours=1)
+    assert sum(day.unplanned.values()) == 18
+    task = Task(plant="tank", climate="atlanta", controller="ours", day=WeightedDay(0, 1.0), data=None, cycle_s=600.0)
+    (row,) = rows_of([(task, day)])
+    assert row["cycles_without_plan"] == 18
+    assert str(row["why_without_plan"]).startswith("tcs-1: ")
 
 
 class _Tiring:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sites
+from benchmarks.reserve import ReserveWatch
 from controller import inputs
 from controller.design import loop_design
 from controller.facility_plant import facility_owner
@@ -95,3 +96,11 @@ def test_the_water_is_no_warmer_than_the_other_needs(shared, shown):
     found = beside(shared, shown, shared.groups["tcs-1"], result.forecast.heats)
     facility = next(s for s in result.plans[0].setpoints if s.point == "economiser/leaving_temperature_setpoint")
     assert facility.target <= found.warmest_c + 0.01
+
+
+def test_the_benchmark_judges_the_reserve_of_both(shared, shown):
+    """Also of the loop that commands no facility water, by the design water of the one that does."""
+    watch = ReserveWatch(shared)
+    both_k = [watch._group(shown, group) for group in shared.groups.values()]
+    assert all(5.0 < margin_k < 20.0 for margin_k in both_k)
+    assert watch.margin_k(shown) == min(both_k)

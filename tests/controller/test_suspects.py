@@ -54,6 +54,20 @@ def test_a_supply_that_stays_while_the_other_moves_is_stuck(pod, pod_snapshot, n
     assert not named(pod, moved)
 
 
+@pytest.mark.parametrize("apart_s", [60.0, 600.0])
+def test_a_supply_that_tells_tenths_is_not_stuck_while_a_load_step_goes_round(pod, pod_snapshot, now_s, apart_s):
+    """Well held it reads the same for hours; racks' power is ahead of the return water at one look, not at the next."""
+    racks = {f"{rack}/power": pod_snapshot.value(f"{rack}/power") for rack in pod.groups["tcs-1"].racks}
+    step_up = {point: 1.6 * power_w for point, power_w in racks.items()}
+    doubts = {}
+    for look, values in enumerate([racks] * 8 + [step_up] + [racks] * 2):
+        doubts = doubted(doubts, pod, shown(pod_snapshot, values), now_s + apart_s * look)
+        assert not named(pod, doubts)
+    for look in range(11, 20):
+        doubts = doubted(doubts, pod, shown(pod_snapshot, step_up), now_s + apart_s * look)
+    assert Cause.SUPPLY_STUCK in {cause for cause, _ in named(pod, doubts)}, "it never comes back: then it is stuck"
+
+
 def test_a_quiet_plant_has_no_stuck_sensor(pod, pod_snapshot, now_s):
     """All values the same for an hour: nothing is doubted."""
     assert not named(pod, watch(pod, pod_snapshot, [{}] * 60, now_s))
