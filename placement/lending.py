@@ -13,6 +13,7 @@ from placement.loan_book import LoanBook
 from placement.loan_plan import Place, Proposal, Rules, propose
 from placement.loans import Pool, advance, call_back
 from placement.pools_file import Allow, PlannerForm, PoolForm, PoolsForm
+from placement.renamed_pool import RenamedPool
 from placement.slurm.commands import Slurm
 from placement.slurm.pool import SlurmPool
 from plant.errors import ColdplateError, RefusedError
@@ -30,7 +31,8 @@ async def open_pools(form: PoolsForm) -> AsyncIterator[dict[str, Pool]]:
         ConfigError: the client of one is not installed, or its configuration is missing.
     """
     async with AsyncExitStack() as stack:
-        yield {pool.name: await _open(pool, stack) for pool in form.pools}
+        opened = {pool.name: await _open(pool, stack) for pool in form.pools}
+        yield {p.name: RenamedPool(opened[p.name], own) if (own := p.own_names) else opened[p.name] for p in form.pools}
 
 
 async def _open(pool: PoolForm, stack: AsyncExitStack) -> Pool:

@@ -26,9 +26,13 @@ class Allow(StrEnum):
 
 
 class PoolForm(ClusterForm):
-    """One cluster; `nodes` are at home in it (Slurm's way of writing ranges), `keep_idle` of them it never lends."""
+    """One cluster; `nodes` are at home in it (Slurm's way of writing ranges), `keep_idle` of them it never lends.
+
+    names: what it calls nodes that loans, the site file and the other clusters call otherwise, ranges for ranges.
+    """
 
     nodes: tuple[str, ...] = ()
+    names: dict[str, str] = Field(default_factory=dict)
     keep_idle: Annotated[int, Field(ge=0, le=20_000)] = 1
     gpus_per_node: Annotated[int, Field(ge=1, le=1000)] = 8
 
@@ -36,6 +40,12 @@ class PoolForm(ClusterForm):
     def home(self) -> tuple[str, ...]:
         """Every node at home here, by name."""
         return tuple(node for word in self.nodes for node in hosts(word))
+
+    @property
+    def own_names(self) -> dict[str, str]:
+        """Node -> its name there, of those that have another."""
+        pairs = (zip(hosts(node), hosts(own), strict=False) for node, own in self.names.items())
+        return dict(pair for both in pairs for pair in both)
 
 
 class PlannerForm(Form):
@@ -86,3 +96,24 @@ def _faults(form: PoolsForm, document: Document) -> Iterator[ConfigError]:
                 where = document.where(("pools", i, "nodes"))
                 yield ConfigError(message, where=where, remedy="name it under one pool only")
             seen[node] = pool.name
+        yield from _name_faults(pool, document.where(("pools", i, "names")))
+
+
+def _name_faults(pool: PoolForm, where: str) -> Iterator[ConfigError]:
+    """Ranges of different lengths, and two nodes that the cluster would have to call the same."""
+    for node, own in pool.names.items():
+        try:
+            many, as_many = len(hosts(node)), len(hosts(own))
+        except ConfigError as error:
+            yield ConfigError(error.message, where=where, remedy=error.remedy)
+            return
+        if many != as_many:
+            message = f"{node!r} is {many} nodes and {own!r} is {as_many}"
+            yield ConfigError(message, where=where, remedy="write ranges of one length")
+    called: dict[str, str] = {}
+    for node in dict.fromkeys((*pool.own_names, *pool.home)):
+        own = pool.own_names.get(node, node)
+        if own in called:
+            remedy = "give each node a name of its own there"
+            yield ConfigError(f"nodes {called[own]!r} and {node!r} are both {own!r} there", where=where, remedy=remedy)
+        called[own] = node

@@ -9,9 +9,11 @@ from typing import Any
 from placement.demand import Demand, kubernetes_demand
 from placement.kubernetes.cluster import Kubernetes
 from placement.kubernetes.marks import PREFIX, NodeNow
-from plant.errors import RefusedError
+from plant.errors import RefusedError, SilentError
 
 LENT, REASON = f"{PREFIX}lent", f"{PREFIX}lent-reason"
+CORDONED = "node.kubernetes.io/unschedulable"
+"""kube-controller-manager's taint of a cordoned node: it stays for a moment after that ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,11 @@ class KubernetesPool:
         """No pod but those of daemon sets and mirror pods.
 
         Raises:
-            RefusedError: no permission to list pods.
-            SilentError: no answer.
+            RefusedError: unknown, or no permission to list pods.
+            SilentError: no answer; or the node is not ready: its pods may be taken off the list while they still run.
         """
+        if not (await self._node(node)).ready:
+            raise SilentError(f"{node} is not ready in {self.name}: what runs there is not known")
         return not any(map(_counts, await self.cluster.pods(node)))
 
     async def release(self, node: str) -> None:
@@ -113,7 +117,7 @@ def _refuse_foreign(node: NodeNow) -> None:
 
 
 def _works(node: NodeNow) -> bool:
-    return node.ready and not node.unschedulable and not any(t["key"] == LENT for t in node.taints)
+    return node.ready and not node.unschedulable and not any(t["key"] in (LENT, CORDONED) for t in node.taints)
 
 
 def _counts(pod: Mapping[str, Any]) -> bool:

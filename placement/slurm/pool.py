@@ -8,7 +8,7 @@ from placement.demand import Demand, slurm_demand
 from placement.slurm.commands import Slurm
 from placement.slurm.drains import drain_reason
 from placement.slurm.nodes import Node, read_nodes
-from plant.errors import RefusedError
+from plant.errors import RefusedError, SilentError
 
 _WORKING = ("idle", "mixed", "allocated")
 
@@ -39,9 +39,12 @@ class SlurmPool:
 
         Raises:
             RefusedError: unknown.
-            SilentError: no answer.
+            SilentError: no answer, of Slurm or of the node.
         """
-        return (await self._node(node)).state == "drained"
+        found = await self._node(node)
+        if not found.answers:
+            raise SilentError(f"{node} does not answer {self.name}: what runs there is not known")
+        return found.state == "drained"
 
     async def release(self, node: str) -> None:
         """It stays drained; nothing else is to be done.

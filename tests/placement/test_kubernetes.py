@@ -10,7 +10,7 @@ import pytest
 import placement.kubernetes.cluster as cluster_module
 from placement.kubernetes.cluster import AT_ONCE, connect
 from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
-from placement.kubernetes.pool import KubernetesPool
+from placement.kubernetes.pool import CORDONED, KubernetesPool
 from placement.kubernetes.writer import write
 from plant.errors import ConfigError, RefusedError, SilentError
 
@@ -138,9 +138,15 @@ async def test_lends_and_takes_back(server):
         mock.pods = mock.pods[1:]
         assert await pool.idle("n1")
         await pool.release("n1")
+        mock.nodes["n1"]["spec"]["taints"].append({"key": CORDONED, "effect": "NoSchedule"})
         await pool.admit("n1")
+        assert not await pool.usable("n1"), "kube-controller-manager has not taken its taint off yet"
+        mock.nodes["n1"]["spec"]["taints"].pop()
         assert await pool.usable("n1")
         assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS]
+        mock.nodes["n1"]["status"]["conditions"][0]["status"] = "Unknown"
+        with pytest.raises(SilentError, match="n1 is not ready in k: what runs there is not known"):
+            await pool.idle("n1")
         with pytest.raises(RefusedError, match="n2 was cordoned by others"):
             await pool.admit("n2")
         with pytest.raises(RefusedError, match="k has no node n9"):

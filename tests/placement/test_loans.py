@@ -206,3 +206,19 @@ async def test_a_node_that_others_drained_is_not_lent(make_lab):
         await pool.admit("n1")
     with pytest.raises(RefusedError, match="a has no node n9"):
         await pool.usable("n9")
+
+
+@pytest.mark.parametrize(("state", "idle"), [("drained", True), ("draining", False), ("drained*", None)])
+async def test_a_node_that_does_not_answer_is_not_idle(state, idle):
+    """Slurm forgets the jobs of a node that is silent; they may run on there."""
+
+    class Told:
+        async def run(self, *_words):
+            return f"n1|1|{state}|coldplate: loan 7 to b\n"
+
+    pool = SlurmPool("a", Told())
+    if idle is None:
+        with pytest.raises(SilentError, match="n1 does not answer a: what runs there is not known"):
+            await pool.idle("n1")
+    else:
+        assert await pool.idle("n1") is idle

@@ -31,6 +31,7 @@ class Pools:
         self.lab, self.mock, self.folder = lab, served.mock, folder
         for node in lab.nodes:
             self.mock.add(node)
+        self.names = ""
         self.config(allow="operator")
         self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.started: list[subprocess.Popen[bytes]] = []
@@ -41,7 +42,7 @@ class Pools:
 allow: {allow}
 pools:
   - {{name: train, kind: slurm, conf: {self.lab.conf}, nodes: ["n[1-2]"], keep_idle: 0, timeout_s: 2}}
-  - {{name: serve, kind: kubernetes, kubeconfig: {self.folder / "kubeconfig"}}}
+  - {{name: serve, kind: kubernetes, kubeconfig: {self.folder / "kubeconfig"}{self.names}}}
 """
         (self.folder / "pools.yaml").write_text(text)
 
@@ -139,6 +140,28 @@ def _killed_right_after_scontrol(two, folder: Path) -> None:
     assert two.start().wait(WAIT_S) == -signal.SIGKILL
     two.env["PATH"] = path
     assert two.loan()["state"] == "returning"
+
+
+def test_nodes_that_kubernetes_calls_otherwise(two):
+    """Taken out, lent, listed and brought home by the name that loans use."""
+    for node in two.lab.nodes:
+        two.mock.add(f"ip-{node[1:]}.internal")
+        del two.mock.nodes[node]
+    two.names = ', names: {"n[1-2]": "ip-[1-2].internal"}'
+    two.config(allow="operator")
+    assert "n2: taken out of serve" in two.do("settle", "--write")
+    assert two.cordoned("ip-1.internal")
+    two.do("lend", "n1", "--to", "serve", "--owner", "mei")
+    two.start()
+    two.until("lent")
+    assert not two.cordoned("ip-1.internal")
+    assert two.cordoned("ip-2.internal")
+    assert "n1  at home in train  serves serve  loan" in two.do("list")
+    assert "serve: 1 nodes idle" in two.do("plan")
+    two.do("return", "n1")
+    two.until("returned")
+    assert two.cordoned("ip-1.internal")
+    assert two.reason("n1").startswith("idle")
 
 
 def test_without_a_word_nothing_moves(two):
