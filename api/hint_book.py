@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from api.answers import encode
 from api.live import good_value
 from api.mirror import Mirror
 from placement.budgets import BudgetState, caps, shares, states
+from placement.even_place import Draws
 from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_power_w, nodes_of
 from placement.hints import HEADROOM_MAX_AGE_S
 from placement.kubernetes.extender import Extender, PodPower
@@ -22,6 +24,7 @@ from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
 from plant.records import Headroom
 from plant.topology import Site
+from sites.network import POWER_KINDS
 
 WATCHED_S = 2.0
 """Under a budget, how often what runs is looked at again [s, real]."""
@@ -90,6 +93,21 @@ class HintBook:
     def layout(self) -> Layout:
         """Where nodes stand."""
         return layout_of(self._nodes, self._blocks, self._site.jobs.leaf_of_node)
+
+    @cached_property
+    def _feed(self) -> npt.NDArray[np.int64]:
+        """The number of what feeds each rack of the layout with power; racks without a feed share one."""
+        kinds, fed_by = self._site.equipment, self._site.fed_by
+        names = [next((f for f in fed_by.get(r, ()) if kinds[f].kind in POWER_KINDS), "") for r in self.layout.racks]
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+    def draws(self) -> Draws:
+        """What the layout's racks draw now; one whose power is not good counts with its design power."""
+        full_w = np.array([self.full_w.get(rack, math.nan) for rack in self.layout.racks])
+        full_w = np.where(np.isfinite(full_w), full_w, 1.0)  # without one it is never known to have room
+        values = [good_value(self._mirror, self._site, f"{rack}/power") for rack in self.layout.racks]
+        told = np.array([math.nan if value is None else value for value in values])
+        return Draws(power_w=np.where(np.isfinite(told), told, full_w), full_w=full_w, feed=self._feed)
 
     @cached_property
     def node_index(self) -> dict[str, int]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Annotated, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from api.commands import Body
 from api.hint_book import HintBook
 from api.problems import ProblemError
+from placement.even_place import even_place
 from placement.explaining import Comparison, compare
 from placement.hint_list import MODEL_VERSION, confidence
 from placement.hints import HINT_LIFE_S
 from placement.nodes import first, judged
 from placement.workload import Locality, Workload, judged_for, place
 from placement.workload_hints import WorkloadHints
+from plant.errors import ConfigError
+from plant.hostlist import hosts
 from plant.topology import Site
 
 DEFAULT_K = 20
@@ -32,6 +38,10 @@ class WorkloadBody(Body):
     duration_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
     interruptible: bool = Field(default=False, description="May be stopped at any time: uses what is free only for now")
     locality: Locality = Field(default="any", description="All nodes in one rack, on one CDU, or in one network leaf")
+    even: bool = Field(default=False, description="Keep the fullest feed, CDU and rack as low as can be")
+    free: list[str] = Field(
+        default_factory=list, max_length=20_000, description="Its place is among these, e.g. gpu[001-018]; empty: any"
+    )
     k: Annotated[int, Field(ge=1, le=1000, description="How many of the best nodes to name")] = DEFAULT_K
 
     @model_validator(mode="after")
@@ -75,6 +85,8 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
     edition, work = book.now(), body.workload(site, book.pod_power.gpu_w)
     table = judged_for(edition.table, work)
     found = judged(table, work.power_w)
+    usable = replace(found, fits=found.fits & _mask(book, body.free)) if body.free else found
+    even = even_place(table, usable, book.layout, book.draws(), edition.shared_w, work) if body.even else None
     return WorkloadHints(
         id=secrets.token_hex(8),
         generated_at=edition.table.made_s,
@@ -84,8 +96,25 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
         inputs=edition.inputs,
         node_power_w=work.power_w,
         nodes=tuple(first(table, found, body.k)),
-        place=place(table, found, book.layout, edition.shared_w, work),
+        place=even or place(table, usable, book.layout, edition.shared_w, work),
     )
+
+
+def _mask(book: HintBook, words: list[str]) -> npt.NDArray[np.bool_]:
+    """Which nodes they name, (n,).
+
+    Raises:
+        ProblemError: one of them that the site file does not have, or no list of hosts.
+    """
+    mask = np.zeros(len(book.node_index), dtype=np.bool_)
+    try:
+        for node in (node for word in words for node in hosts(word)):
+            mask[book.node_index[node]] = True
+    except KeyError as error:
+        raise ProblemError(422, f"free: no node {error.args[0]!r}", "nodes are named in jobs.nodes") from error
+    except ConfigError as error:
+        raise ProblemError(422, f"free: {error.message}", error.remedy) from error
+    return mask
 
 
 def comparison(book: HintBook, node: str, before: str, power_kw: float | None) -> Comparison:

@@ -85,7 +85,7 @@ def place(table: NodeTable, found: Judged, layout: Layout, shared_w: Array, work
     """
     order = found.order[found.fits[found.order]]
     if work.locality == "any" and not layout.leaves:
-        return _told(table, _fill(table, layout, shared_w, work, order), work, "")
+        return _told(table, fill(table, layout, shared_w, work, order), work, "")
     codes, names = _together(layout, work.locality)
     number = _takes(table, layout, work, order, codes, len(names))
     any_leaf = work.locality == "any"
@@ -94,7 +94,7 @@ def place(table: NodeTable, found: Judged, layout: Layout, shared_w: Array, work
     if len(best) < work.nodes and any_leaf:
         # no leaf holds all of it: as few leaves as can be, those with most nodes that fit first
         spread = order[np.argsort(-number[codes[order]] * len(names) + codes[order], kind="stable")]
-        return _told(table, _fill(table, layout, shared_w, work, spread), work, "")
+        return _told(table, fill(table, layout, shared_w, work, spread), work, "")
     return _told(table, best, work, names[code] if best else "")
 
 
@@ -142,7 +142,7 @@ def _best_block(
         rest = part[number[codes[part]] > len(best)]
         while len(rest) and len(best) < work.nodes:
             code = int(codes[rest[0]])
-            chosen = _fill(table, layout, shared_w, work, rest[codes[rest] == code])
+            chosen = fill(table, layout, shared_w, work, rest[codes[rest] == code])
             best, block = (chosen, code) if len(chosen) > len(best) else (best, block)
             number[code] = 0
             rest = rest[number[codes[rest]] > len(best)]
@@ -153,7 +153,7 @@ def _told(table: NodeTable, chosen: tuple[int, ...], work: Workload, block: str)
     return Place(nodes=tuple(table.names[i] for i in chosen), enough=len(chosen) == work.nodes, block=block)
 
 
-def _fill(
+def fill(
     table: NodeTable, layout: Layout, shared_w: Array, work: Workload, order: npt.NDArray[np.intp]
 ) -> tuple[int, ...]:
     """The first nodes of an order that racks, blocks and budgets can carry together."""

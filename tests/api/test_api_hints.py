@@ -101,6 +101,25 @@ async def test_a_workload_gets_its_best_nodes_and_a_place(informed):
     assert few["node_power_w"] == 132000 / 72 * 8
 
 
+async def test_a_place_that_keeps_peaks_low_and_only_among_free_nodes(informed, edge, app, until):
+    """Off the best nodes where their racks draw more; nodes that are not free are in no place."""
+    racks = [f"rack-{i:02d}" for i in range(1, 9)]
+    await edge.say_live({f"{rack}/power": (90e3 if rack == "rack-08" else 20e3) for rack in racks})
+    rows = app.state.service.mirror.rows
+    await until(lambda: "rack-08/power" in rows and rows["rack-08/power"].value == 90e3)
+    asked = {"power_kw": 10, "nodes": 1}
+
+    async def placed(**more) -> list[str]:
+        got = await informed.post("/v1/hints", json=asked | more)
+        assert got.status_code == 200, got.text
+        return got.json()["place"]["nodes"]
+
+    assert await placed() == ["rack-08"]
+    assert await placed(even=True) != ["rack-08"]
+    assert await placed(free=["rack-[06-07]"]) == ["rack-07"]
+    assert await placed(free=["rack-08"], even=True) == ["rack-08"]
+
+
 async def test_an_expired_hint_is_answered_as_expired(informed, app):
     """410 with how long ago and what to do; a hint that was never given is 404."""
     hint = (await informed.post("/v1/hints", json={"power_kw": 5})).json()
@@ -120,6 +139,8 @@ async def test_an_expired_hint_is_answered_as_expired(informed, app):
         ({"gpus": 8, "gpu_type": "tpu"}, "gpu_type: unknown type 'tpu'"),
         ({"power_kw": 1, "locality": "moon"}, "locality: "),
         ({"power_kw": 1, "nodes": 0}, "nodes: "),
+        ({"power_kw": 1, "free": ["nobody"]}, "free: no node 'nobody'"),
+        ({"power_kw": 1, "free": ["rack-["]}, "free: 'rack-[' is no list of hosts"),
     ],
 )
 async def test_a_workload_that_is_none(informed, body, said):
