@@ -55,7 +55,7 @@ slurm-24.11: setup debian
 
 # The Kubernetes adapter on a real kube-apiserver and kube-scheduler: of the folder KUBE_BIN, else built here (needs Go).
 kubernetes: setup
-	./tests/with-kubernetes.sh .kubernetes $(BIN)/python -m pytest tests/placement/test_kubernetes_real.py
+	./tests/with-kubernetes.sh .kubernetes $(BIN)/python -m pytest tests/placement/test_kubernetes_real*.py
 
 clean:
 	rm -rf $(VENV) .slurm-24.11 .kubernetes dashboards/dist dashboards/web/node_modules

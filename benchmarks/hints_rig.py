@@ -121,8 +121,8 @@ async def _refuse(_: Intent) -> Answer:
 
 
 @contextlib.contextmanager
-def server(command: Sequence[str], port: int, core: int | None) -> Iterator[int]:
-    """A server process on a core of its own, once it answers; its pid.
+def server(command: Sequence[str], port: int, core: int | None, host: str = HOST) -> Iterator[int]:
+    """A server process on a core of its own, once it answers there; its pid.
 
     Raises:
         SilentError: it does not answer.
@@ -131,7 +131,7 @@ def server(command: Sequence[str], port: int, core: int | None) -> Iterator[int]
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
-        _wait(port, process)
+        _wait(host, port, process)
         yield process.pid
     finally:
         process.terminate()
@@ -144,10 +144,10 @@ def serve_command(site: Path, state: Path, port: int) -> list[str]:
     return ["cli.main", "serve", str(site), "--state", str(state), "--port", str(port)]
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
     ends_s = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < ends_s and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1.0):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0):
             return
         time.sleep(0.05)
     raise SilentError(f"{process.args!r}: no answer on port {port}")

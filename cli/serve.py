@@ -23,6 +23,9 @@ from store.open import open_store, store_url
 from store.state import StateDir
 
 _STOP_GRACE_S = 3
+_KEPT_S = 120
+"""Longer than kube-scheduler keeps an idle connection (90 s): who ends it first must not be us, as a question that is
+on its way then is lost, and an extender that can be ignored with it."""
 
 
 def make_app(site: Site, state: Path, at: Listening, clock: ScaledClock, store: str | None = None) -> FastAPI:
@@ -53,6 +56,7 @@ class PageServer(uvicorn.Server):
             lifespan="on",
             server_header=False,
             timeout_graceful_shutdown=_STOP_GRACE_S,
+            timeout_keep_alive=_KEPT_S,
         )
         super().__init__(config)
         self._service = app.state.service

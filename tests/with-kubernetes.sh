@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a command with a real etcd, kube-apiserver and kube-scheduler for it: those in the folder $KUBE_BIN, or else
-# built once from the Go modules of $KUBE_VERSION into a folder (Go 1.24 or newer; 9 minutes of CPU time).
+# built once from the Go modules of $KUBE_VERSION into a folder (Go 1.26 or newer; 9 minutes of CPU time).
 # Nothing is installed.
 #   [KUBE_BIN=/opt/kube/bin] tests/with-kubernetes.sh FOLDER COMMAND...
 set -eu
@@ -8,7 +8,7 @@ set -eu
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
-version=${KUBE_VERSION:-v1.34.2}
+version=${KUBE_VERSION:-v1.36.3}
 etcd_version=${ETCD_VERSION:-v3.6.4}
 programs="etcd kube-apiserver kube-scheduler"
 
@@ -40,7 +40,7 @@ build() {
 
 if ! command -v go >/dev/null 2>&1; then
   for program in $programs; do
-    [ -x "$KUBE_BIN/$program" ] || command -v "$program" >/dev/null 2>&1 || { echo "no Go here to build $program: install Go 1.24 or newer (https://go.dev/dl), or name a folder with $programs: KUBE_BIN=DIR make kubernetes" >&2; exit 2; }
+    [ -x "$KUBE_BIN/$program" ] || command -v "$program" >/dev/null 2>&1 || { echo "no Go here to build $program: install Go 1.26 or newer (https://go.dev/dl), or name a folder with $programs: KUBE_BIN=DIR make kubernetes" >&2; exit 2; }
   done
 fi
 mkdir -p "$KUBE_BIN"

@@ -165,6 +165,19 @@ async def test_the_check_says_what_is_wrong_with_certificate_or_name(app, until,
             await extender_answers(Cluster(), Extender(url=f"http://127.0.0.2:{port}"))
 
 
+async def test_an_idle_connection_is_kept_longer_than_kube_scheduler_keeps_it(app, until):
+    """It ends them after 90 s; if we did first, the pod that comes at that moment would be placed without us."""
+    server = PageServer(app, Listening(port=0))
+    assert server.config.timeout_keep_alive > 90
+    async with served(app, until) as port:
+        _, writer = connection = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await connection[0].readuntil(b"}")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connection[0].read(1), 6.0)  # uvicorn's own default is 5 s
+        writer.close()
+
+
 async def test_the_running_server_never_waits_for_acknowledgements(app, until):
     """TCP_NODELAY on a connection that the real server has accepted (Nagle cost kube-scheduler 80 ms a pod)."""
     server = PageServer(app, Listening(port=0))

@@ -1,4 +1,4 @@
-"""A real Slurm and a mock Kubernetes API server for the tests of the adapters."""
+"""A real Slurm, a real Kubernetes control plane and a mock API server for the tests of the adapters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks import adapter_api, kubernetes_lab
+from benchmarks.control_plane import PROGRAMS, ControlPlane, found_programs
 from benchmarks.slurm_lab import Lab
 from simulator.http_server import serving
 from simulator.redfish_power import GpuNode
@@ -103,3 +104,24 @@ def make_api() -> Iterator[Callable[..., Any]]:
 def budget() -> Callable[..., Any]:
     """`budget(60.0, scope="site", over_kw=0.0)`: one that counts, as the API shows it."""
     return adapter_api.budget
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One real control plane for all tests that need one: it takes seconds to start."""
+    missing = set(PROGRAMS) - found_programs().keys()
+    if missing:
+        pytest.skip(
+            f"no {', '.join(sorted(missing))}: no real Kubernetes in this run; make kubernetes, or KUBE_BIN=DIR"
+        )
+    with ControlPlane(tmp_path_factory.mktemp("kube")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane(running: ControlPlane) -> Iterator[ControlPlane]:
+    """It, without nodes, pods or a scheduler before and after each test."""
+    yield running
+    running.stop_scheduler()
+    running.remove_pods()
+    running.each(lambda n: running.call("DELETE", f"/api/v1/nodes/{n}"), list(running.nodes()))

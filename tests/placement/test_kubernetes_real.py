@@ -1,4 +1,4 @@
-"""The Kubernetes adapter on a real kube-apiserver and kube-scheduler, and the extender of a real `coldplate serve`.
+"""The Kubernetes adapter on a real kube-apiserver and kube-scheduler.
 
 Skipped without their programs: `make kubernetes` builds or takes them.
 """
@@ -9,7 +9,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,17 +20,14 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.adapter_api import Api, budget
-from benchmarks.control_plane import PROGRAMS, ControlPlane, found_programs
-from benchmarks.hints_rig import EdgeBeside, free_port, serve_command, server
+from benchmarks.control_plane import ControlPlane
 from cli.main import app
 from placement.kubernetes.cluster import connect
 from placement.kubernetes.marks import BUDGET, HOT, PREFIX, SCORE
 from placement.kubernetes.outlook import owner_of
 from placement.kubernetes.pool import LENT, KubernetesPool
 from placement.kubernetes.shed import KubernetesJobs
-from plant.budgets import Budget, BudgetSource
 from plant.errors import RefusedError, SilentError
-from plant.records import Headroom
 from plant.sheds import JobStopped
 
 ROOT = Path(__file__).parents[2]
@@ -44,27 +40,6 @@ ENV = {"COLDPLATE_TOKEN": "secret"}
 def manifests(name: str) -> list[dict]:
     """Documents of a shipped file."""
     return list(yaml.safe_load_all((FILES / name).read_text("utf-8")))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory) -> Iterator[ControlPlane]:
-    """One control plane for this file: it takes seconds to start."""
-    missing = set(PROGRAMS) - found_programs().keys()
-    if missing:
-        pytest.skip(
-            f"no {', '.join(sorted(missing))}: no real Kubernetes in this run; make kubernetes, or KUBE_BIN=DIR"
-        )
-    with ControlPlane(tmp_path_factory.mktemp("kube")) as plane:
-        yield plane
-
-
-@pytest.fixture
-def plane(running) -> Iterator[ControlPlane]:
-    """It, without nodes, pods or a scheduler before and after each test."""
-    yield running
-    running.stop_scheduler()
-    running.remove_pods()
-    running.each(lambda n: running.call("DELETE", f"/api/v1/nodes/{n}"), list(running.nodes()))
 
 
 def k8s(plane: ControlPlane, *words: str, kubeconfig: Path | None = None) -> tuple[int, str]:
@@ -249,142 +224,3 @@ async def evicted(plane: ControlPlane, kubeconfig: Path) -> None:
     ending = {n for n, p in plane.pods().items() if p["metadata"].get("deletionTimestamp")}
     assert ending in ({"train-0"}, set())
     assert ending or "train-0" not in plane.pods()
-
-
-class Site:
-    """A real `coldplate serve` of the demo pod, whose racks are the cluster's nodes; its edge says what it is told."""
-
-    def __init__(self, edge: EdgeBeside, port: int) -> None:
-        self.edge, self.port, self._end = edge, port, threading.Event()
-        self._meters = threading.Thread(target=self._measure, daemon=True)
-        self._meters.start()
-
-    def _measure(self) -> None:
-        """Each rack draws 10 kW, read twice a second."""
-        while not self._end.wait(0.5):
-            now_s = self.edge.clock.now()
-            self.edge.say("live", [[f"{rack}/power", 10e3, now_s, 0] for rack in RACKS])
-
-    def close(self) -> None:
-        """Read no more."""
-        self._end.set()
-        self._meters.join()
-
-    def rooms(self, **kw: float) -> None:
-        """Headroom of racks, `rack_01=90.0` [kW]; the others have none. What has most is cheap to cool, too."""
-        now_s = self.edge.clock.now()
-        given = [(rack, 1e3 * kw.get(rack.replace("-", "_"), 0.0)) for rack in RACKS]
-        most_w = max(watts for _, watts in given)
-        rooms = [
-            Headroom(
-                rack=r, at_s=now_s, power_w=w, cooling_w=w, marginal_w_per_w=0.05 if w == most_w else 0.2, known=True
-            )
-            for r, w in given
-        ]
-        self.edge.say("headroom", rooms)
-
-    def budget(self, scope: str, kw: float) -> None:
-        """For an hour."""
-        now_s = self.edge.clock.now()
-        made = Budget(scope=scope, power_w=1e3 * kw, source=BudgetSource.OPERATOR, actor="mei", reason="feed B",
-                      at_s=now_s, until_s=now_s + 3600.0)  # fmt: skip
-        self.edge.say("budgets", [made])
-
-
-@pytest.fixture
-def site(plane, tmp_path, demo_site_path) -> Iterator[Site]:
-    """Nodes rack-01 to rack-08, and kube-scheduler as shipped, but for the address of its extender."""
-    plane.add_nodes(RACKS)
-    state, port = tmp_path / "state", free_port()
-    command = serve_command(demo_site_path, state, port)
-    with EdgeBeside(state / "bus.sock", RACKS, ["tcs-1"]) as edge, server(command, port, None):
-        plane.start_scheduler(with_extender(port))
-        site = Site(edge, port)
-        yield site
-        site.close()
-
-
-def with_extender(port: int) -> dict:
-    """The shipped configuration."""
-    (config,) = manifests("kube-scheduler.yaml")
-    config["extenders"][0]["urlPrefix"] = f"http://127.0.0.1:{port}/k8s/extender"
-    return config
-
-
-def power(kw: float) -> dict[str, str]:
-    """A pod's annotation."""
-    return {"coldplate.io/power-w": f"{1e3 * kw:.0f}"}
-
-
-def test_pods_land_on_the_hinted_node_and_never_where_no_room_is(plane, site):
-    """Eight times another rack is the only cheap one; the reason of a pod that waits stands in its events."""
-    for number, rack in enumerate(RACKS[:4]):
-        others = {r.replace("-", "_"): 20.0 for r in RACKS}
-        site.rooms(**(others | {rack.replace("-", "_"): 130.0}))
-        time.sleep(0.5)
-        plane.add_pod(f"p{number}", annotations=power(4.0))
-        plane.until(lambda n=number: f"p{n}" in plane.placed(), WAIT_S, "a place")
-        assert plane.placed()[f"p{number}"] == rack
-    site.rooms(rack_02=3.0)
-    time.sleep(0.5)
-    plane.add_pod("waits", annotations=power(40.0))
-    plane.until(lambda: "rack-02 has" in plane.why("waits"), WAIT_S, "the reason")
-    site.rooms(rack_02=90.0)
-    plane.call("PATCH", "/api/v1/nodes/rack-02", {"metadata": {"annotations": {SCORE: "80"}}})
-    plane.until(lambda: plane.placed().get("waits") == "rack-02", WAIT_S, "a place after a mark has changed")
-
-
-def test_a_burst_does_not_break_a_budget(plane, site):
-    """Twelve pods of 4 kW at once under a site's budget that leaves 20 kW: five start."""
-    site.rooms(**{r.replace("-", "_"): 100.0 for r in RACKS})
-    site.budget("site", 100.0)
-    time.sleep(3.0)
-    plane.each(lambda i: plane.add_pod(f"p{i}", annotations=power(4.0)), range(12))
-    waiting = "the budget of site has 0.0 kW left of 4.0 kW wanted"
-    plane.until(lambda: sum(waiting in plane.why(f"p{i}") for i in range(12)) == 7, WAIT_S, "seven that wait")
-    assert len(plane.placed()) == 5
-
-
-def test_no_pod_is_preempted_for_want_of_power(plane, site):
-    """A pod of high priority waits for power; those of low priority stay, also where one would fit for two."""
-    site.rooms(rack_01=50.0)
-    time.sleep(0.5)
-    plane.apply(
-        [{"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000}]
-    )
-    for i in range(3):
-        plane.add_pod(f"low-{i}", annotations=power(1.0))
-    plane.until(lambda: len(plane.placed()) == 3, WAIT_S, "starts")
-    plane.add_pod("high", annotations=power(60.0), priorityClassName="high")
-    plane.until(lambda: "kW left of 60.0 kW wanted" in plane.why("high"), WAIT_S, "a reason")
-    time.sleep(2.0)
-    assert sorted(plane.placed()) == ["low-0", "low-1", "low-2"]
-    assert "victim" not in plane.why("high")
-
-
-def test_a_pod_of_unreadable_power_starts_nowhere(plane, site):
-    """Though the extender is ignorable; its events say what to write."""
-    site.rooms(rack_01=50.0)
-    plane.add_pod("odd", annotations={"coldplate.io/power-w": "5 kW"})
-    plane.until(lambda: "give watts" in plane.why("odd"), WAIT_S, "what to write")
-    assert not plane.placed()
-
-
-def test_pods_start_while_coldplate_is_away(plane):
-    """`ignorable`: nobody listens there."""
-    plane.add_nodes(["n1"])
-    plane.start_scheduler(with_extender(free_port()))
-    plane.add_pod("p", annotations=power(4.0))
-    plane.until(lambda: plane.placed() == {"p": "n1"}, WAIT_S, "a start")
-
-
-def test_whole_nodes_are_as_good_as_names(plane, site):
-    """Without nodeCacheCapable the same rack is found."""
-    config = with_extender(site.port)
-    config["extenders"][0]["nodeCacheCapable"] = False
-    plane.stop_scheduler()
-    plane.start_scheduler(config)
-    site.rooms(rack_06=50.0)
-    time.sleep(0.5)
-    plane.add_pod("p", annotations=power(4.0))
-    plane.until(lambda: plane.placed() == {"p": "rack-06"}, WAIT_S, "a place")
