@@ -19,6 +19,8 @@ CASE_RESERVE_K = 0.8
 """On top of the tolerance: what supply water rises while its loop follows a load step that comes at full load."""
 RETURN_RESERVE_K = 2.0
 SUPPLY_RESERVE_K = 1.0
+SUPPLY_TOP_K = 2.0
+"""Below the highest supply: how far a usual loop goes over its setpoint at a load step, before anybody has watched."""
 DEW_RESERVE_K = 0.5
 FLOW_RESERVE = 1.05
 FACILITY_FLOW_SHARE = 0.90
@@ -31,7 +33,8 @@ OVER_RATING = 1.01
 class Bounds:
     """Limits of one loop. Temperatures [°C], flow [m³/s]; dew_point_c with the margin that the envelope asks for.
 
-    reserve: whether the loss of the largest CDU must leave every limit whole; unsure_k: what the supply may be off by.
+    reserve: whether the loss of the largest CDU must leave every limit whole; unsure_k: what the supply may be off by;
+    strays_k: how far below and above its setpoint the loop's own control lets it go (`straying`).
     """
 
     case_c: float
@@ -42,6 +45,7 @@ class Bounds:
     dew_limit_c: float = -np.inf
     reserve: bool = True
     unsure_k: float = 0.0
+    strays_k: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +88,16 @@ def carried_share(problem: Problem) -> float:
 def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Array]:
     """Constraint -> margin of each point of shape (n, k), negative where it is broken: K, or share x 100."""
     supply_c, dp_pa = points[:, 0], points[:, 1]
-    bounds = problem.bounds
+    bounds, (under_k, over_k) = problem.bounds, problem.bounds.strays_k
     case_c = model.full_load_case_c(problem.design, supply_c, dp_pa, problem.upper.gpu_w)
     design = problem.design
     pumps_share = high.pumped_m3_s / (design.pumps_share * design.facility_flow_m3_s)
     share = np.maximum(high.facility_flow_m3_s / design.cdu_facility_flow_m3_s, pumps_share) / FACILITY_FLOW_SHARE
     found = {
-        "case_temperature": bounds.case_c - bounds.unsure_k - CASE_RESERVE_K - case_c,
-        "rack_return_temperature": bounds.rack_return_c - RETURN_RESERVE_K - high.rack_return_c,
+        "case_temperature": bounds.case_c - bounds.unsure_k - max(CASE_RESERVE_K, over_k) - case_c,
+        "rack_return_temperature": bounds.rack_return_c - max(RETURN_RESERVE_K, over_k) - high.rack_return_c,
         "rack_flow": 100 * (high.rack_flow_m3_s / max(bounds.rack_flow_m3_s * FLOW_RESERVE, 1e-9) - 1),
-        "dew_point": supply_c - bounds.dew_limit_c - bounds.unsure_k - DEW_RESERVE_K,
+        "dew_point": supply_c - bounds.dew_limit_c - bounds.unsure_k - max(DEW_RESERVE_K, under_k),
         "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
         "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
     }
@@ -103,10 +107,10 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
 def ranges(problem: Problem) -> Array:
     """Lowest and highest value of each setpoint, (k, 2)."""
     found = np.array([(e.minimum, e.maximum) for e in problem.envelopes])
-    bounds = problem.bounds
+    bounds, (under_k, over_k) = problem.bounds, problem.bounds.strays_k
     found[0] = (
-        max(found[0, 0], bounds.supply_c[0] + SUPPLY_RESERVE_K),
-        min(found[0, 1], bounds.supply_c[1] - SUPPLY_RESERVE_K),
+        max(found[0, 0], bounds.supply_c[0] + max(SUPPLY_RESERVE_K, under_k)),
+        min(found[0, 1], bounds.supply_c[1] - max(SUPPLY_TOP_K, over_k)),
     )
     found[2] = max(found[2, 0], bounds.facility_c[0] + SUPPLY_RESERVE_K), min(found[2, 1], bounds.facility_c[1])
     return found

@@ -25,7 +25,8 @@ class LoopProblems:
     """What every problem of a loop has in common.
 
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
-    what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W].
+    what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W];
+    strays_k: how far its supply goes below and above its setpoint [K].
     """
 
     site: Site
@@ -42,6 +43,7 @@ class LoopProblems:
     beside: Beside
     now_s: float
     now_w: float
+    strays_k: tuple[float, float]
 
     def designed(self, off: frozenset[str]) -> LoopDesign:
         """The loop without some units, with all that was learned of it."""
@@ -67,6 +69,7 @@ class LoopProblems:
             cost_minutes,
             worst_minutes,
             self.now_w,
+            self.strays_k,
         )
         return replace(problem, prices=self._prices(problem))
 

@@ -37,6 +37,7 @@ from controller.staging import (
     whole_plant,
 )
 from controller.state import Move
+from controller.straying import STEADY, Stray
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.records import Condition, HeatForecast, Plan, Setpoint, Severity, ShedRequest
@@ -69,7 +70,8 @@ class Decision:
 class Memory:
     """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail.
 
-    gpu_w: what the hottest GPU may come to draw [W], inf: as its nameplate says; seen: the plant's units as last shown.
+    gpu_w: what the hottest GPU may come to draw [W], inf: as its nameplate says; seen: the plant's units as last shown;
+    stray: how far its supply strays.
     """
 
     target: tuple[float, ...] = ()
@@ -79,6 +81,7 @@ class Memory:
     billing: Billing = field(default_factory=Billing)
     gpu_w: float = np.inf
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    stray: Stray = STEADY
 
 
 def plan_loop(
@@ -97,6 +100,7 @@ def plan_loop(
         StaleError: an input is missing.
         ConfigError: a design figure is missing.
     """
+    inputs.whole_setpoints(site, group)
     plant = whole_plant(site, snapshot, group, memory.seen, now_s)
     told = loop_design(site, group, missing(plant, plant.on))
     running = applied(told, site, group, memory.known)
@@ -146,6 +150,7 @@ def _problems(
         beside=beside,
         now_s=now_s,
         now_w=now_w,
+        strays_k=memory.stray.kept_k,
     )
 
 

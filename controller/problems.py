@@ -10,7 +10,7 @@ from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES
 from controller.model import Load
 from controller.shared_plant import ALONE, Beside, bounds_beside, envelopes_of
-from plant.errors import StaleError
+from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.records import HeatForecast
 from plant.sight import lost
@@ -24,9 +24,21 @@ STAND_IN_K = 0.5
 """Kept to limits while the master's own supply is not told, but by CDUs and racks on its manifold."""
 
 
-def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None, unsure_k: float = 0.0) -> Bounds:
-    """The site's limits as they apply to one loop; unsure_k: what its supply may be off by [K]."""
+def bounds(
+    site: Site,
+    group: CoolingGroup,
+    dew_point_c: float | None,
+    unsure_k: float = 0.0,
+    strays_k: tuple[float, float] = (0.0, 0.0),
+) -> Bounds:
+    """The site's limits as they apply to one loop; unsure_k, strays_k: see `Bounds`.
+
+    Raises:
+        ConfigError: the site limits no case.
+    """
     tops, floors = limit_values(site)
+    if "case_temperature" not in tops:
+        raise ConfigError("a limit of case_temperature", remedy="add one under `limits`")
     margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
     margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
     return Bounds(
@@ -38,6 +50,7 @@ def bounds(site: Site, group: CoolingGroup, dew_point_c: float | None, unsure_k:
         dew_limit_c=-np.inf if dew_point_c is None else dew_point_c + margin_k,
         reserve=group.reserve != "none",
         unsure_k=unsure_k,
+        strays_k=strays_k,
     )
 
 
@@ -66,12 +79,14 @@ def build_problem(
     cost_minutes: int = COST_MINUTES,
     worst_minutes: int = WORST_MINUTES,
     now_w: float = 0.0,
+    strays_k: tuple[float, float] = (0.0, 0.0),
 ) -> Problem:
     """Everything the search needs, or the reason why not.
 
     design: a corrected one, else the site file's; hot_w: most that a GPU was measured to draw [W], NaN if none is;
     carried_w: what it may come to draw [W], inf for its nameplate; beside: what other loops bring to the same plant;
-    minutes: over which cost and limits are judged; now_w: measured heat [W]; limits hold at it, too.
+    minutes: over which cost and limits are judged; now_w: measured heat [W]; limits hold at it, too; strays_k: see
+    `Bounds`.
 
     Raises:
         StaleError: an input is missing.
@@ -101,13 +116,14 @@ def build_problem(
         )
 
     unsure_k = STAND_IN_K if lost(site.envelopes[group.commands[inputs.SUPPLY]], snapshot) else 0.0
+    dew_point_c = inputs.dew_point(site, snapshot, group)
     tails_w = [min(float(np.mean(heat.at(q)[:cost_minutes])), worst_w) for q in (LOW, HIGH)]
     return Problem(
         design=design,
         median=load(likely_w, others_w[0]),
         upper=load(worst_w, others_w[1]),
         spread=tuple((TAIL_WEIGHT, load(tail_w, others_w[0])) for tail_w in tails_w),
-        bounds=bounds_beside(bounds(site, group, inputs.dew_point(site, snapshot, group), unsure_k), beside),
+        bounds=bounds_beside(bounds(site, group, dew_point_c, unsure_k, strays_k), beside),
         envelopes=envelopes_of(site, group, now),
         current=current,
         design_point=tuple(inputs.design_value(group, r) if r in group.commands else now[r] for r in roles),

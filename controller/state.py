@@ -12,6 +12,7 @@ from controller.identification.known import Known
 from controller.learning import Learnt
 from controller.power_swings import Jump
 from controller.stage_state import Seen
+from controller.straying import Stray
 from controller.suspects import Doubts
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, RideThrough, ShedRequest
@@ -30,7 +31,7 @@ class ControlState:
     """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans.
 
     doubts: what can't be right, by cause and subject; billing: the month's peak; jumps: of racks' power.
-    seen: units of the plant as they last showed themselves.
+    seen: units of the plant as they last showed themselves; strays: how far supplies strayed, by loop.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -44,6 +45,7 @@ class ControlState:
     billing: Billing = field(default_factory=Billing)
     jumps: Mapping[str, Jump] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    strays: Mapping[str, Stray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

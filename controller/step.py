@@ -31,6 +31,7 @@ from controller.shared_plant import beside
 from controller.sidecars import plan_sidecar
 from controller.stage_state import look
 from controller.state import ControlState, StepResult, initial_state
+from controller.straying import STEADY, strayed
 from controller.suspects import Doubts, believed_heats, doubted, suspects, trusted
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -79,6 +80,7 @@ def _looked(state: ControlState, site: Site, snapshot: Snapshot, heats: _Heats, 
         billing=billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone),
         jumps=jumped(state.jumps, site, snapshot),
         seen=look(state.seen, site, snapshot, now_s),
+        strays=strayed(state.strays, site, snapshot, now_s),
         known=known_of_all(state.known, site, snapshot, heats.now),
     )
 
@@ -201,6 +203,7 @@ def _decide(
             billing=state.billing,
             gpu_w=gpu_w,
             seen=state.seen,
+            stray=state.strays.get(group.id, STEADY),
         )
         others = beside(site, snapshot, group, ahead.heats)
         decision = plan_loop(site, snapshot, group, heat, memory, heats[group.id].heat_w, now_s, others)

@@ -1,0 +1,63 @@
+"""A loop whose valves follow late keeps its limits further away, by what was seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controller.constraints import ranges
+from controller.optimise import judge
+from controller.problems import build_problem
+from controller.step import initial_state, step
+from controller.straying import FADES_S, MOST_K, STEADY, looked
+from plant.live import Snapshot
+
+SUPPLY = "cdu-1/tcs_supply_temperature"
+ASKED = "cdu-1/effective_supply_temperature_setpoint"
+
+
+def shown(snapshot, values):
+    """A snapshot in which points show something else."""
+    new = {p: replace(snapshot.readings[p], value=v) for p, v in values.items()}
+    return Snapshot(at_s=snapshot.at_s, readings={**snapshot.readings, **new})
+
+
+def test_a_peak_is_remembered_and_fades():
+    """1.6 K over its setpoint counts with half as much again, half of it after three days; a fault's excess only so far."""
+    peak = looked(STEADY, 40.0, 41.6, 0.0)
+    assert peak.kept_k == pytest.approx((0.0, 2.4))
+    calm = looked(peak, 40.0, 39.9, FADES_S)
+    assert calm.kept_k == pytest.approx((0.15, 1.2))
+    assert looked(STEADY, 40.0, 50.0, 0.0).kept_k[1] == MOST_K
+
+
+def test_supply_on_its_way_between_setpoints_does_not_stray():
+    """Three steps down within ten minutes: supply is still near the first; ten minutes later it should have come."""
+    stray = STEADY
+    for minute, asked_c in enumerate((40.0, 39.0, 38.0)):
+        stray = looked(stray, asked_c, 40.0, 300.0 * minute)
+    assert stray.over_k == 0.0
+    assert looked(stray, 38.0, 39.5, 1500.0).over_k == pytest.approx(1.5)
+
+
+def test_limits_are_kept_further_away(pod, pod_snapshot, now_s):
+    """Case, dew point and the range of the supply, once it went 2 K over and 1.6 K under its setpoint."""
+    asked_c, state = pod_snapshot.value(ASKED), initial_state()
+    for look, off_k in enumerate((2.0, -1.6, 0.0)):
+        state = step(state, shown(pod_snapshot, {SUPPLY: asked_c + off_k}), (), now_s + 60.0 * look, pod).state
+    stray = state.strays["tcs-1"]
+    assert stray.kept_k == pytest.approx((2.4, 3.0), abs=0.01)
+    forecasts = {h.subject: h for h in step(initial_state(), pod_snapshot, (), now_s, pod).forecast.heats}
+    calm, wild = (
+        build_problem(pod, pod_snapshot, pod.groups["tcs-1"], forecasts["tcs-1"], (), strays_k=kept_k)
+        for kept_k in ((0.0, 0.0), stray.kept_k)
+    )
+    top = next(limit.maximum for limit in pod.limits.values() if limit.quantity == "tcs_supply_temperature")
+    assert ranges(calm)[0, 1] == top - 2.0
+    assert ranges(wild)[0, 1] == pytest.approx(top - 3.0, abs=0.01)
+    points = np.array([calm.current])
+    before, after = (judge(problem, points).margins for problem in (calm, wild))
+    assert before["case_temperature"] - after["case_temperature"] == pytest.approx(3.0 - 0.8, abs=0.01)
+    assert before["dew_point"] - after["dew_point"] == pytest.approx(2.4 - 0.5, abs=0.01)
