@@ -133,11 +133,10 @@ class Rule:
         share = self.tuning.flow_share
         if self.tuning.kind == "reset":
             share = max(self.tuning.least_flow_share, share * min(self._load(snapshot, group), 1.0))
-        wanted_c = max(self.tuning.supply_c, self._least_supply_c(snapshot, group))
-        supply_c = self._within(group.commands[inputs.SUPPLY], wanted_c)  # what is an approach below it follows
+        supply_c = self._supply_c(snapshot, group)
         values = {
             inputs.SUPPLY: supply_c,
-            inputs.DP: group.design[inputs.DP] * share**PRESSURE_EXPONENT,
+            inputs.DP: group.design.get(inputs.DP, 0.0) * share**PRESSURE_EXPONENT,
             inputs.FACILITY: supply_c - self.tuning.approach_k,
             inputs.TOWER: supply_c - self.tuning.approach_k - _or(self.tuning.tower_below_k, LOCAL_TOWER_BELOW_K),
         }
@@ -152,6 +151,13 @@ class Rule:
         racks = [rack_design(self.site, rack).power_w for rack in group.racks]
         shown_w = sum(snapshot.get(f"{rack}/power", w) for rack, w in zip(group.racks, racks, strict=True))
         return shown_w / sum(racks)
+
+    def _supply_c(self, snapshot: Snapshot, group: CoolingGroup) -> float:
+        """As it may be written, for what is an approach below it follows."""
+        if inputs.SUPPLY not in group.commands:
+            return self.tuning.supply_c
+        wanted_c = max(self.tuning.supply_c, self._least_supply_c(snapshot, group))
+        return self._within(group.commands[inputs.SUPPLY], wanted_c)
 
     def _least_supply_c(self, snapshot: Snapshot, group: CoolingGroup) -> float:
         envelope = self.site.envelopes[group.commands[inputs.SUPPLY]]

@@ -57,9 +57,10 @@ class ReserveWatch:
         try:
             now = inputs.current_setpoints(self.site, snapshot, group)
             heat_w = inputs.racks_heat(self.site, snapshot, group.racks)
-        except StaleError:
+            roles = inputs.roles(self.site, group)[:3]
+        except (ConfigError, StaleError):
             return UNKNOWN_K
-        at = (np.array([now[role]]) for role in (inputs.SUPPLY, inputs.DP, inputs.FACILITY))
+        at = (np.array([now[role]]) for role in roles)
         return float(self.margins_k(group.id, heat_w, *at)[0])
 
     def margins_k(self, group: str, heat_w: float, supply_c: Array, dp_pa: Array, facility_c: Array) -> Array:
@@ -67,14 +68,15 @@ class ReserveWatch:
         design, owner = self.designs[group], facility_owner(self.site, self.site.groups[group])
         gpu_w = full_gpu_w([rack.gpu_power_w for rack, _ in design.racks], math.nan)
         load = Load(heat_w=heat_w, it_w=heat_w, gpu_w=gpu_w, air=_ANY_AIR)
-        warmest_c = np.maximum(facility_c, inputs.design_value(owner, inputs.FACILITY))
+        warmest_c = np.maximum(facility_c, owner.design.get(inputs.FACILITY, -np.inf))
         case_c = lost_cdu_case_c(design, load, supply_c, dp_pa, warmest_c)
         return np.asarray(limit_values(self.site)[0]["case_temperature"] - case_c, dtype=np.float64)
 
 
 def _design(site: Site, group: CoolingGroup) -> LoopDesign | None:
     """A loop's design where it has CDUs, a case limit and all figures."""
-    if inputs.FLOW in group.commands or "case_temperature" not in limit_values(site)[0]:
+    planned = inputs.SUPPLY in group.commands and inputs.FLOW not in group.commands
+    if not planned or "case_temperature" not in limit_values(site)[0]:
         return None
     try:
         return loop_design(site, group)

@@ -145,7 +145,7 @@ def _stands_hot(snapshot: Snapshot, device: Equipment) -> bool:
 def _sensors(site: Site, snapshot: Snapshot, group: CoolingGroup, *, heat_known: bool) -> Iterator[Found]:
     if not heat_known:
         yield Found(cause=Cause.HEAT_LOST, subject=group.id)
-    if inputs.FLOW in group.commands:
+    if inputs.FLOW in group.commands or inputs.SUPPLY not in group.commands:
         return
     for point in unseen(site.envelopes[group.commands[inputs.SUPPLY]], snapshot):
         yield Found(cause=Cause.SUPPLY_LOST, subject=group.id, detail=_why(snapshot, point))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from controller.facility_plant import figure
 from controller.fluids import Fluid
 from controller.plates import FILM_EXPONENT
 from plant.live import Snapshot
@@ -12,6 +13,7 @@ from plant.topology import Site
 UA_RESERVE, UNKNOWN_UA_SHARE = 0.95, 0.8
 LEAST_SHOWN, LEAST_END_K = 0.15, 0.5
 """From this share of design heat, and these differences at both ends, an exchanger's UA can be told."""
+_FIGURES = ("heat_w", "flow_m3_s", "facility_flow_m3_s", "ua_w_k")
 _ENDS = ("tcs_supply_temperature", "tcs_return_temperature", "fws_supply_temperature", "fws_return_temperature")
 
 
@@ -25,11 +27,11 @@ def shown_share(site: Site, snapshot: Snapshot, member: str, coolant: Fluid) -> 
     """UA by heat over logarithmic mean difference against UA of design at these flows [1]; a guess where it is hidden.
 
     Raises:
-        KeyError: a design figure is missing.
+        ConfigError: a design figure is missing.
     """
     supply, back, cold, warm = (snapshot.get(f"{member}/{name}") for name in _ENDS)
     flow, water = (snapshot.get(f"{member}/{name}") for name in ("tcs_flow", "fws_flow"))
-    design = site.equipment[member].design
+    design = {key: figure(site.equipment[member], key) for key in _FIGURES}
     heat_w = flow * coolant.heat_j_m3_k * (back - supply)
     ends_k = back - warm, supply - cold
     if not (heat_w > LEAST_SHOWN * design["heat_w"] and min(ends_k) > LEAST_END_K and water > 0):  # NaN too

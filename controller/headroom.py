@@ -221,7 +221,7 @@ def _own_limits(site: Site, snapshot: Snapshot, group: CoolingGroup, design: Rac
     supply_c, flow = now[inputs.SUPPLY], rack_flow(design, np.array([dp_pa]))
     coolant = fluid(site.coolant, site.glycol_percent)
     resistance = float(case_resistance(design, flow, coolant.heat_j_m3_k)[0])
-    case_share = (tops["case_temperature"] - _CASE_RESERVE_K - supply_c) / (resistance * design.gpu_power_w)
+    case_share = (tops.get("case_temperature", np.inf) - _CASE_RESERVE_K - supply_c) / (resistance * design.gpu_power_w)
     rise_k = tops.get("rack_return_temperature", np.inf) - supply_c
     return {
         "pdu": design.power_w,

@@ -13,7 +13,7 @@ from controller.facility_plant import facility_owner, upstream
 from controller.fluids import wet_bulb
 from controller.outdoor import Outdoor
 from controller.towers import WET_BULB_C
-from plant.errors import StaleError
+from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
 from plant.samples import Quality
@@ -22,6 +22,8 @@ from plant.topology import CoolingGroup, Equipment, Site
 FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
 AIR = "air_temperature"
+MEASURED = {DP: "tcs_differential_pressure", FACILITY: "fws_supply_temperature"}
+"""Of a CDU: what stands for a setpoint that nobody commands; the loop lives with it as it is."""
 """Role of the air unit's setpoint; it is no part of a loop's own search, see `air`."""
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",
@@ -76,15 +78,53 @@ def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> di
     return {role: snapshot.value(effective_point(site, point)) for role, point in setpoint_points(site, group).items()}
 
 
+def supply_setpoint(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
+    """The supply that a loop's master follows now [°C].
+
+    Raises:
+        StaleError: it is not good.
+        ConfigError: nobody commands it.
+    """
+    if SUPPLY not in group.commands:
+        raise ConfigError("supply_temperature under `commands`", remedy="name the point that takes it")
+    return snapshot.value(effective_point(site, group.commands[SUPPLY]))
+
+
 def setpoint_points(site: Site, group: CoolingGroup) -> dict[str, PointId]:
-    """Role -> command point of every setpoint that a loop lives with, in their order; no unit's switch, no air's."""
-    commands = {**_shared(site, group), **group.commands}
+    """Role -> point of every setpoint that a loop lives with, in their order; no unit's switch, no air's.
+
+    It is the command point, of a loop of CDUs also where the master measures what nobody commands.
+    """
+    commands = {**_uncommanded(site, group), **_shared(site, group), **group.commands}
     return {role: commands[role] for role in DESIGN_KEY if role in commands}
+
+
+def whole_setpoints(site: Site, group: CoolingGroup) -> dict[str, PointId]:
+    """The same of a loop of CDUs that can be planned.
+
+    Raises:
+        ConfigError: its supply is not commanded, or its pressure or facility water is neither commanded nor measured.
+    """
+    points = setpoint_points(site, group)
+    if SUPPLY not in group.commands:
+        raise ConfigError("supply_temperature under `commands`", remedy="name the point that takes it")
+    for role, name in MEASURED.items():
+        if role not in points:
+            message = f"{role} under `commands`, and {group.master}/{name} that would tell it"
+            raise ConfigError(message, remedy="command it, or add a source that measures it")
+    return points
 
 
 def own_setpoints(group: CoolingGroup) -> dict[str, PointId]:
     """Role -> command point of the setpoints that a group commands itself, in their order."""
     return {role: group.commands[role] for role in DESIGN_KEY if role in group.commands}
+
+
+def _uncommanded(site: Site, group: CoolingGroup) -> dict[str, PointId]:
+    if FLOW in group.commands:
+        return {}
+    named = {role: f"{group.master}/{name}" for role, name in MEASURED.items()}
+    return {role: point for role, point in named.items() if point in site.points}
 
 
 def _shared(site: Site, group: CoolingGroup) -> dict[str, PointId]:
@@ -93,8 +133,12 @@ def _shared(site: Site, group: CoolingGroup) -> dict[str, PointId]:
 
 
 def roles(site: Site, group: CoolingGroup) -> tuple[str, ...]:
-    """The setpoints of a CDU loop, in their order; a tower's only where the site names its point."""
-    return tuple(setpoint_points(site, group))
+    """The setpoints of a CDU loop, in their order; a tower's only where the site names its point.
+
+    Raises:
+        ConfigError: the loop can't be planned, see `whole_setpoints`.
+    """
+    return tuple(whole_setpoints(site, group))
 
 
 def outdoor(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Outdoor:

@@ -111,7 +111,7 @@ def measured_loop(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Loop:
     )
     if not supplies or not returns:
         raise StaleError(f"{group.id}: no running member tells its supply and return temperature")
-    asked = inputs.current_setpoints(site, snapshot, group)[inputs.SUPPLY]
+    asked = inputs.supply_setpoint(site, snapshot, group)
     return Loop(flows=flows, supply_c=max(supplies), return_c=max(returns), setpoint_c=asked)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from controller.facility_plant import facility_owner
 from controller.model import loop_flow
 from plant.leases import Envelope
 from plant.live import Snapshot
+from plant.points import PointId
 from plant.records import HeatForecast
 from plant.topology import CoolingGroup, Site
 
@@ -84,13 +86,13 @@ def _warmest_c(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_w: floa
 
 
 def envelopes_of(site: Site, group: CoolingGroup, now: Mapping[str, float]) -> tuple[Envelope, ...]:
-    """Of each setpoint; one that another group commands stays where it is."""
-    found = []
-    for role, point in inputs.setpoint_points(site, group).items():
-        envelope = site.envelopes[point]
-        fixed = role not in group.commands
-        found.append(replace(envelope, minimum=now[role], maximum=now[role]) if fixed else envelope)
-    return tuple(found)
+    """Of each setpoint; one that another group commands, or nobody, stays where it is."""
+    points = inputs.setpoint_points(site, group)
+    return tuple(site.envelopes[p] if role in group.commands else _fixed(p, now[role]) for role, p in points.items())
+
+
+def _fixed(point: PointId, value: float) -> Envelope:
+    return Envelope(point=point, minimum=value, maximum=value, max_step=math.inf, min_dwell_s=0.0)
 
 
 def bounds_beside(own: Bounds, beside: Beside) -> Bounds:

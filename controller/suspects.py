@@ -57,7 +57,7 @@ Doubts = Mapping[Key, Doubt]
 
 def doubted(doubts: Doubts, site: Site, snapshot: Snapshot, now_s: float) -> dict[Key, Doubt]:
     """The doubts after one more look."""
-    loops = [g for g in site.groups.values() if inputs.FLOW not in g.commands]
+    loops = [g for g in site.groups.values() if inputs.SUPPLY in g.commands and inputs.FLOW not in g.commands]
     looked = [entry for g in loops for entry in _loop(doubts, site, snapshot, g, now_s)]
     airs = [(key, _air(doubts.get(key), c, now_s)) for key, c in _airs(site, snapshot)]
     return {key: doubt for key, doubt in (*looked, *airs) if doubt is not None}
@@ -183,7 +183,7 @@ def _flow_ratio(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
 def _film(site: Site, snapshot: Snapshot, member: str) -> float:
     try:
         return shown_share(site, snapshot, member, fluid(site.coolant, site.glycol_percent))
-    except KeyError:  # a design figure that the site file lacks: `design_incomplete` tells of it
+    except ConfigError:  # a design figure that the site file lacks: `design_incomplete` tells of it
         return math.nan
 
 

@@ -13,6 +13,7 @@ from sites.check_devices import device_faults, known_profile, sources_of
 from sites.check_feeds import feed_faults
 from sites.check_groups import group_faults
 from sites.check_limits import tolerance_faults, unmet_limits
+from sites.check_loops import loop_faults
 from sites.check_paths import path_faults
 from sites.check_rule import rule_faults
 from sites.check_sensors import sensor_faults
@@ -60,7 +61,7 @@ def _meaning_faults(form: SiteForm) -> list[Fault]:
     if all(known_profile(source) for *_, source in sources_of(form)):
         points = all_points(form)
         faults += [*group_faults(form, points), *stage_faults(form, points), *rule_faults(form), *path_faults(form)]
-        faults += [*unmet_limits(form), *tolerance_faults(form), *usual_faults(form)]
+        faults += [*unmet_limits(form), *tolerance_faults(form), *usual_faults(form), *loop_faults(form)]
         faults += sensor_faults(form, points)
         zone = ZoneInfo(form.site.timezone if _is_timezone(form.site.timezone) else "UTC")
         faults += service_faults(form, points, zone)

@@ -13,6 +13,7 @@ from controller.exchange import Array
 from controller.model import case_resistance
 from plant.live import Snapshot
 from plant.points import PointId
+from plant.topology import Site
 
 LEAST_POWER = 0.3
 """Of a GPU's design; below it the rise is small against what its sensor resolves."""
@@ -32,8 +33,13 @@ class Rise:
     gpus: int
 
 
+def gpus_named(site: Site, rack: str) -> int:
+    """How many of a rack's GPUs the site file has a temperature of; a source may tell of a few."""
+    return sum(temperature in site.points for temperature, _ in _points(rack, site.gpus_per_rack))
+
+
 def rack_rise(snapshot: Snapshot, rack: str, gpus: int, kind: RackDesign, supply_c: float) -> Rise | None:
-    """What a rack's busy GPUs tell; None where too few do.
+    """What a rack's busy GPUs tell; None where too few of the `gpus` do that may.
 
     The middle half is robust against a few wrong sensors, and its mean finer than the steps in which they tell; what
     single plates differ is the case tolerance's business.

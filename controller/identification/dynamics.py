@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from controller import inputs
 from controller.identification.estimates import Observation
 from controller.identification.sensing import Accuracy, Read, seen
 from plant.live import Snapshot
-from plant.topology import CoolingGroup, Site
+from plant.topology import CoolingGroup
 
 USUAL_S = 60.0
 """Before any move was seen."""
@@ -34,8 +33,3 @@ def response(before_k: float, after_k: float, dt_s: float) -> Observation | None
 def _log(before_k: float, after_k: float, dt_s: float) -> float:
     left = after_k / before_k
     return math.log(-dt_s / math.log(left) / USUAL_S) if LEFT[0] < left < LEFT[1] else math.nan
-
-
-def supply_setpoint(site: Site, group: CoolingGroup, current: tuple[float, ...]) -> float:
-    """Of the setpoints in force, in the order of the loop's roles, that of the supply [°C]."""
-    return dict(zip(inputs.roles(site, group), current, strict=True))[inputs.SUPPLY]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from controller import inputs
 from controller.design import LoopDesign
-from controller.identification.dynamics import error_k, response, supply_setpoint
+from controller.identification.dynamics import error_k, response
 from controller.identification.estimates import OBSERVE_EVERY_S, Estimate, tells_more, updated
 from controller.identification.known import Baseline, Found, Known, key_of
 from controller.identification.observing import observed, plates
@@ -34,10 +34,12 @@ def identified(before: Known, site: Site, snapshot: Snapshot, group: CoolingGrou
 
     Raises:
         StaleError: a setpoint in force is not known.
+        ConfigError: the loop can't be planned.
     """
     now_s = snapshot.at_s
-    current = tuple(inputs.current_setpoints(site, snapshot, group).values())
-    known = _followed(_settling(before, current, now_s), site, snapshot, group, current)
+    now, points = inputs.current_setpoints(site, snapshot, group), inputs.whole_setpoints(site, group)
+    followed = {role: now[role] for role, point in points.items() if point in site.envelopes}
+    known = _followed(_settling(before, tuple(followed.values()), now_s), snapshot, group, followed[inputs.SUPPLY])
     if now_s - known.plates_s >= _look_every_s(known, group) - 1.0:
         most = MOST_BIAS if now_s - known.settled_s >= SETTLED_S else CLEAR_BIAS
         found = _telling(known.estimates, plates(site, snapshot, group, design), now_s)
@@ -75,9 +77,9 @@ def _taken(
     return estimates
 
 
-def _followed(known: Known, site: Site, snapshot: Snapshot, group: CoolingGroup, current: tuple[float, ...]) -> Known:
+def _followed(known: Known, snapshot: Snapshot, group: CoolingGroup, asked_c: float) -> Known:
     """With what this cycle says of how fast the supply follows; only until the loops have settled."""
-    now_s, off_k = snapshot.at_s, error_k(snapshot, group, supply_setpoint(site, group, current))
+    now_s, off_k = snapshot.at_s, error_k(snapshot, group, asked_c)
     before, known = known.follows, replace(known, follows=(now_s, off_k) if math.isfinite(off_k) else None)
     if before is None or not 0.0 < now_s - known.settled_s < SETTLED_S:
         return known

@@ -10,7 +10,7 @@ from functools import partial
 from controller.design import LoopDesign, RackDesign, rack_design
 from controller.facility_plant import upstream
 from controller.identification import parameters as known
-from controller.identification.cold_plates import SWINGING, beside_gpus, case_log, rack_rise, swings
+from controller.identification.cold_plates import SWINGING, beside_gpus, case_log, gpus_named, rack_rise, swings
 from controller.identification.economiser_plates import economising
 from controller.identification.estimates import Observation
 from controller.identification.exchangers import Exchanger
@@ -64,7 +64,7 @@ def _plate(
 ) -> Observation | None:
     if not (math.isfinite(supply_c) and flow.value > 0.0):
         return None
-    found = rack_rise(snapshot, rack, site.gpus_per_rack, kind, supply_c)
+    found = rack_rise(snapshot, rack, gpus_named(site, rack), kind, supply_c)
     rack_w, back_c = snapshot.get(f"{rack}/power"), snapshot.get(f"{rack}/liquid_return_temperature")
     carried_w = flow.value * heat_j_m3_k * (back_c - supply_c)
     share = swings(kind, rack_w, carried_w)

@@ -179,6 +179,19 @@ def test_what_else_lies_on_a_plate_is_between_nothing_and_its_share(unproven_pod
     assert beside_gpus(kind, 0.5 * kind.gpu_power_w, math.nan) == 0.0
 
 
+def test_one_gpu_of_each_rack_is_enough_where_the_site_names_no_more(unproven_pod, pod_snapshot):
+    """A rack that should tell of two and tells of one is not believed; with one it is as sure as one sensor is."""
+    group, design = unproven_pod.groups["tcs-1"], loop_design(unproven_pod, unproven_pod.groups["tcs-1"])
+    others = {p for p in unproven_pod.points if "/gpu-" in p and "/gpu-00/" not in p}
+    busy = {**pod_snapshot.readings, **_busy(unproven_pod, pod_snapshot)}
+    shown = Snapshot(at_s=pod_snapshot.at_s, readings={p: r for p, r in busy.items() if p not in others})
+    told = [seen for _, _, seen in plates(unproven_pod, shown, group, design)]
+    assert told == [None] * len(group.racks)
+    one = replace(unproven_pod, points={n: p for n, p in unproven_pod.points.items() if n not in others})
+    told = [seen for _, _, seen in plates(one, shown, group, design)]
+    assert all(seen is not None and abs(seen.log) < 0.2 for seen in told)
+
+
 def test_power_that_swings_faster_than_cases_is_not_believed(unproven_pod, pod_snapshot):
     """GPUs at their peak while the coolant carries half of that: the cases are those of the mean; after the peak none."""
     group = unproven_pod.groups["tcs-1"]
