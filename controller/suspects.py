@@ -21,7 +21,7 @@ from plant.topology import CoolingGroup, Site
 
 FROZEN_S, WITNESS_K = (180.0, 300.0), (0.5, 1.5)
 """Frozen for so long while the other members' supply, or return less heat over flow, moved by so many kelvins."""
-AWAY_S = 120.0
+AWAY_S, AWAY_LOOKS = 120.0, 3
 """A witness that is back by then only saw a load step on its way round: sensors that tell tenths repeat themselves."""
 VALVE_S, VALVE_ERROR_K, VALVE_MOVES, VALVE_END = 240.0, 1.0, 0.005, 0.03
 VALVE_GROWS_K, VALVE_LOOK_S = 1.5, 50.0
@@ -43,13 +43,14 @@ Key = tuple[Cause, str]
 class Doubt:
     """What was seen when it began, at since_s [s]; `stands`: it has lasted.
 
-    away_s: since when a witness has moved away [s since 1970], inf while none has.
+    away_s, away_looks: since when [s since 1970, inf while none has] and at how many looks a witness has moved away.
     """
 
     since_s: float
     seen: tuple[float, ...]
     stands: bool = False
     away_s: float = math.inf
+    away_looks: int = 0
 
 
 Doubts = Mapping[Key, Doubt]
@@ -214,8 +215,11 @@ def _frozen(old: Doubt | None, shown_c: float, witnesses: tuple[float, float], n
         abs(now - then) > limit_k and now_s - old.since_s >= after_s
         for now, then, limit_k, after_s in zip(witnesses, old.seen[1:], WITNESS_K, FROZEN_S, strict=True)
     )
-    away_s = min(old.away_s, now_s) if moved else math.inf
-    return replace(old, stands=old.stands or now_s - away_s >= AWAY_S, away_s=away_s)
+    if not moved:
+        return replace(old, away_s=math.inf, away_looks=0)
+    away_s, looks = min(old.away_s, now_s), old.away_looks + 1
+    stays = now_s - away_s >= AWAY_S and looks >= AWAY_LOOKS
+    return replace(old, stands=old.stands or stays, away_s=away_s, away_looks=looks)
 
 
 def _valve(old: Doubt | None, position: float, error_k: float, now_s: float) -> Doubt | None:
