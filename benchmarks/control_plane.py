@@ -23,6 +23,8 @@ from typing import Any, Self
 from benchmarks.slurm_lab import free_ports
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-scheduler")
+CONTROLLERS = "kube-controller-manager"
+"""Only where pods of controllers and taints of nodes are looked at: nodes without a kubelet are soon lost to it."""
 ADMIN, HOST = "admin-of-this-lab", "127.0.0.1"
 AT_ONCE = 8
 SIZE = {"cpu": "64", "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "8"}
@@ -36,13 +38,14 @@ PLURALS = {
     "Namespace": "api/v1/namespaces",
     "PriorityClass": "apis/scheduling.k8s.io/v1/priorityclasses",
     "PodDisruptionBudget": "apis/policy/v1/{ns}poddisruptionbudgets",
+    "Job": "apis/batch/v1/{ns}jobs",
 }
 
 
 def found_programs() -> dict[str, str]:
     """Paths of the programs in $KUBE_BIN, else on the path; those that are not there are absent."""
     where = os.pathsep.join([os.environ.get("KUBE_BIN", ""), os.environ.get("PATH", ""), "/usr/local/bin"])
-    paths = {name: shutil.which(name, path=where) for name in PROGRAMS}
+    paths = {name: shutil.which(name, path=where) for name in (*PROGRAMS, CONTROLLERS)}
     return {name: path for name, path in paths.items() if path is not None}
 
 
@@ -101,10 +104,22 @@ class ControlPlane:
 
     def stop_scheduler(self) -> None:
         """In an orderly way; none is no matter."""
-        child = self._children.pop("kube-scheduler", None)
+        self._stop("kube-scheduler")
+
+    def _stop(self, name: str) -> None:
+        child = self._children.pop(name, None)
         if child is not None:
             child.terminate()
             child.wait(60)
+
+    def start_controllers(self, *names: str) -> None:
+        """kube-controller-manager with these of its controllers alone; nodes may be silent for an hour."""
+        self._start(CONTROLLERS, "--kubeconfig", str(self.kubeconfig()), "--controllers", ",".join(names),
+                    "--leader-elect=false", "--secure-port", "0", "--node-monitor-grace-period", "1h")  # fmt: skip
+
+    def stop_controllers(self) -> None:
+        """In an orderly way; none is no matter."""
+        self._stop(CONTROLLERS)
 
     def stop_api(self) -> None:
         """Killed, as when its host fails; what it knew is in etcd."""
@@ -116,7 +131,7 @@ class ControlPlane:
     def close(self) -> None:
         """End every child."""
         self._drop_wires()
-        for name in reversed(PROGRAMS):
+        for name in reversed((*PROGRAMS, CONTROLLERS)):
             child = self._children.pop(name, None)
             if child is not None:
                 child.terminate()

@@ -76,14 +76,18 @@ async def test_a_job_that_cannot_be_capped_is_requeued(informed, bearer, app, ed
 async def test_what_is_wrong_is_a_condition(informed, bearer, app):
     """Failing, silent, or only talking while load has to come off: critical then."""
     await informed.put("/v1/shed/a", json=told(last_error="cap 7: bmc-1 does not answer"), headers=bearer)
-    await informed.put("/v1/shed/b", json=told(acts=False), headers=bearer)
+    await informed.put("/v1/shed/b", json=told(acts=False, owner="host-b-1", limits=3), headers=bearer)
     found = {(c["code"], c["subject"]): c for c in (await informed.get("/v1/conditions")).json()["conditions"]}
     assert found["shed_failing", "a"]["cause"]["text"] == "a: cap 7: bmc-1 does not answer"
     assert found["shed_failing", "a"]["severity"] == "critical"
     assert "--act" in found["shed_dry", "b"]["remedy"]["text"]
     app.state.service.sheds.real_s = lambda: time.monotonic() + 31.0
-    found = {c["code"]: c for c in (await informed.get("/v1/conditions")).json()["conditions"]}
-    assert "1 jobs have less than their power" in found["shed_silent"]["cause"]["text"]
+    found = {(c["code"], c["subject"]): c for c in (await informed.get("/v1/conditions")).json()["conditions"]}
+    silent = found["shed_silent", "b"]
+    assert "1 jobs have less than their power" in silent["cause"]["text"]
+    assert silent["cause"]["text"].startswith("b (host-b-1) has told nothing")
+    assert silent["cause"]["text"].endswith("3 power limits end by no clock")
+    assert "--take-over" in silent["remedy"]["text"]
 
 
 async def test_what_is_refused(client, bearer):

@@ -153,7 +153,7 @@ async def test_load_that_was_taken_off_is_shown(visit, served):
     ]
     held = [{"job": "4711", "share": 0.7, "full_w": {"tcs-1": 3e5}}]
     more = {"held": held, "relief_w": {"tcs-1": 9e4}, "deeds": deeds, "last_error": "requeue 4712: may not be stopped"}
-    await report(served, "hall-a", room="shed", acts=True, **more)
+    await report(served, "hall-a", room="shed", acts=True, owner="host-a-1f2e", limits=8, period_s=60, **more)
     page = await visit("?lang=en")
     await page.locator("[data-deeds] tbody tr").first.wait_for()
     said = [await row.inner_text() for row in await page.locator("[data-deeds] tbody tr").all()]
@@ -163,7 +163,9 @@ async def test_load_that_was_taken_off_is_shown(visit, served):
         assert words in said[1]
     process = await page.locator("[data-shedder=failing]").inner_text()
     assert "hall-a: failing" in process
-    assert "holds 90.0 kW of 1 jobs back, 0 of them requeued" in process
+    assert "host-a-1f2e · holds 90.0 kW of 1 jobs back, 0 of them requeued; 8 power limits" in process.replace(
+        "\n", " "
+    )
     page = await visit("?lang=zh")
     await page.locator("[data-deeds]").get_by_text("设置功率限值").wait_for()
     await assert_accessible(page)

@@ -122,6 +122,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 def plane(running: ControlPlane) -> Iterator[ControlPlane]:
     """It, without nodes, pods or a scheduler before and after each test."""
     yield running
+    running.stop_controllers()
     running.stop_scheduler()
     running.remove_pods()
     running.each(lambda n: running.call("DELETE", f"/api/v1/nodes/{n}"), list(running.nodes()))

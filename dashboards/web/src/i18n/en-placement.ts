@@ -94,7 +94,7 @@ export const enPlacement = {
 
   'shed.title': 'Load taken off',
   'shed.nothing': 'holds nothing back',
-  'shed.held': 'holds {power} of {jobs} jobs back, {stopped} of them requeued',
+  'shed.held': 'holds {power} of {jobs} jobs back, {stopped} of them requeued; {limits} power limits',
   'shed.time': 'When',
   'shed.what': 'What',
   'shed.job': 'Job',

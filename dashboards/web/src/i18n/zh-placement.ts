@@ -96,7 +96,7 @@ export const zhPlacement: Record<keyof typeof enPlacement, string> = {
 
   'shed.title': '已减少的负载',
   'shed.nothing': '未限制任何作业',
-  'shed.held': '共限制 {jobs} 个作业 {power}，其中 {stopped} 个已重新排队',
+  'shed.held': '共限制 {jobs} 个作业 {power}，其中 {stopped} 个已重新排队；{limits} 个功率限值',
   'shed.time': '时间',
   'shed.what': '操作',
   'shed.job': '作业',

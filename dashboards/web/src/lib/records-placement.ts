@@ -62,6 +62,8 @@ export interface ShedProcess {
     relief_w: Record<string, number>;
     deeds: { at_s: number; job: string; what: string; place: string; watts: number | null; error: string; dry: boolean }[];
     last_error: string;
+    owner: string;
+    limits: number;
   };
 }
 
