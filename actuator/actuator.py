@@ -7,6 +7,8 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from actuator.admission import Admission
 from actuator.drives import drivable, setpoints_of, why_advisory
 from actuator.faults import LOCKING, code_of
@@ -186,6 +188,8 @@ class Actuator:
             "value": verdict.value, "asked": lease.value, "actual": actual, "epoch": lease.epoch, "seq": lease.seq,
             "ttl_s": lease.ttl_s, "reason": lease.reason, "verdict": verdict.code, "takes": not ours,
         }  # fmt: skip
+        if lease.why is not None:
+            detail |= {"reason_code": lease.why.code, "reason_params": msgspec.json.encode(lease.why.params).decode()}
         if not self._ledger.keep(lease.holder, "write", lease.point, detail):
             return self._refused(lease, "audit_failed", f"{lease.point}: not written, the audit log takes no entries")
         generation = hand.generation

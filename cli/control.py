@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
@@ -236,7 +237,8 @@ class Control:
         )
         self._seq += len(leases)
         for lease in leases:
-            await self._actuator.request(lease)
+            planned = plan is not None and lease.reason == plan.reason.text
+            await self._actuator.request(replace(lease, why=plan.reason) if plan and planned else lease)
 
     async def run_holds(self) -> None:
         """Renew what people hold by hand, apart from the optimiser."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plant.points import PointId
+from plant.records import Message
 
 CONTROLLER = "controller"
 
@@ -15,7 +16,8 @@ class Lease:
 
     value: SI; epoch: fencing number of the writing process, grows with every start; seq: grows within an epoch;
     issued_s: [s since 1970]; issued_mono_s: site clock's monotonic [s]; ttl_s: life [s];
-    holder: `controller` or `operator:NAME` (an operator outranks the controller).
+    holder: `controller` or `operator:NAME` (an operator outranks the controller); why: the reason's code and numbers,
+    for translation, where it has them.
     """
 
     point: PointId
@@ -27,6 +29,7 @@ class Lease:
     ttl_s: float
     holder: str = CONTROLLER
     reason: str = ""
+    why: Message | None = None
 
     @property
     def expires_s(self) -> float:

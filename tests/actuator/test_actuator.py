@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 
 import pytest
+
+from plant.records import Message
 
 SUPPLY = "cdu-1/supply_setpoint"
 PRESSURE = "cdu-1/pressure_setpoint"
@@ -30,6 +34,15 @@ async def test_intent_is_audited_before_the_write_and_result_after(rig):
     assert rig.audit.entries[0][3]["reason"] == "test"
     assert rig.audit.entries[1][3]["read_back"] == 31.5
     assert rig.actuator.state().accepted_commands == 1
+
+
+async def test_a_reason_with_a_code_is_audited_with_its_numbers(rig):
+    """So that a reader of another language has it, too; what is not a number is null, as JSON knows no NaN."""
+    why = Message(code="plan_move", text="test", params={"supply_to_c": 31.5, "price": math.nan, "binding": "none"})
+    await rig.ask(31.5, why=why)
+    detail = rig.audit.entries[0][3]
+    assert (detail["reason"], detail["reason_code"]) == ("test", "plan_move")
+    assert json.loads(detail["reason_params"]) == {"supply_to_c": 31.5, "price": None, "binding": "none"}
 
 
 async def test_no_durable_intent_no_write(rig):

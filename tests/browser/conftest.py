@@ -83,6 +83,31 @@ TYPICAL = {
 METERED_W = {"utility": 1_082_000.0, "ups": 948_000.0, "air-unit": 31_000.0}
 
 
+AUDITED = (
+    ("coldplate", "relinquish", "cdu-1", {"reason": "dew point lost", "devices": 1}),
+    ("coldplate", "relinquished", "cdu-1", {"unconfirmed": ""}),
+    (
+        "controller", "write", "cdu-1/differential_pressure_setpoint",
+        {
+            "value": 95_000.0, "asked": 80_000.0, "ttl_s": 180.0, "verdict": "clipped", "takes": True,
+            "reason": "air at the rack inlets 25.0 -> 27.0 °C", "reason_code": "plan_air",
+            "reason_params": '{"air_from_c": 25.0, "air_to_c": 27.0, "air_saves_kw": null}',
+        },
+    ),
+    (
+        "controller", "refused", "cdu-1/supply_temperature_setpoint",
+        {"code": "dwell", "text": "cdu-1/supply_temperature_setpoint: changed 185 s ago, may change again in 115 s",
+         "value": 33.0, "seq": 3},
+    ),
+    (
+        "controller", "refused", "cdu-1/supply_temperature_setpoint",
+        {"code": "foreign_epoch", "text": "cdu-1/supply_temperature_setpoint: lease of epoch 1, this process has 2",
+         "value": 33.0, "seq": 4},
+    ),
+)  # fmt: skip
+"""What stands in the audit, oldest first: actor, action, subject and detail."""
+
+
 def typical(point: Point) -> float:
     """A plausible value [SI] of any point."""
     if point.name == "active_power":
@@ -310,9 +335,8 @@ async def served(site: Site, tmp_path: Path, silent: set[str]) -> AsyncIterator[
     await fill_history(history, site, clock.now())
     (tmp_path / "audit").mkdir()
     log = AuditLog(tmp_path / "audit", "actuator")
-    log.append(
-        clock.now(), "controller", "write", "cdu-1/supply_temperature_setpoint", {"value": 33.0, "accepted": True}
-    )
+    for entry in AUDITED:
+        log.append(clock.now(), *entry)
     await edge.start()
     await edge.say_values()
     await say_records(edge)

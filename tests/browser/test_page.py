@@ -211,6 +211,43 @@ async def test_keyboard_reaches_all_to_default(visit):
     assert await page.locator("dialog[open]").count() == 0
 
 
+SAID = {
+    "en": [
+        "refused: of another run; that is: lease of epoch 1, this process has 2; value: 33.0 °C; no.: 4",
+        (
+            "refused: too soon after the last change; that is: changed 185 s ago, may change again in 115 s; "
+            "value: 33.0 °C; no.: 3"
+        ),
+        (
+            "value: 95.0 kPa; asked for: 80.0 kPa; held for: 3 min; guard: one step of the way; "
+            "takes the device over: yes; why: air at the rack inlets 25.0 -> 27.0 °C"
+        ),
+        "not confirmed by: nobody",
+        "why: dew point lost; devices: 1",
+    ],
+    "zh": [
+        "拒绝原因：来自另一次运行；数值：33.0 °C；序号：4",
+        "拒绝原因：距上次改动太近；说明：185 秒前刚改过，再过 115 秒才可改动；数值：33.0 °C；序号：3",
+        (
+            "数值：95.0 kPa；请求值：80.0 kPa；保持：3 min；安全校验：只走一步；接管设备：是；"
+            "原因：机柜进风 25.0 → 27.0 °C，是各项限值允许的最高温度；空调机组比设计值节省 — kW"
+        ),
+        "未确认的设备：无",
+        "原因：露点信号丢失；设备数：1",
+    ],
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_the_audit_is_told_in_the_readers_language_and_units(visit, language):
+    """Every detail has a name, a unit where it has one, and nothing stays English on the Chinese page."""
+    page = await visit(f"?lang={language}")
+    await page.locator("[data-detail]").first.wait_for()
+    assert await page.locator("[data-detail]").all_inner_texts() == SAID[language]
+    whole = await page.locator("[aria-labelledby=audit-title]").inner_text()
+    assert ("控制器" in whole, "controller" in whole) == (language == "zh", language == "en")
+
+
 async def test_chart_keeps_its_past_and_asks_seldom(visit):
     """The measured hour comes from the store once a minute, not with every tick, and is told in words beside the chart."""
     asked = []

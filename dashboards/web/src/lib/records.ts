@@ -3,7 +3,7 @@
 export interface Message {
   code: string;
   text: string;
-  params: Record<string, string | number>;
+  params: Record<string, string | number | null>;
 }
 
 export type Quality = 'good' | 'uncertain' | 'bad';
