@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -25,6 +26,9 @@ from store.state import StateDir
 
 PLANT_READY_REAL_S = 60.0
 RESTART_REAL_S = 2.0
+PAGE_LOOK_REAL_S = 0.2
+BUSY_LOAD = 2.0
+"""Of what each core runs or holds waiting, from which on a demo falls behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +63,12 @@ async def demo(options: DemoOptions) -> int:
         endpoints = await _endpoints(plant, folder / "endpoints.json", stop)
         own = [f"{host}:{port}" for host, port in endpoints.values()]
         state.write_json("commissioning.json", {"endpoints": own, "by": "coldplate demo", "start_mode": "auto"})
-        _say_where(options, site.name, folder, state.token(), endpoints)
-        await _keep_running(options, site_path, folder, clock, stop)
+        _say_where(site.name, folder, endpoints)
+        telling = asyncio.create_task(_say_page(options, state.token()))
+        try:
+            await _keep_running(options, site_path, folder, clock, stop)
+        finally:
+            telling.cancel()
     finally:
         await end(plant)
     return 0
@@ -104,17 +112,45 @@ async def _endpoints(plant: asyncio.subprocess.Process, path: Path, stop: asynci
     return {link: (host, int(port)) for link, (host, port) in json.loads(path.read_text("utf-8")).items()}
 
 
-def _say_where(
-    options: DemoOptions, name: str, folder: Path, token: str, endpoints: dict[str, tuple[str, int]]
-) -> None:
-    address = f"http://{options.host}:{options.port}/"
+def _say_where(name: str, folder: Path, endpoints: dict[str, tuple[str, int]]) -> None:
     print(f"{name}: simulated devices answer at")
     for link, (host, port) in endpoints.items():
         print(f"  {link:12} {host}:{port}")
-    print(f"state in {folder}")
+    print(f"state in {folder}; the page starts …", flush=True)
+
+
+async def _say_page(options: DemoOptions, token: str) -> None:
+    """The page's address, once it answers there: whoever follows it sooner meets a refused connection."""
+    while not await _answers(options.host, options.port):  # noqa: ASYNC110 - another process's socket has no event
+        await asyncio.sleep(PAGE_LOOK_REAL_S)
+    address = f"http://{options.host}:{options.port}/"
     print(f"page     {address}")
     print(f"with commands allowed  {address}#token={token}")
     print("Ctrl-C ends it", flush=True)
+    if busy := too_busy(options.speed, os.getloadavg()[0], os.cpu_count() or 1):
+        print(busy, flush=True)
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def too_busy(speed: float, load: float, cores: int) -> str:
+    """What to do where other work leaves no time for a clock so fast; empty where there is time.
+
+    load: processes that run or wait to; such a computer can't read devices in time, and what is stale is let go.
+    """
+    if load <= BUSY_LOAD * cores or speed <= 1.0:
+        return ""
+    return (
+        f"this computer is busy (load {load:.0f} on {cores} cores): at {speed:g} times real time values may go stale "
+        "and devices be let go; end other work, or start with a lower SPEED"
+    )
 
 
 async def _keep_running(
