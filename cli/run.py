@@ -15,7 +15,6 @@ from cli.processes import command, end, stop_on_signals
 log = logging.getLogger("coldplate.run")
 
 RESTART_REAL_S = 2.0
-WRONG_ARGUMENTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)

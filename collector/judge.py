@@ -15,9 +15,6 @@ from plant.points import PointId
 from plant.samples import Quality, Reason, SampleBatch
 from plant.slots import GrowingSlots
 
-_OWN = Reason.JUMP | Reason.STUCK
-"""What is judged again from stored history; times, impossible values and contradictions can't be, as they are gone."""
-
 
 class Judge:
     """Judges samples against rules and against the samples before them; every point has a slot."""
