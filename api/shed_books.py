@@ -101,7 +101,7 @@ async def put_book(here: Here, name: Name, body: BookBody) -> Response:
     try:
         await here.shed_books.take(name, kept)
     except ConflictError as error:
-        remedy = "stop this one; where the other one's host is gone, start with --take-over"
+        remedy = "give this one a --name of its own; where the other one's host is gone, start with --take-over"
         raise ProblemError(409, str(error), remedy) from error
     except RefusedError as error:
         raise ProblemError(422, str(error), "tell it under one of their names (GET /v1/shed)") from error
