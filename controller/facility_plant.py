@@ -123,6 +123,7 @@ def facility_side(
         found["chiller"],
         water,
         staged=any(s.kind == "chiller" for s in stages),
+        direct=not any(upstream(site, group.members, kind) for kind in ("economiser", "chiller")),
     )
     staged = any(s.kind == "pump" for s in stages)
     return _pumps(site, group, found["economiser"], off, staged=staged), rejection

@@ -152,6 +152,32 @@ class WetSide:
         return power_w, running(self.chiller, chilled_w) * self.chiller.condenser_m3_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTowers(WetSide):
+    """Towers whose own water is the facility water, without plates or chillers between; their pumps are the facility's.
+
+    head_pa of their design, where it is told, is what lifts the water to the fill.
+    """
+
+    def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - the tower's setpoint is the facility water's
+        """What it costs to hold setpoint_c [°C], or what the towers come to where they can't."""
+        leaving_c = self._reached_c(heat_w, setpoint_c, setpoint_c, air)
+        through_m3_s = np.clip(flow_m3_s, self.tower.least_flow_share * self.tower.flow_m3_s, self.tower.flow_m3_s)
+        pumping_w = pump_w(self.tower, through_m3_s)
+        share = fan_share(self.tower, self.water, heat_w + pumping_w, through_m3_s, leaving_c, air.wet_bulb_c)
+        return Rejected(
+            fan_w=self.tower.fans_w(np.minimum(self.fans.corrected(share, 1.0), 1.0)),
+            tower_pump_w=pumping_w,
+            chiller_w=np.zeros_like(heat_w),
+            water_m3_s=make_up_m3_s(self.tower, self.water, heat_w),
+        )
+
+    def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:  # noqa: ARG002 - as above
+        """Heat [W] for which the water would have to leave colder than it can; negative where warmer would do."""
+        coldest_c = self._reached_c(heat_w, setpoint_c, np.full_like(heat_w, -np.inf), air)
+        return np.asarray((coldest_c - setpoint_c) * self.tower.flow_m3_s * self.water.heat_j_m3_k, dtype=np.float64)
+
+
 def rejection_of(
     coolers: list[Equipment],
     towers: list[Equipment],
@@ -160,8 +186,11 @@ def rejection_of(
     water: Fluid,
     *,
     staged: bool = False,
+    direct: bool = False,
 ) -> Rejection:
     """The heat rejection of a loop, from the units that run; staged: they were chosen, down to the last chiller.
+
+    direct: nothing stands between towers and CDUs, neither plates nor chillers, run they or not.
 
     Raises:
         ConfigError: there is none, or a design figure is missing.
@@ -173,6 +202,8 @@ def rejection_of(
         chiller = chiller_design(chillers, water_cooled=wet, together=staged)
         if not wet:
             return dry_coolers(coolers, water, chiller)
+        if direct:
+            return OpenTowers(water=water, tower=tower_design(towers, water), economiser=None, chiller=None)
         plate = _plate(economisers, water) if economisers else None
         return WetSide(water=water, tower=tower_design(towers, water), economiser=plate, chiller=chiller)
     except KeyError as error:

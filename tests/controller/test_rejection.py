@@ -269,3 +269,45 @@ def test_with_chillers_at_work_fans_are_not_run_flat_out(hall, hall_snapshot):
     best = int(np.argmin(np.where(swept.feasible, swept.cost_w, np.inf)))
     assert chosen_w < 1.005 * float(swept.cost_w[best])
     assert float(swept.cost_w[0]) > 1.02 * chosen_w  # as cold as can be: fans flat out
+
+
+@pytest.fixture
+def direct(hall):
+    """The hall with its towers' own water as facility water: neither plates nor chiller."""
+    gone = {e.id for e in hall.equipment.values() if e.kind in {"economiser", "chiller"}}
+    kept = (e for e in hall.equipment.values() if e.id not in gone)
+    left = {e.id: replace(e, feeds=tuple(f for f in e.feeds if f not in gone)) for e in kept}
+    left["tower"] = replace(left["tower"], feeds=("fws-pumps",))
+    group = hall.groups["tcs-1"]
+    water = "tower/leaving_temperature_setpoint"
+    commands = {r: p for r, p in group.commands.items() if r != "tower_temperature"}
+    commands["facility_supply_temperature"] = water
+    design = {role: group.design[role] for role in commands}
+    envelope = hall.envelopes[group.commands["facility_supply_temperature"]]
+    return replace(
+        hall, equipment=left, groups={"tcs-1": replace(group, commands=commands, design=design)},
+        envelopes={**hall.envelopes, water: replace(envelope, point=water)},
+    )  # fmt: skip
+
+
+def test_towers_whose_own_water_is_the_facility_water(hall, direct, hall_snapshot):
+    """No plate between them: as cold as the towers come, fans alone reject, and the loop is planned, not let be."""
+    side = loop_design(direct, direct.groups["tcs-1"]).rejection
+    heat, flow, nobody, air = np.array([600e3]), np.array([0.030]), np.array([np.nan]), Outdoor(30.0, 22.0)
+    coldest = coldest_c(side.tower, side.water, 600e3, 22.0)
+    for above_k, reached in ((0.5, True), (-0.5, False)):
+        left_w = float(side.unreached_w(heat, flow, np.array([coldest + above_k]), nobody, air)[0])
+        assert (left_w <= 0) is reached
+    warm, cool = (side.powers(heat, flow, np.array([c]), nobody, air) for c in (31.0, 27.0))
+    assert float(warm.fan_w[0]) < float(cool.fan_w[0]) < 22e3
+    assert float(cool.chiller_w[0]) == 0.0
+    (plan,) = step(initial_state(), hall_snapshot, (), NOW_S, direct).plans
+    assert plan.reason.code == "plan_move"
+    assert "tower/leaving_temperature_setpoint" in {s.point for s in plan.setpoints}
+
+
+def test_plates_that_stand_leave_no_direct_way(hall):
+    """Where plates and chiller are switched off the towers' water reaches nobody: it is not taken for facility water."""
+    design = loop_design(hall, hall.groups["tcs-1"], off=frozenset({"economiser", "chiller"}))
+    at = np.array([600e3]), np.array([0.030]), np.array([35.0]), np.array([30.0]), Outdoor(30.0, 22.0)
+    assert float(design.rejection.unreached_w(*at)[0]) == pytest.approx(600e3)
