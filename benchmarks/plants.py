@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from benchmarks.climate import Climate
@@ -132,6 +134,8 @@ FMU = "fmu"
 def load_plant(name: str) -> Factory:
     """What makes a plant for a scenario: by name, by `module:factory`, or `fmu:FILE` of an FMU or its mapping.
 
+    A module may lie in the folder that one stands in; a command finds others on Python's path only.
+
     Raises:
         ConfigError: no such plant, or it can't be imported.
     """
@@ -142,10 +146,12 @@ def load_plant(name: str) -> Factory:
     if not factory:
         remedy = f"use {', '.join(sorted(PLANTS | VARIANTS))}, fmu:FILE, or MODULE:FACTORY of your own plant"
         raise ConfigError(f"unknown plant {name!r}", where="--plant", remedy=remedy)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # last, so that it hides nothing
     try:
         found = getattr(importlib.import_module(module), factory)
     except ModuleNotFoundError as error:
-        remedy = f"install {error.name}, or run where it can be imported"
+        remedy = f"install {error.name}, run in its folder, or name that with PYTHONPATH"
         raise ConfigError(f"plant {name!r}: {error}", where="--plant", remedy=remedy) from error
     except AttributeError as error:
         remedy = "name the function or class that takes a Scenario"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from sites.form import EquipmentForm, GroupForm, SiteForm
 from sites.groups import racks_of
+from sites.network import feeds_of, reached, turned
 from sites.problem import Fault
 
 RACK_FIGURES = ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w", "case_resistance_k_w")
@@ -26,6 +27,7 @@ def loop_faults(form: SiteForm) -> Iterator[Fault]:
     if loops and not any(limit.quantity == "case_temperature" and limit.max is not None for limit in form.limits):
         message = "no limit of case_temperature, by which every loop is planned"
         yield _told(("limits",), message, "add `{id: case, quantity: case_temperature, max: , source: }`")
+    yield from _mixed(form, loops)
     members = {member for group in loops for member in group.members}
     racks = {rack for group in loops for rack in racks_of(form, group)}
     for index, equipment in enumerate(form.equipment):
@@ -43,6 +45,18 @@ def _commands(form: SiteForm, group: GroupForm) -> Iterator[Fault]:
     if "flow" in group.commands:
         message = f"{group.id}: only a sidecar is planned by its flow, CDUs by the differential pressure that they hold"
         yield _told(place, message, "command `differential_pressure` of a CDU that takes one, or leave `flow` out")
+
+
+def _mixed(form: SiteForm, loops: list[GroupForm]) -> Iterator[Fault]:
+    above = turned(feeds_of(form.equipment))
+    kinds = {e.id: e.kind for e in form.equipment}
+    for group in loops:
+        behind = {kinds[name] for name in reached(group.members, above)}
+        if {"dry-cooler", "cooling-tower"} <= behind:
+            message = f"{group.id}: of dry coolers and towers on one loop only the dry coolers are reckoned with"
+            yield _told(
+                ("cooling_groups", form.cooling_groups.index(group)), message, "leave out `feeds` of the others"
+            )
 
 
 def _figures(equipment: EquipmentForm, keys: tuple[str, ...], index: int) -> Iterator[Fault]:

@@ -1,5 +1,7 @@
 """The seam, and the two plants behind it."""
 
+import sys
+
 import pytest
 
 from benchmarks.baselines import Ours, Rule, Tuning
@@ -136,6 +138,14 @@ def test_an_unknown_plant_is_named_with_a_remedy(name):
     with pytest.raises(ConfigError) as found:
         load_plant(name)
     assert found.value.remedy
+
+
+def test_a_plant_is_found_in_the_folder_that_one_stands_in(tmp_path, monkeypatch):
+    """The command of an installed coldplate does not have it on Python's path by itself."""
+    (tmp_path / "plant_of_a_stranger.py").write_text("def factory(scenario): return scenario\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    assert load_plant("plant_of_a_stranger:factory")(7) == 7
 
 
 class Tank:

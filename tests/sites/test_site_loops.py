@@ -53,6 +53,18 @@ def test_a_loop_without_supply_or_case_limit_is_told(told):
     assert "no limit of case_temperature" in found
 
 
+def test_towers_beside_dry_coolers_are_told(told):
+    """The model knows one kind of heat rejection for a loop."""
+
+    def edit(document):
+        source = {"profile": "generic-cooling-tower", "link": "facility", "unit": 9}
+        design = {"heat_w": 5e5, "flow_m3_s": 0.02, "approach_k": 4, "fan_power_w": 9e3}
+        tower = {"id": "tower", "kind": "cooling-tower", "sources": [source], "feeds": ["chiller"], "design": design}
+        document["equipment"].append(tower)
+
+    assert "of dry coolers and towers on one loop only the dry coolers" in " ".join(p.message for p in told(edit))
+
+
 def test_the_shipped_files_lack_nothing():
     """Nor does the one that `coldplate init` writes."""
     files = [*sorted((ROOT / "site-configs").glob("*.yaml")), ROOT / "sites" / "starting-site.yaml"]
