@@ -22,6 +22,7 @@ from benchmarks.climate import CLIMATES, read_climate
 from benchmarks.progress import Said
 from controller.forecasting import bank as banks
 from controller.forecasting import telling
+from controller.forecasting.ahead import look, promise
 from controller.forecasting.cycle import AIR_RAMP_K, RAMP_SHARE
 from controller.forecasting.jobs import JobHeat, job_heat, no_jobs
 from plant.errors import ConfigError
@@ -145,8 +146,8 @@ def _tried(
         jobs = pods.outlook(minute, y.shape[1]) if pods is not None else nothing
         bank = banks.learn(bank, minute, values, jobs.now_w)
         bank = banks.refitted(bank) if refit else bank
-        ahead = banks.look(bank, jobs)
-        bank = banks.promise(bank, ahead)
+        ahead = look(bank, jobs)
+        bank = promise(bank, ahead)
         waiting.append(np.concatenate([telling.quantiles(bank, ahead), ahead.middle[None]]))
     return found
 
@@ -292,8 +293,8 @@ def _speed() -> Figures:
         for minute in range(40):
             began = time.process_time()
             bank = banks.learn(bank, minute, 1e5 + 1e3 * rng.normal(size=count), np.zeros(count))
-            ahead = banks.look(bank, no_jobs(count))
-            bank = banks.promise(bank, ahead)
+            ahead = look(bank, no_jobs(count))
+            bank = promise(bank, ahead)
             telling.quantiles(bank, ahead)
             spent.append(time.process_time() - began)
         figures[f"update_ms_{name}"] = float(np.median(spent[10:])) * 1e3

@@ -1,7 +1,6 @@
 """Thousands of series learnt at once: a frozen set of arrays, one more minute at a time.
 
-`learn` takes what was measured (and settles the forecasts made for that minute), `look` forecasts, `promise` remembers
-what was forecast until it can be judged. All three are pure.
+`learn` takes what was measured and settles the forecasts made for that minute. Pure, as `ahead` is, which forecasts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import numpy.typing as npt
 
 from controller.forecasting import calibration, experts, reversion
 from controller.forecasting.fit import fit_arma
-from controller.forecasting.jobs import JobHeat
 from controller.forecasting.reversion import Reversion
 
 Array = npt.NDArray[np.float64]
@@ -28,16 +26,14 @@ _KINDS = len(experts.NAMES)
 _MIX, _SCALE2, _JOBS2 = _KINDS, _KINDS + 1, _KINDS + 2
 _TAILS = slice(_KINDS + 3, _KINDS + 3 + len(calibration.LEVELS))
 _ROWS = _TAILS.stop
-_SHARPNESS = 4.0
-"""A mean square error a fifth larger than another's halves the weight."""
-_DOUBT = 0.5
-"""Persistence is believed until another has been better: at first the others' errors count for this much more."""
-_DEAF = 0.1
-"""Share of trust in plain persistence where another expert is it too, and hears the scheduler or the mean besides."""
+"""What `ahead.promise` keeps of a forecast: experts' guesses, mix, squared scales, quantiles."""
+HEADROOM = 1.05
+"""Heat is never forecast above a rating, nor above what was drawn where that is more, by more than this."""
+_BACK_MINUTES = 2
+"""A clock set back further is believed: waiting for it to come again would freeze the forecast."""
 _FITS, _FIT_MINUTES = 8, 720
 _JOB_LAG = 5
 """Heat follows a job's start within this many minutes; the gain is learnt over it."""
-_DAYS_OF_SHAPE = 2
 _SKILL_MINUTES = 720.0
 
 
@@ -76,19 +72,6 @@ class Bank:
     judged: Array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ahead:
-    """A forecast at the bank's horizons: guesses (experts, n, k), weights likewise, and the band's making."""
-
-    guesses: Array
-    weights: Array
-    middle: Array
-    base: Array
-    job_share: Array
-    scale2: Array
-    jobs2: Array
-
-
 def new_bank(names: tuple[str, ...], unit: Array, low: Array, high: Array, horizons: tuple[int, ...] = FINE) -> Bank:
     """Nothing known yet: persistence with a band of `unit` x sqrt(1 + minutes), within low and high."""
     n, k = len(names), len(horizons)
@@ -124,22 +107,23 @@ def new_bank(names: tuple[str, ...], unit: Array, low: Array, high: Array, horiz
 def learn(bank: Bank, minute: int, values: Array, jobs_w: Array) -> Bank:
     """Take the values of one minute (NaN where none came) and what jobs were expected to give then [both (n,)].
 
-    Minutes that were missed count as gaps; a minute that is not newer changes nothing.
+    Minutes that were missed count as gaps; a minute that is not newer changes nothing, unless the clock was set back.
     """
-    if minute <= bank.minute:
+    if bank.minute - _BACK_MINUTES <= minute <= bank.minute:
         return bank
-    if bank.minute < 0 or minute - bank.minute > len(bank.ring_y):
-        bank = _restarted(bank, minute - 1)
+    if bank.minute < 0 or not 0 < minute - bank.minute <= len(bank.ring_y):
+        bank = _restarted(bank, minute - 1, jobs_w)
     for gap in range(bank.minute + 1, minute):
         bank = _minute(bank, gap, np.full(len(bank.names), np.nan), bank.ring_j[-1])
     return _minute(bank, minute, values, jobs_w)
 
 
-def _restarted(bank: Bank, minute: int) -> Bank:
-    """After a long gap what was promised is void; what was learnt stays."""
+def _restarted(bank: Bank, minute: int, jobs_w: Array) -> Bank:
+    """After a long gap, or by another clock, what was promised is void; what was learnt stays."""
     kept = tuple(np.full_like(k, np.nan) for k in bank.kept)
     flat = np.broadcast_to(bank.level, bank.ring_y.shape).copy()
-    return replace(bank, minute=minute, kept=kept, ring_y=flat, ring_j=np.zeros_like(bank.ring_j))
+    told, fitted = np.broadcast_to(jobs_w, bank.ring_j.shape).copy(), np.minimum(bank.fitted, minute)
+    return replace(bank, minute=minute, kept=kept, ring_y=flat, ring_j=told, fitted=fitted)
 
 
 def _minute(bank: Bank, minute: int, values: Array, jobs_w: Array) -> Bank:
@@ -205,7 +189,12 @@ def gain(bank: Bank) -> Array:
     return np.asarray(np.clip(bank.gain[0] / bank.gain[1], 0.0, 1.5))
 
 
-def _base(bank: Bank, minutes: int) -> Array:
+def highest(bank: Bank) -> Array:
+    """What each series may reach, (n,): its rating, or more than that where more was drawn in the last hours."""
+    return np.asarray(np.fmax(bank.high, HEADROOM * np.fmax.reduce(bank.ring_y, axis=0)))
+
+
+def base_heat(bank: Bank, minutes: int) -> Array:
     """The heat that no announced job explains, over the last minutes, (minutes, n)."""
     return np.asarray(bank.ring_y[-minutes:] - gain(bank) * bank.ring_j[-minutes:])
 
@@ -215,7 +204,7 @@ def _regressed(bank: Bank, fresh: npt.NDArray[np.bool_]) -> Bank:
     if not fresh.any():
         gram, cross = experts.FORGET * bank.gram, experts.FORGET * bank.cross
         return replace(bank, gram=gram, cross=cross, innovation=np.zeros_like(bank.innovation))
-    base = np.nan_to_num(_base(bank, experts.REACH + max(bank.horizons)))
+    base = np.nan_to_num(base_heat(bank, experts.REACH + max(bank.horizons)))
     then = experts.features(base, bank.horizons, bank.unit)
     change = (base[-1] - base[-1 - np.asarray(bank.horizons)]) / bank.unit
     usable = (fresh & (bank.known > np.asarray(bank.horizons)[:, None])).astype(float)
@@ -239,62 +228,5 @@ def refitted(bank: Bank) -> Bank:
     arma, fitted = bank.arma.copy(), bank.fitted.copy()
     for index in waited.tolist():
         minutes = int(min(bank.known[index], _FIT_MINUTES))
-        arma[index], fitted[index] = fit_arma(_base(bank, minutes)[:, index]), bank.minute
+        arma[index], fitted[index] = fit_arma(base_heat(bank, minutes)[:, index]), bank.minute
     return replace(bank, arma=arma, fitted=fitted)
-
-
-def look(bank: Bank, jobs: JobHeat) -> Ahead:
-    """Forecast at every horizon from what is known now."""
-    horizons = np.asarray(bank.horizons)
-    base = np.nan_to_num(_base(bank, experts.REACH + 1))
-    announced = gain(bank)[:, None] * jobs.change_w[:, horizons - 1]
-    near = experts.features(base, (0,), bank.unit)[0]
-    change = np.zeros((_KINDS, len(bank.names), len(horizons)))
-    change[experts.REVERSION] = reversion.reversion_change(bank.reversion, bank.unit, horizons)
-    change[experts.RIDGE] = experts.ridge_change(bank.gram, bank.cross, near, bank.unit)
-    change[experts.DAILY] = experts.daily_change(bank.shape, bank.minute, horizons)
-    if np.isfinite(bank.arma).any():
-        found = experts.arma_change(bank.arma, base[-1], base[-2], bank.innovation, bank.horizons)
-        change[experts.STATE_SPACE] = np.nan_to_num(found)
-    weights = _weights(bank, jobs)
-    whole = change + announced
-    whole[experts.PERSISTENCE] = 0.0
-    guesses = np.clip(bank.level[:, None] + whole, bank.low[:, None], bank.high[:, None])
-    share = 1.0 - weights[experts.PERSISTENCE]
-    return Ahead(
-        guesses=guesses,
-        weights=weights,
-        middle=np.asarray((weights * guesses).sum(axis=0)),
-        base=np.asarray((weights * change).sum(axis=0)),
-        job_share=share,
-        scale2=bank.scale2,
-        jobs2=np.square(gain(bank))[:, None] * jobs.variance_w2[:, horizons - 1],
-    )
-
-
-def _weights(bank: Bank, jobs: JobHeat) -> Array:
-    """Share of each expert by its rolling skill, (experts, n, k); those without data have none."""
-    open_ = np.ones((_KINDS, len(bank.names), 1))
-    told = (bank.ring_j != 0).any(axis=0) | (jobs.ahead_w != 0).any(axis=1)
-    open_[experts.JOBS, :, 0] = told
-    open_[experts.REVERSION, :, 0] = bank.known >= COLD_MINUTES
-    open_[experts.PERSISTENCE, told | (bank.known >= COLD_MINUTES)] = _DEAF
-    open_[experts.RIDGE, :, 0] = bank.known >= COLD_MINUTES
-    open_[experts.DAILY, :, 0] = bank.known >= 1440 * _DAYS_OF_SHAPE
-    open_[experts.STATE_SPACE, :, 0] = np.isfinite(bank.arma[:, 0])
-    mse = np.maximum(bank.mse, 1e-12)
-    mse[experts.RIDGE :] *= 1.0 + _DOUBT * calibration.PRIOR_MINUTES / (calibration.PRIOR_MINUTES + bank.judged)
-    skill = open_ * (mse.min(axis=0) / mse) ** _SHARPNESS
-    return np.asarray(skill / skill.sum(axis=0))
-
-
-def promise(bank: Bank, ahead: Ahead) -> Bank:
-    """Keep a forecast until its minutes have come."""
-    tails = calibration.nested(bank.scores)
-    rows = np.concatenate([ahead.guesses, ahead.middle[None], ahead.scale2[None], ahead.jobs2[None], tails])
-    kept = []
-    for index, (horizon, old) in enumerate(zip(bank.horizons, bank.kept, strict=True)):
-        fresh = old.copy()
-        fresh[bank.minute % horizon] = rows[:, :, index]
-        kept.append(fresh)
-    return replace(bank, kept=tuple(kept))

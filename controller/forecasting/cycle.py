@@ -11,6 +11,7 @@ import numpy.typing as npt
 from controller.design import rack_design
 from controller.forecasting import bank as banks
 from controller.forecasting import telling
+from controller.forecasting.ahead import Ahead, look, promise
 from controller.forecasting.bank import Bank
 from controller.forecasting.calibration import QUANTILES
 from controller.forecasting.coherence import agreed, shared
@@ -24,8 +25,6 @@ Array = npt.NDArray[np.float64]
 Columns = tuple[Array, Array]
 """Times [s since 1970] and values."""
 
-HEADROOM_ABOVE_DESIGN = 1.05
-"""Heat is never forecast above the racks' design heat by more than this."""
 RAMP_SHARE = 0.012
 """Before errors are known: standard deviation of a minute's change as a share of capacity; it grows with √minutes."""
 AIR_RAMP_K = 0.1
@@ -99,7 +98,7 @@ def forecast(
     known = _Known(tuple(outlook), memory.told, now_s)
     heats, ahead, jobs = _cycle(_heat_bank(memory, subjects), measured.heats, subjects, known, refit=True)
     middle, band = telling.by_minute(heats, ahead, jobs)
-    middle = _coherent(site, measured, heats, np.clip(middle, 0.0, heats.high[:, None]), band)
+    middle = _coherent(site, measured, heats, np.clip(middle, 0.0, banks.highest(heats)[:, None]), band)
     records = _heat_records(heats, measured, middle, band, telling.leading(heats, ahead))
     racks, rack_records = _racks(memory.racks, site, measured, known, dict(zip(heats.names, middle, strict=True)))
     airs, air_records = _airs(memory.airs, measured, now_s)
@@ -122,7 +121,7 @@ def _subjects(site: Site) -> tuple[_Subject, ...]:
         for name in dict.fromkeys((group.id, *group.members)):
             share = 1.0 if name == group.id else 1.0 / len(group.members)
             shares = {r: f * share for r, f in fractions.items()}
-            found[name] = _Subject(name, shares, HEADROOM_ABOVE_DESIGN * heat_w)
+            found[name] = _Subject(name, shares, banks.HEADROOM * heat_w)
     if len(site.groups) > 1:
         whole = [found[g] for g in site.groups]
         shares = {r: f for s in whole for r, f in s.shares.items()}
@@ -157,9 +156,9 @@ def _taught(bank: Bank, seeds: Mapping[str, Columns]) -> Bank:
         for time_s, value in zip(*(c.tolist() for c in seeds.get(name, (np.empty(0), np.empty(0)))), strict=True):
             rows.setdefault(int(time_s // STEP_S), np.full(len(bank.names), np.nan))[column] = value
     none = no_jobs(len(bank.names))
-    for minute in sorted(rows):
+    for minute in sorted(m for m in rows if m > bank.minute):
         bank = banks.learn(bank, minute, rows[minute], none.now_w)
-        bank = banks.promise(bank, banks.look(bank, none))
+        bank = promise(bank, look(bank, none))
     return bank
 
 
@@ -170,7 +169,7 @@ def _cycle(
     known: _Known,
     *,
     refit: bool = False,
-) -> tuple[Bank, banks.Ahead, JobHeat]:
+) -> tuple[Bank, Ahead, JobHeat]:
     shares = [s.shares for s in subjects]
     jobs = job_heat(known.jobs, shares, known.now_s)
     minute, before = int(known.now_s // STEP_S), bank.minute
@@ -178,8 +177,8 @@ def _cycle(
         bank = banks.retold(bank, retold_w(known.before, known.jobs, shares, known.now_s))
     bank = banks.learn(bank, minute, np.array([values.get(n, np.nan) for n in bank.names]), jobs.now_w)
     bank = banks.refitted(bank) if refit else bank
-    ahead = banks.look(bank, jobs)
-    return (banks.promise(bank, ahead) if bank.minute != before else bank), ahead, jobs
+    ahead = look(bank, jobs)
+    return (promise(bank, ahead) if bank.minute != before else bank), ahead, jobs
 
 
 def _coherent(site: Site, measured: Measured, bank: Bank, middle: Array, band: Array) -> Array:
@@ -207,13 +206,13 @@ def _known(measured: Measured, name: str) -> bool:
 def _heat_records(
     bank: Bank, measured: Measured, middle: Array, band: Array, models: Sequence[str]
 ) -> tuple[HeatForecast, ...]:
-    times_s = tuple((STEP_S * (bank.minute + np.arange(1, MINUTES + 1))).tolist())
+    times_s, most = tuple((STEP_S * (bank.minute + np.arange(1, MINUTES + 1))).tolist()), banks.highest(bank)
     return tuple(
         HeatForecast(
             subject=name,
             times_s=times_s,
             quantiles=QUANTILES,
-            heat_w=_rows(np.clip(middle[i] + band[:, i], 0.0, bank.high[i])),
+            heat_w=_rows(np.clip(middle[i] + band[:, i], 0.0, most[i])),
             model=models[i],
             cold_start=bool(bank.known[i] < banks.COLD_MINUTES),
         )
@@ -247,13 +246,14 @@ def _racks(
         rows = [row[r] for r in group.racks if np.isfinite(measured.racks.get(r, np.nan))]
         if rows and len(rows) == len(group.racks) and _known(measured, group.id):
             middle[rows] = shared(totals[group.id][column], middle[rows], variance[rows])
-    return bank, _rack_records(bank, measured, np.maximum(middle + offsets, 0.0), telling.leading(bank, ahead))
+    values = np.clip(middle + offsets, 0.0, banks.highest(bank)[:, None])
+    return bank, _rack_records(bank, measured, values, telling.leading(bank, ahead))
 
 
 def _rack(site: Site, rack: str) -> _Subject:
     fraction = liquid_fraction(site, rack)
     heat_w = site.equipment[rack].design.get("power_w", 0.0) * fraction
-    return _Subject(rack, {rack: fraction}, HEADROOM_ABOVE_DESIGN * heat_w)
+    return _Subject(rack, {rack: fraction}, banks.HEADROOM * heat_w)
 
 
 def _rack_records(bank: Bank, measured: Measured, values: Array, models: Sequence[str]) -> tuple[HeatForecast, ...]:

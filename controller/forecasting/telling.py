@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.forecasting import calibration, experts
-from controller.forecasting.bank import Ahead, Bank, gain
+from controller.forecasting.ahead import Ahead
+from controller.forecasting.bank import Bank, gain, highest
 from controller.forecasting.jobs import MINUTES, JobHeat
 
 Array = npt.NDArray[np.float64]
@@ -15,7 +16,7 @@ Array = npt.NDArray[np.float64]
 def quantiles(bank: Bank, ahead: Ahead) -> Array:
     """All quantiles at the bank's horizons, (7, n, k)."""
     offsets = calibration.band(bank.scores, np.sqrt(ahead.scale2 + ahead.jobs2))
-    return np.asarray(np.clip(ahead.middle + offsets, bank.low[:, None], bank.high[:, None]))
+    return np.asarray(np.clip(ahead.middle + offsets, bank.low[:, None], highest(bank)[:, None]))
 
 
 def by_minute(bank: Bank, ahead: Ahead, jobs: JobHeat) -> tuple[Array, Array]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from controller.forecasting import bank as banks
-from controller.forecasting.bank import learn, look, new_bank, promise
+from controller.forecasting.ahead import look, promise
+from controller.forecasting.bank import learn, new_bank
 from controller.forecasting.jobs import job_heat, no_jobs, retold_w, running_chance
 from controller.forecasting.telling import by_minute
 from controller.step import initial_state, step
