@@ -100,4 +100,4 @@ def _settling(before: Known, current: tuple[float, ...], now_s: float) -> Known:
 def _fitted(estimate: Estimate, now_s: float) -> Baseline | None:
     if estimate.count < FITTED_COUNT or now_s - estimate.since_s < FITTED_S:
         return None
-    return Baseline(log=estimate.log, variance=estimate.variance, at_s=now_s)
+    return Baseline(log=estimate.log, variance=estimate.variance, at_s=now_s, bias=estimate.bias)

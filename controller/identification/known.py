@@ -17,11 +17,15 @@ Found = tuple[str, Parameter, Observation | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A parameter as it was when its first day had been fitted: log ratio, filter's variance, when [s since 1970]."""
+    """A parameter as it was when its first day had been fitted: log ratio, filter's variance, when [s since 1970].
+
+    bias: variance that no averaging removes, as it was then; None where it was not kept.
+    """
 
     log: float
     variance: float
     at_s: float
+    bias: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

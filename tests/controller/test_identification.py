@@ -39,7 +39,7 @@ def loop(pod):
     return pod.groups["tcs-1"], loop_design(pod, pod.groups["tcs-1"])
 
 
-def _shown(design, cdu, ratio, hot_share, cold_share, supply_c=34.0):
+def _shown(design, cdu, ratio, hot_share, cold_share, supply_c=34.0, load=None):
     """What a CDU whose exchanger has `ratio` of its UA shows: four temperatures, both flows, pump power."""
     flow, water = hot_share * cdu.flow_m3_s, cold_share * cdu.facility_flow_m3_s
     hot_w_k, cold_w_k = flow * design.coolant.heat_j_m3_k, water * design.water.heat_j_m3_k
@@ -49,7 +49,7 @@ def _shown(design, cdu, ratio, hot_share, cold_share, supply_c=34.0):
         cold_w_k=cdu.facility_flow_m3_s * design.water.heat_j_m3_k,
         most_w_k=1.0,
     )
-    heat_w, pump_w = 4e5 * hot_share, 5e3
+    heat_w, pump_w = 4e5 * (hot_share if load is None else load), 5e3
     warm_c = supply_c + (heat_w - pump_w) / hot_w_k
     cold_c = warm_c - heat_w / float(plate.per_kelvin(np.array(hot_w_k), np.array(cold_w_k)))
     return supply_c, warm_c, cold_c, cold_c + heat_w / cold_w_k, flow, water, pump_w
@@ -234,8 +234,9 @@ def test_probing_is_small_upward_comes_back_and_ends_when_all_is_known(pod, pod_
 class Days:
     """Days of a pod whose exchanger fouls: CDU readings with noise, everything else as in one snapshot."""
 
-    def __init__(self, pod, snapshot, loop, fouling_per_day=0.0):
+    def __init__(self, pod, snapshot, loop, fouling_per_day=0.0, *, offsets_k=(0.0,) * 4, idle_from=math.inf):
         self.pod, (self.group, self.design), self.fouling_per_day = pod, loop, fouling_per_day
+        self.offsets_k, self.idle_from = offsets_k, idle_from
         self.readings = {k: r for k, r in snapshot.readings.items() if "/gpu-" not in k}
         self.rng, self.known, self.start_s = random.Random(5), {}, snapshot.at_s
 
@@ -244,19 +245,20 @@ class Days:
         told = []
         for look in range(round(from_day * 288), round((from_day + days) * 288)):
             share = 0.7 + 0.2 * math.sin(2 * math.pi * look / 288)
+            load = share if look / 288 < self.idle_from else 0.3
             ratio = math.exp(-self.fouling_per_day * max(look / 288 - 2.0, 0.0))
             now_s = self.start_s + 300.0 * look
             heats = {self.group.id: Heat(6e5)}
-            self.known = known_of_all(self.known, self.pod, self._snapshot(ratio, share, now_s), heats)
+            self.known = known_of_all(self.known, self.pod, self._snapshot(ratio, share, load, now_s), heats)
             told.append((look / 288, findings(self.known, self.pod, now_s)))
         return told
 
-    def _snapshot(self, ratio, share, now_s):
+    def _snapshot(self, ratio, share, load, now_s):
         cdu = self.design.cdus[0]
         names = ("tcs_supply", "tcs_return", "fws_supply", "fws_return")
-        values = list(_shown(self.design, cdu, ratio, share, 0.9 * share))
-        for index in range(4):
-            values[index] += self.rng.gauss(0.0, 0.05)
+        values = list(_shown(self.design, cdu, ratio, share, 0.9 * min(share, 1.5 * load), load=load))
+        for index, offset_k in enumerate(self.offsets_k):
+            values[index] += self.rng.gauss(offset_k, 0.05)
         values[4] *= 1 + self.rng.gauss(0.0, 0.005)
         points = [f"cdu-1/{n}_temperature" for n in names] + ["cdu-1/tcs_flow", "cdu-1/fws_flow"]
         shown = {p: Reading(v, now_s, 0.0, Quality.GOOD, Reason.NONE) for p, v in zip(points, values, strict=False)}
@@ -267,6 +269,13 @@ def test_a_quiet_week_finds_nothing(pod, pod_snapshot, loop):
     """Noise and a load that swings by day make no finding in a week."""
     told = Days(pod, pod_snapshot, loop).pass_by(7)
     assert not [conditions for _, conditions in told if conditions]
+
+
+@pytest.mark.parametrize("offsets_k", [(0.2, -0.2, 0.2, -0.2), (-0.2, 0.2, -0.2, 0.2)])
+def test_thermometers_a_little_off_are_no_finding_when_the_load_goes(pod, pod_snapshot, loop, offsets_k):
+    """Offsets as installed sensors have them weigh more where temperatures lie closer: that is no wear and no drift."""
+    days = Days(pod, pod_snapshot, loop, offsets_k=offsets_k, idle_from=1.1)
+    assert not [conditions for _, conditions in days.pass_by(1.8) if conditions]
 
 
 def test_fouling_is_found_with_size_and_cost_and_survives_a_restart(pod, pod_snapshot, loop):
