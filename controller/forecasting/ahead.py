@@ -49,7 +49,7 @@ def look(bank: Bank, jobs: JobHeat) -> Ahead:
     if np.isfinite(bank.arma).any():
         found = experts.arma_change(bank.arma, base[-1], base[-2], bank.innovation, bank.horizons)
         change[experts.STATE_SPACE] = np.nan_to_num(found)
-    change = experts.believed(change, bank.mse[experts.PERSISTENCE])
+    change = experts.believed(change, bank.mse[experts.PERSISTENCE], horizons)
     weights = _weights(bank, jobs)
     whole = change + announced
     whole[experts.PERSISTENCE] = 0.0

@@ -201,11 +201,14 @@ def first_after_a_step(step_w, cycle, noise_w, flat=150):
 def test_a_step_after_a_long_flat_load_is_not_taken_for_noise(step_w, cycle, flat, noise_w):
     """Experts that saw one level for hours know nothing of another: the median stays near what has just been measured.
 
-    It lay a third of the step or more away from it, and the highest quantile below the heat of now.
+    It lay up to the whole step away from it, and the highest quantile below the heat of now.
     """
     made, heat_w = first_after_a_step(step_w, cycle, noise_w, flat)
-    assert np.abs(made[QUANTILES.index(0.5)] - heat_w).max() < 0.2 * abs(step_w)
-    assert (made[QUANTILES.index(0.975)] > heat_w).all()
+    known = np.array(FINE) >= cycle  # nearer ones such cycles never see come true
+    off_w = np.abs(made[QUANTILES.index(0.5)] - heat_w)
+    assert off_w[known].max() < 0.2 * abs(step_w)
+    assert off_w.max() < 0.35 * abs(step_w)
+    assert (made[QUANTILES.index(0.975), known] > heat_w).all()
 
 
 def test_heat_above_the_rating_is_forecast_as_it_comes():
@@ -217,6 +220,22 @@ def test_heat_above_the_rating_is_forecast_as_it_comes():
     assert inside.mean() == pytest.approx(0.8, abs=0.08)
     _, made = lived(bank, np.full((750, 1), 5e5), first=900)
     assert made[-1].max() <= CAPACITY_W
+
+
+def test_a_ramp_goes_on_though_nothing_as_steep_has_come_for_hours():
+    """Loads that ramp up and down now and then, in five minutes: skill a minute ahead is in following the rare ramp."""
+    rng, level = np.random.default_rng(1), np.full(8, 5e5)
+    series, slope, left = np.empty((1400, 8)), np.zeros(8), np.zeros(8)
+    for minute in range(len(series)):
+        begins = (left <= 0) & (rng.random(8) < 0.01)
+        slope = np.where(begins, np.where(level > 5e5, -8e4, 8e4), np.where(left > 0, slope, 0.0))
+        left = np.where(begins, 5, left - 1)
+        level = level + np.where(left > 0, slope, 0.0)
+        series[minute] = level + rng.normal(size=8) * 2e3
+    _, made = lived(bank_of(8, banks.COARSE), series)
+    middle = made[500:-1, QUANTILES.index(0.5), :, 0]
+    skill = np.mean((middle - series[501:]) ** 2) / np.mean((series[500:-1] - series[501:]) ** 2)
+    assert np.sqrt(skill) < 0.73
 
 
 def test_racks_that_are_off_are_forecast_at_zero_and_never_below():
