@@ -68,6 +68,7 @@ def lost_cdu_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Arra
     Whatever runs on holds its setpoints as they are, with as much flow as the CDUs left can give. A group of one CDU
     has nothing left to lose to: then only coldplate's loss counts, the supply stays and the flow is design's.
     """
+    design = _as_told(design)
     if len(design.cdus) == 1:
         return _alone_case_c(design, load, supply_c, facility_c)
     facility_c = facility_c + FACILITY_RESERVE_K
@@ -79,7 +80,7 @@ def _alone_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c: A
     own = loop_flow(design, np.full_like(supply_c, design.index_rack.dp_pa))
     flow = np.minimum(own, design.cdu_flow_m3_s)
     water = np.full_like(supply_c, design.cdu_facility_flow_m3_s)
-    per_kelvin_w = exchanged_w(_as_told(design), flow, water, np.ones_like(supply_c))
+    per_kelvin_w = exchanged_w(design, flow, water, np.ones_like(supply_c))
     reached_c = facility_c + load.heat_w / per_kelvin_w - load.heat_w / (flow * design.coolant.heat_j_m3_k)
     warm_c, share = np.maximum(supply_c, reached_c), flow / own
     heat = design.coolant.heat_j_m3_k
@@ -88,7 +89,11 @@ def _alone_case_c(design: LoopDesign, load: Load, supply_c: Array, facility_c: A
 
 
 def _as_told(design: LoopDesign) -> LoopDesign:
-    """No exchanger better than the site file's: seen at every day's flows, it has not shown what it is at a loss's."""
+    """No exchanger better than the site file's: seen at every day's flows, it has not shown what it is at a loss's.
+
+    Before the loss, too: valves that are as far closed as a better exchanger lets them be, with a plain one behind
+    them, would start from less than the heat that is carried.
+    """
     return replace(design, cdus=tuple(replace(c, ua_w_k=min(c.ua_w_k, c.told_ua_w_k)) for c in design.cdus))
 
 
@@ -137,7 +142,7 @@ def _rises(case: _Case) -> Array:
 def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> Losses:
     """The loss at a supply of 0 °C, one row for each flow and approach."""
     design, lags = case.design, case.lags
-    rest = _as_told(design).without_largest()
+    rest = design.without_largest()
     left = rest.cdu_flow_m3_s / design.cdu_flow_m3_s
     zero = np.zeros_like(share)
     racks_m3_s = sum(n * r.flow_m3_s for r, n in case.racks)
