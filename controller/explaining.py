@@ -12,8 +12,8 @@ from plant.records import HeatForecast, Message, Plan, Setpoint
 from plant.topology import CoolingGroup
 
 PLAN_LIFE_S = 180.0
-COST_MINUTES, WORST_MINUTES = 15, 60
-"""Cost is judged at the median of the next quarter of an hour, limits at the worst minute of the hour."""
+COST_MINUTES, WORST_MINUTES = 30, 60
+"""Cost is judged over the half hour in which setpoints can follow by a few steps, limits at the hour's worst minute."""
 WITH_TOWER = frozenset({"plan_move", "plan_stay", "plan_dwell", "plan_design"})
 """Kinds of plan that have a sentence of their own where condenser water is commanded too: `KIND_tower`."""
 

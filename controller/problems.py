@@ -8,6 +8,7 @@ from controller import inputs
 from controller.constraints import CASE_TOLERANCE, Bounds, Problem
 from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES
+from controller.likely import MIDDLE, likely_w
 from controller.model import Load
 from controller.shared_plant import ALONE, Beside, bounds_beside, envelopes_of
 from plant.errors import ConfigError, StaleError
@@ -15,10 +16,6 @@ from plant.live import Snapshot
 from plant.records import HeatForecast
 from plant.sight import lost
 from plant.topology import CoolingGroup, Site
-
-LOW, HIGH, TAIL_WEIGHT = 0.05, 0.95, 0.185
-"""Quantiles of the forecast that stand for its tails where cost is judged: three points with a normal's spread."""
-
 
 STAND_IN_K = 0.5
 """Kept to limits while the master's own supply is not told, but by CDUs and racks on its manifold."""
@@ -99,10 +96,10 @@ def build_problem(
     air = inputs.outdoor(site, snapshot, group)
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
-    likely_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(*heat.at(0.95)[:worst_minutes], now_w)
-    if not np.isfinite([likely_w, worst_w]).all():
+    expected_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(*heat.at(0.95)[:worst_minutes], now_w)
+    if not np.isfinite([expected_w, worst_w]).all():
         raise StaleError(f"{group.id}: the forecast of its heat is no number")
-    worst_w = min(worst_w, max(design.liquid_heat_w, likely_w))  # racks do not exceed their rating, bands may
+    worst_w = min(worst_w, max(design.liquid_heat_w, expected_w))  # racks do not exceed their rating, bands may
     others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
 
     def load(heat_w: float, other_w: float) -> Load:
@@ -117,12 +114,12 @@ def build_problem(
 
     unsure_k = STAND_IN_K if lost(site.envelopes[group.commands[inputs.SUPPLY]], snapshot) else 0.0
     dew_point_c = inputs.dew_point(site, snapshot, group)
-    tails_w = [min(float(np.mean(heat.at(q)[:cost_minutes])), worst_w) for q in (LOW, HIGH)]
+    likely = [(weight, load(part_w, others_w[0])) for weight, part_w in likely_w(heat, cost_minutes, worst_w)]
     return Problem(
         design=design,
-        median=load(likely_w, others_w[0]),
+        median=likely.pop(MIDDLE)[1],
         upper=load(worst_w, others_w[1]),
-        spread=tuple((TAIL_WEIGHT, load(tail_w, others_w[0])) for tail_w in tails_w),
+        spread=tuple(likely),
         bounds=bounds_beside(bounds(site, group, dew_point_c, unsure_k, strays_k), beside),
         envelopes=envelopes_of(site, group, now),
         current=current,
