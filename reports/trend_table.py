@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from reports.trend_csv import Sheet, numbers, open_sheet
 
 Floats = npt.NDArray[np.float64]
 LEAST_ROWS = 200
+LEAST_FILLED = 0.01
 
 # role -> (unit where the header names none, words of which one group must all be in the header)
 ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -101,6 +103,7 @@ def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     if len(time_s) < LEAST_ROWS:
         remedy = "export more, best 30 days at five minutes or faster"
         raise ConfigError(f"{len(time_s)} rows, at least {LEAST_ROWS} are needed", where=str(path), remedy=remedy)
+    _filled(time_s, path)
     kept = _once(sheet, wanted, values)
     columns = []
     for index, raw in kept.items():
@@ -110,6 +113,21 @@ def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     ignored = tuple(h for i, h in enumerate(sheet.header) if i not in sheet.when and i not in kept)
     manifolds = {str(k): tuple(map(str, v)) for k, v in dict(plan.get("manifolds") or {}).items()}
     return TrendTable(time_s=time_s, columns=tuple(columns), manifolds=manifolds, ignored=ignored)
+
+
+def _filled(time_s: Floats, path: Path) -> None:
+    """One wrong year would make a history of centuries, which nobody has the memory for.
+
+    Raises:
+        ConfigError: rows fill next to nothing of their span.
+    """
+    steps = np.diff(time_s)
+    if len(time_s) * float(np.median(steps)) >= LEAST_FILLED * (time_s[-1] - time_s[0]):
+        return
+    at = int(np.argmax(steps))
+    before, after = (datetime.fromtimestamp(t, UTC).isoformat() for t in time_s[at : at + 2])
+    message = f"rows fill less than {LEAST_FILLED:.0%} of their time: after {before} comes {after}"
+    raise ConfigError(message, where=str(path), remedy="correct the year of that line, or leave the far lines out")
 
 
 def _once(sheet: Sheet, wanted: list[int], values: list[Floats]) -> dict[int, Floats]:

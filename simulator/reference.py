@@ -37,7 +37,6 @@ UP_S, DOWN_S = 900.0, 2700.0
 GLYCOL_PERCENT = 25.8  # by mass, of 25 % by volume
 AT_C = 30.0
 CDU_FILE = "Buildings_Fluid_DataCenterEquipment_CDUs_LiquidToLiquid_Examples_CDU_epsNTU.txt"
-PLATE_FILE = "Buildings_Fluid_DataCenterEquipment_Racks_LiquidCooledSinglePhase_Examples_ColdPlateR_P.txt"
 
 
 @dataclass(frozen=True, slots=True)

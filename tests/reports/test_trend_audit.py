@@ -171,6 +171,16 @@ def test_what_can_show_nothing_is_refused(write, tmp_path):
         read_trends(write(columns), plan)
 
 
+@pytest.mark.parametrize("far", ["9999-12-31T00:00:00+00:00", "0001-01-01T00:00:00+00:00"])
+def test_one_wrong_year_is_named_and_takes_no_memory(write, far):
+    """Not a history of eight thousand years, which takes all the memory there is."""
+    columns = {k: list(v) for k, v in trends().items()}
+    columns["time"][-1 if far > "2026" else 0] = far
+    with pytest.raises(ConfigError, match=far[:10]) as caught:
+        read_trends(write(columns))
+    assert "year" in caught.value.remedy
+
+
 def test_the_command_prints_a_table_and_writes_json(write, tmp_path):
     """`coldplate audit` and `coldplate switchback` work from the command line."""
     columns = trends(hunt=4.0)
