@@ -187,9 +187,14 @@ def _mapping(path: Path) -> dict[str, Any]:
         remedy = "write `columns:` with `HEADER: {equipment: , role: , unit: }` below it"
         raise ConfigError("the map has no columns", where=str(path), remedy=remedy)
     for header, meaning in plan["columns"].items():
-        if not isinstance(meaning, dict) or meaning.get("role") not in ROLES:
+        if not isinstance(meaning, dict) or str(meaning.get("role")) not in ROLES:
             remedy = f"use one of {', '.join(ROLES)}"
             raise ConfigError(f"column {header!r} has no known role", where=str(path), remedy=remedy)
+    manifolds = plan.get("manifolds") or {}
+    if not isinstance(manifolds, dict) or not all(isinstance(cdus, list) for cdus in manifolds.values()):
+        raise ConfigError(
+            "no list of CDUs for a manifold", where=str(path), remedy="write `manifolds: {ID: [CDU, CDU]}`"
+        )
     return plan
 
 
@@ -207,7 +212,7 @@ def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
         if name in given:
             meaning: _Meaning | None = _mapped(given[name], name, unit, where)
         else:
-            meaning = None if given else _guessed(name, unit)
+            meaning = None if given else _guessed(name, unit, where)
         if meaning is not None and index not in sheet.when:
             meanings[index] = meaning
     if not meanings:
@@ -218,12 +223,17 @@ def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
 
 def _mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> _Meaning:
     role = str(given["role"])
-    unit = str(given.get("unit") or _unit_of(header) or below or ROLES[role][0])
+    unit = _known(str(given.get("unit") or _unit_of(header) or below or ROLES[role][0]), header, where)
+    return _Meaning(str(given.get("equipment") or "site"), role, unit)
+
+
+def _known(unit: str, header: str, where: str) -> str:
+    """The unit, which must be one that there is: figures in another one would be wrong without a word."""
     try:
         to_si(unit)
     except ConfigError as error:
         raise ConfigError(f"column {header!r}: {error.message}", where=where, remedy=error.remedy) from error
-    return _Meaning(str(given.get("equipment") or "site"), role, unit)
+    return unit
 
 
 def _unit_of(header: str) -> str:
@@ -231,18 +241,14 @@ def _unit_of(header: str) -> str:
     return found[1].strip() if found else ""
 
 
-def _guessed(header: str, below: str) -> _Meaning | None:
+def _guessed(header: str, below: str, where: str) -> _Meaning | None:
     """What a header's words say; below: the unit that stands in the line under it."""
     unit = _unit_of(header) or below
     words = [w for w in _PART.split(_UNIT.sub("", header).lower()) if w]
     plain = {_SHORT.get(w, w) for w in words}
     for role, (default, groups) in ROLES.items():
         if any(plain >= set(group) for group in groups):
-            try:
-                to_si(unit or default)
-            except ConfigError:
-                unit = ""
-            return _Meaning(_equipment(words), role, unit or default)
+            return _Meaning(_equipment(words), role, _known(unit or default, header, where))
     return None
 
 

@@ -166,9 +166,16 @@ def test_what_can_show_nothing_is_refused(write, tmp_path):
     plan.write_text("columns:\n  AI-1: {role: valve}\n")
     with pytest.raises(ConfigError, match="'AI-1' is not there"):
         read_trends(write(columns), plan)
-    plan.write_text("columns:\n  AI-1: {role: mood}\n")
-    with pytest.raises(ConfigError, match="no known role"):
-        read_trends(write(columns), plan)
+    for role in ("mood", "[valve]"):
+        plan.write_text(f"columns:\n  AI-1: {{role: {role}}}\n")
+        with pytest.raises(ConfigError, match="no known role"):
+            read_trends(write(columns), plan)
+    for manifolds in ("5", "{a: 5}"):
+        plan.write_text(f"columns:\n  CDU-1 valve (%): {{role: valve}}\nmanifolds: {manifolds}\n")
+        with pytest.raises(ConfigError, match="CDUs for a manifold"):
+            read_trends(write(columns), plan)
+    with pytest.raises(ConfigError, match="furlong"):
+        read_trends(write({k.replace("l/min", "furlong"): v for k, v in columns.items()}))
 
 
 @pytest.mark.parametrize("far", ["9999-12-31T00:00:00+00:00", "0001-01-01T00:00:00+00:00"])
