@@ -43,6 +43,9 @@ def audit_trends(
     from reports.trend_audit import audit, lines
     from reports.trend_table import read_trends
 
+    for option, given, least, most in (("--needed-supply", needed_supply, 5, 70), ("--delta-t", good_delta_t, 1, 60)):
+        if not least <= given <= most:
+            raise ConfigError(f"{given:g}", where=option, remedy=f"give {least} to {most}")
     table = read_trends(trends, mapping)
     found = audit(table, needed_supply_c=needed_supply, good_delta_t_k=good_delta_t)
     print("\n".join(lines(found)))

@@ -17,6 +17,7 @@ from plant.errors import ConfigError
 
 RULE, OURS = "rule", "coldplate"
 LEAST_PAIRS = 5
+MOST_DAYS = 732
 LEAST_COVERAGE = 0.9
 DAY_S, HOUR_S = 86400.0, 3600.0
 
@@ -60,13 +61,15 @@ def make_plan(
     """A plan from a start in the future; the same seed gives the same plan.
 
     Raises:
-        ConfigError: it begins in the past, or is too short to say anything.
+        ConfigError: it begins in the past, is too short to say anything, or endless.
     """
     if not start_s > made_s:
         raise ConfigError("the plan begins in the past", where="--start", remedy="give a time that is still to come")
     if not 2 * HOUR_S <= block_s <= 7 * DAY_S or not 0 <= washout_s <= block_s / 2:
         remedy = "use blocks of 2 to 168 hours, and a washout of at most half a block"
         raise ConfigError(f"blocks of {block_s / HOUR_S:g} h", where="--block-hours", remedy=remedy)
+    if not days <= MOST_DAYS:
+        raise ConfigError(f"{days:g} days", where="--days", remedy=f"plan {MOST_DAYS} days at most, then plan anew")
     pairs = int(days * DAY_S / (2 * block_s))
     if pairs < LEAST_PAIRS:
         remedy = f"use at least {LEAST_PAIRS * 2 * block_s / DAY_S:g} days, or shorter blocks"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -113,6 +114,9 @@ def test_only_what_was_planned_before_counts():
         make_plan("t", made_s=NOW_S, start_s=NOW_S - 1, days=28, block_s=43200, seed=1)
     with pytest.raises(ConfigError, match="pairs"):
         plan_of(days=2)
+    for days in (math.nan, math.inf, 1e9):
+        with pytest.raises(ConfigError, match="days"):
+            plan_of(days=days)
 
 
 def test_a_plan_survives_its_file():

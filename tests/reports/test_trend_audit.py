@@ -197,6 +197,9 @@ def test_the_command_prints_a_table_and_writes_json(write, tmp_path):
     assert done.exit_code == 0, done.output
     assert "hunts" in done.output
     assert json.loads(out.read_text())["hunting"]
+    for option, given in (("--needed-supply", "nan"), ("--delta-t", "0")):
+        done = CliRunner().invoke(app, ["audit", str(path), option, given])
+        assert str(done.exception).startswith(option)
     plan = tmp_path / "plan.json"
     done = CliRunner().invoke(app, ["switchback", "plan", str(plan), "--days", "14", "--seed", "7"])
     assert done.exit_code == 0, done.output
