@@ -11,6 +11,7 @@ from plant.errors import ConfigError
 from sites.build import all_points
 from sites.check_devices import device_faults, known_profile, sources_of
 from sites.check_feeds import feed_faults
+from sites.check_figures import figure_faults
 from sites.check_groups import group_faults
 from sites.check_limits import tolerance_faults, unmet_limits
 from sites.check_loops import loop_faults
@@ -57,7 +58,7 @@ def _line(problem: Problem) -> int:
 
 
 def _meaning_faults(form: SiteForm) -> list[Fault]:
-    faults = [*_head_faults(form), *device_faults(form), *feed_faults(form), *_limit_faults(form)]
+    faults = [*_head_faults(form), *figure_faults(form), *device_faults(form), *feed_faults(form), *_limit_faults(form)]
     if all(known_profile(source) for *_, source in sources_of(form)):
         points = all_points(form)
         faults += [*group_faults(form, points), *stage_faults(form, points), *rule_faults(form), *path_faults(form)]

@@ -1,0 +1,58 @@
+"""Design figures that can't be: a percentage for a share, litres for cubic metres, less than nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sites.form import SiteForm
+from sites.problem import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Figures whose name ends so, in SI: wide enough for any plant, narrow enough for a wrong unit to show."""
+
+    ending: str
+    least: float
+    most: float
+    remedy: str
+    nought: bool = True
+
+    def hold(self, value: float) -> bool:
+        """Whether a figure may be; nought: whether the least may be 0 itself."""
+        return self.least <= value <= self.most and (self.nought or value > 0)
+
+
+SHARE = "give a share: 55 % is 0.55"
+POWER, FLOW = "give watts: 1 kW is 1000", "give cubic metres a second: 1 l/min is 1.667e-5"
+BOUNDS = (
+    Bounds("efficiency", 0, 1, SHARE, nought=False),
+    Bounds("_fraction", 0, 1, SHARE),
+    Bounds("cop", 0, 50, "give heat per electrical power, such as 5", nought=False),
+    Bounds("_per_k", -math.inf, math.inf, "give a number"),
+    Bounds("_k_w", 0, 10, "give kelvin per watt", nought=False),
+    Bounds("_w_k", 0, 1e9, "give watts per kelvin: 1 kW/K is 1000", nought=False),
+    Bounds("air_flow_m3_s", 0, 5000, FLOW, nought=False),
+    Bounds("_m3_s", 0, 20, FLOW, nought=False),
+    Bounds("_m3", 0, 1e5, "give cubic metres: 1 l is 0.001"),
+    Bounds("_pa", 0, 1e7, "give pascals: 1 kPa is 1000, 1 bar 100000"),
+    Bounds("_s", 0, 86400, "give seconds"),
+    Bounds("heat_w", 0, 1e9, POWER, nought=False),
+    Bounds("power_w", 0, 1e9, POWER),
+    Bounds("_c", -60, 150, "give degrees Celsius"),
+    Bounds("_k", 0, 60, "give kelvin"),
+)
+"""The first that fits counts."""
+
+
+def figure_faults(form: SiteForm) -> Iterator[Fault]:
+    """Every design figure of the equipment that is outside its bounds: energy and limits would be wrong by it."""
+    for number, equipment in enumerate(form.equipment):
+        for name, value in equipment.design.items():
+            bounds = next((b for b in BOUNDS if name.endswith(b.ending)), None)
+            if bounds is not None and not bounds.hold(value):
+                least = f"{bounds.least:g}" if bounds.nought else "more than 0"
+                message = f"{equipment.id}: {name} {value:g} is not from {least} to {bounds.most:g}"
+                yield Fault(place=("equipment", number, "design", name), message=message, remedy=bounds.remedy)
