@@ -13,7 +13,7 @@ from typing import Protocol
 from actuator.guard import guard
 from benchmarks.plants import Plant, PlantTruth
 from benchmarks.reserve import UNKNOWN_K, ReserveWatch
-from benchmarks.seam import check_shown
+from benchmarks.seam import check_names, check_setpoints, in_force
 from controller.inputs import effective_point
 from plant.clock import ManualClock
 from plant.leases import CONTROLLER, Lease
@@ -160,9 +160,11 @@ def drive_day(
         if give_up and len(marks) > 1 and not marks[-2].held_until(marks[-1]):
             break
         for cycle in range(round(3600.0 / cycle_s)):
-            shown = plant.advance(setpoints, cycle_s)
+            shown = in_force(plant.site, plant.advance(setpoints, cycle_s))
             if hour == cycle == 0:
-                check_shown(plant.site, shown)
+                check_names(plant.site, shown)
+                if hasattr(operator, "unplanned"):  # a rule needs to know none of them
+                    check_setpoints(plant.site, shown)
             clock.advance(cycle_s)
             live.update(batch_of(shown if reads_gpus else _without_gpus(shown), clock.now()))
             snapshot = live.snapshot()

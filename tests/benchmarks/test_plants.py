@@ -9,6 +9,7 @@ from benchmarks.climate import WeightedDay, twelve_days, warmest_day
 from benchmarks.drive import drive_day
 from benchmarks.plants import PLANTS, PlantTruth, load_plant
 from benchmarks.rows import rows_of
+from benchmarks.seam import check_names, in_force
 from benchmarks.tasks import Task
 from plant.errors import ColdplateError, ConfigError
 
@@ -224,6 +225,16 @@ def test_a_foreign_plant_that_shows_other_points_than_its_site_file_is_told_so(s
     tank = plant(scenario)
     with pytest.raises(ConfigError, match=message):
         drive_day(tank, Ours(tank.site), 0.0, 600.0)
+
+
+def test_a_setpoint_may_be_told_under_its_own_name(scenario):
+    """What a plant says of a command is what is in force, where the site file has a point of its own for that."""
+    point, shown = "cdu-1/supply_temperature_setpoint", {"cdu-1/supply_temperature_setpoint": 34.0}
+    site = Tank(scenario).site
+    assert in_force(site, shown)["cdu-1/effective_supply_temperature_setpoint"] == 34.0
+    other = {point: 34.0, "cdu-1/effective_supply_temperature_setpoint": 33.5}
+    assert in_force(site, other) == other
+    check_names(site, in_force(site, shown))
 
 
 def test_a_run_without_plans_says_why(scenario):
