@@ -79,6 +79,12 @@ def worst_margin(problem: Problem, points: Array) -> Array:
     return problem.bounds.case_c - problem.bounds.unsure_k - case_c
 
 
+def _tolerance_share(problem: Problem) -> float:
+    """Of the hottest case's rise what its tolerance is [1]: GPUs at their rating leave it to a supply that strays."""
+    rated_w = max(rack.gpu_power_w for rack, _ in problem.design.racks)
+    return float(np.clip(1.0 - rated_w / problem.upper.gpu_w, 0.0, 1.0 - 1.0 / CASE_TOLERANCE))
+
+
 def carried_share(problem: Problem) -> float:
     """Of the racks' rating what must be carried at any moment [1]: all, but where a site goes by learned swings."""
     rated_w = CASE_TOLERANCE * max(rack.gpu_power_w for rack, _ in problem.design.racks)
@@ -90,11 +96,12 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
     supply_c, dp_pa = points[:, 0], points[:, 1]
     bounds, (under_k, over_k) = problem.bounds, problem.bounds.strays_k
     case_c = model.full_load_case_c(problem.design, supply_c, dp_pa, problem.upper.gpu_w)
+    spare_k = _tolerance_share(problem) * (case_c - supply_c)
     design = problem.design
     pumps_share = high.pumped_m3_s / (design.pumps_share * design.facility_flow_m3_s)
     share = np.maximum(high.facility_flow_m3_s / design.cdu_facility_flow_m3_s, pumps_share) / FACILITY_FLOW_SHARE
     found = {
-        "case_temperature": bounds.case_c - bounds.unsure_k - max(CASE_RESERVE_K, over_k) - case_c,
+        "case_temperature": bounds.case_c - bounds.unsure_k - np.maximum(CASE_RESERVE_K, over_k - spare_k) - case_c,
         "rack_return_temperature": bounds.rack_return_c - max(RETURN_RESERVE_K, over_k) - high.rack_return_c,
         "rack_flow": 100 * (high.rack_flow_m3_s / max(bounds.rack_flow_m3_s * FLOW_RESERVE, 1e-9) - 1),
         "dew_point": supply_c - bounds.dew_limit_c - bounds.unsure_k - max(DEW_RESERVE_K, under_k),

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controller.constraints import ranges
+from controller.constraints import CASE_TOLERANCE, ranges
+from controller.model import full_load_case_c
 from controller.optimise import judge
 from controller.problems import build_problem
 from controller.step import initial_state, step
@@ -59,5 +60,11 @@ def test_limits_are_kept_further_away(pod, pod_snapshot, now_s):
     assert ranges(wild)[0, 1] == pytest.approx(top - 3.0, abs=0.01)
     points = np.array([calm.current])
     before, after = (judge(problem, points).margins for problem in (calm, wild))
-    assert before["case_temperature"] - after["case_temperature"] == pytest.approx(3.0 - 0.8, abs=0.01)
+    case_c = full_load_case_c(calm.design, points[:, 0], points[:, 1], calm.upper.gpu_w)
+    tolerance_k = (1 - 1 / CASE_TOLERANCE) * (float(case_c[0]) - points[0, 0])
+    assert 1.0 < tolerance_k < 4.0
+    assert before["case_temperature"] - after["case_temperature"] == pytest.approx(max(3.0 - tolerance_k - 0.8, 0.0))
+    further = replace(wild, bounds=replace(wild.bounds, strays_k=(0.0, 6.0)))
+    kept_k = before["case_temperature"] - judge(further, points).margins["case_temperature"]
+    assert kept_k == pytest.approx(6.0 - tolerance_k - 0.8)
     assert before["dew_point"] - after["dew_point"] == pytest.approx(2.4 - 0.5, abs=0.01)
