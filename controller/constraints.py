@@ -11,6 +11,7 @@ from controller.design import LoopDesign
 from controller.exchange import Array
 from controller.loss import HEAT_RESERVE, lost_cdu_case_c
 from controller.objective import ENERGY, Prices
+from controller.unit_loss import settled_c
 from plant.leases import Envelope
 
 CASE_TOLERANCE = 1.10
@@ -63,6 +64,10 @@ class Problem:
     prices: Prices = ENERGY
     spread: tuple[tuple[float, model.Load], ...] = ()
     """Loads beside the median that may come, each with its weight; the median has the rest of 1."""
+    after_loss: tuple[LoopDesign, ...] = ()
+    """What each loss of a pump or tower that must be survived would leave of the loop."""
+    soon: model.Load | None = None
+    """What is carried until another runs in the place of a lost unit; None: `upper`."""
 
 
 def worst_margin(problem: Problem, points: Array) -> Array:
@@ -108,7 +113,28 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
         "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
         "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
     }
-    return found | ({"worst_case": worst_margin(problem, points)} if bounds.reserve else {})
+    if not bounds.reserve:
+        return found
+    lost = {"unit_lost": _lost_margin(problem, points, high)} if problem.after_loss else {}
+    return found | {"worst_case": worst_margin(problem, points)} | lost
+
+
+def _lost_margin(problem: Problem, points: Array, high: model.Strain) -> Array:
+    """Kelvin to the first limit that a loop comes to after the loss of a unit of its plant, the worst of all losses."""
+    bounds, load, at = problem.bounds, problem.soon or problem.upper, model.Setpoints.of(points)
+    own_share = high.facility_flow_m3_s / high.pumped_m3_s
+    found = []
+    for left in problem.after_loss:
+        supply_c, facility_c = settled_c(left, load, at, own_share)
+        case_c = model.full_load_case_c(left, supply_c, at.dp_pa, load.gpu_w)
+        warmer_k = supply_c - at.supply_c
+        found += [
+            bounds.case_c - bounds.unsure_k - case_c,
+            bounds.supply_c[1] - bounds.unsure_k - supply_c,
+            bounds.rack_return_c - high.rack_return_c - warmer_k,
+            np.maximum(bounds.facility_c[1], at.facility_c) - facility_c,
+        ]
+    return np.asarray(np.min(np.stack(found), axis=0), dtype=np.float64)
 
 
 def ranges(problem: Problem) -> Array:

@@ -98,6 +98,13 @@ class DryCoolers:
         full_w = self.coil_w(np.full_like(heat_w, self.fans.full_at()), stream_w_k, difference_k)
         return heat_w - full_w - (self.chiller.heat_w if self.chiller else 0.0)
 
+    def warmest_c(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:  # noqa: ARG002 - no tower here
+        """Facility water [°C] that coolers at full speed and chillers together hold, no colder than setpoint_c [°C]."""
+        stream_w_k = flow_m3_s * self.water.heat_j_m3_k
+        per_kelvin_w = self.coil_w(np.full_like(heat_w, self.fans.full_at()), stream_w_k, np.ones_like(heat_w))
+        cooled_w = np.maximum(heat_w - (self.chiller.heat_w if self.chiller else 0.0), 0.0)
+        return np.maximum(setpoint_c, air.dry_bulb_c + cooled_w / per_kelvin_w - heat_w / stream_w_k)
+
 
 def dry_coolers(coolers: Sequence[Equipment], water: Fluid, chiller: ChillerDesign | None) -> DryCoolers:
     """UA that gives design heat at design approach, air and water having equal capacity rates; of coolers in parallel.

@@ -13,7 +13,7 @@ import numpy as np
 from controller.exchange import Array
 from controller.fluids import Fluid
 from controller.outdoor import Rejection
-from controller.pumps import efficiency_share, full_speed_share
+from controller.pumps import SHUT_OFF, efficiency_share, full_speed_share
 from controller.rejection import rejection_of
 from plant.errors import ConfigError
 from plant.topology import CoolingGroup, Equipment, Site, Stage
@@ -24,6 +24,9 @@ REJECTION_KINDS = ("dry-cooler", "cooling-tower", "economiser", "chiller")
 """From outside to inside."""
 STATIC_SHARE = 0.5
 """Of a facility pump's design head that part which its users keep at any flow; the rest goes with flow²."""
+RUNOUT = 1.1
+"""Of its design flow what a pump that is left alone is counted on for: within the preferred region of ANSI/HI 9.6.3,
+which ends at 1.2 of the best point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +52,25 @@ class FacilityPumps:
     fixed_share: float = 0.0
     fixed_efficiency: float = 1.0
 
-    def power_w(self, flow_m3_s: Array) -> Array:
-        """Electric power [W]: what the system asks for, at their efficiency."""
+    @property
+    def most_m3_s(self) -> float:
+        """What those that run give at full speed [m³/s]: where their curve meets the system's, within `RUNOUT`."""
+        running_m3_s = self.running_share * self.flow_m3_s
+        if not self.staged:
+            return running_m3_s
+        rises = float(self._head_share(np.array(running_m3_s))) - self.static_share
+        met = np.sqrt((1 + SHUT_OFF - self.static_share) / (SHUT_OFF + rises))
+        return running_m3_s * float(min(met, RUNOUT))
+
+    def _head_share(self, flow_m3_s: Array) -> Array:
+        """What the system asks for, of head_pa [1]."""
         pipes = 1 - self.static_share - self.plates_share
         head_share = self.static_share + pipes * (flow_m3_s / self.users_m3_s) ** 2
-        head_share = head_share + self.plates_share * (flow_m3_s / self.plates_m3_s) ** 2
+        return np.asarray(head_share + self.plates_share * (flow_m3_s / self.plates_m3_s) ** 2, dtype=np.float64)
+
+    def power_w(self, flow_m3_s: Array) -> Array:
+        """Electric power [W]: what the system asks for, at their efficiency."""
+        head_share = self._head_share(flow_m3_s)
         power_w = flow_m3_s * self.head_pa * head_share / self.efficiency
         share = flow_m3_s / (self.running_share * self.flow_m3_s)
         if self.staged:

@@ -23,7 +23,7 @@ BLIND_S, UNMET_S = 1800.0, 900.0
 """How long inputs may be missing, and limits broken at design setpoints, before a person has to look [s]."""
 LEAST_CYCLES = 15
 """At least so many cycles saw it: a machine that has no time for cycles has seen nothing."""
-_MAY_PASS = frozenset({"none", "worst_case"})
+_MAY_PASS = frozenset({"none", "worst_case", "unit_lost"})
 """What binds a plan at design without breaking a limit of normal operation."""
 
 
@@ -90,6 +90,6 @@ def conditions(modes: Mapping[str, ModeState]) -> list[Condition]:
 
 
 def _unmet(plan: Plan) -> bool:
-    """Whether even design setpoints break a limit, the reserve for a lost CDU aside."""
+    """Whether even design setpoints break a limit, the reserve for a lost CDU, pump or tower aside."""
     broken = plan.binding not in _MAY_PASS or plan.predicted_case_c > plan.case_limit_c
     return broken and plan.reason.code.startswith("plan_design")

@@ -167,6 +167,8 @@ def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
     staged = _staged(problems, plant)
     off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
     problem = problems.asked(off, COST_MINUTES, worst)
+    lost = tuple(problems.designed(after) for after in staged.lost) if staged else ()
+    problem = replace(problem, after_loss=lost)
     return _Solved(staged=staged, problem=problem, choice=search(problem))
 
 

@@ -60,3 +60,6 @@ class Rejection(Protocol):
 
     def unreached_w(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
         """Heat [W] that it can't take, negative is reserve."""
+
+    def warmest_c(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
+        """Facility water [°C] that it comes to with all that it can do: the setpoint, or what it can't hold."""

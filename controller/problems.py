@@ -17,6 +17,8 @@ from plant.records import HeatForecast
 from plant.sight import lost
 from plant.topology import CoolingGroup, Site
 
+REPLACED_MINUTES = 12
+"""From the loss of a unit until another runs in its place, at most: a cycle, and its start."""
 STAND_IN_K = 0.5
 """Kept to limits while the master's own supply is not told, but by CDUs and racks on its manifold."""
 
@@ -112,6 +114,7 @@ def build_problem(
             other_flow_m3_s=beside.flow_m3_s,
         )
 
+    soon_w = min(max(*heat.at(0.5)[:REPLACED_MINUTES], now_w), worst_w)
     unsure_k = STAND_IN_K if lost(site.envelopes[group.commands[inputs.SUPPLY]], snapshot) else 0.0
     dew_point_c = inputs.dew_point(site, snapshot, group)
     likely = [(weight, load(part_w, others_w[0])) for weight, part_w in likely_w(heat, cost_minutes, worst_w)]
@@ -119,6 +122,7 @@ def build_problem(
         design=design,
         median=likely.pop(MIDDLE)[1],
         upper=load(worst_w, others_w[1]),
+        soon=load(soon_w, others_w[0]),
         spread=tuple(likely),
         bounds=bounds_beside(bounds(site, group, dew_point_c, unsure_k, strays_k), beside),
         envelopes=envelopes_of(site, group, now),

@@ -13,6 +13,7 @@ BINDINGS: dict[str, str] = {
     "facility_flow": "facility water flow",
     "facility_temperature": "facility water temperature",
     "worst_case": "loss of the largest CDU",
+    "unit_lost": "loss of a facility pump or tower",
     "envelope": "writable range",
 }
 

@@ -106,6 +106,22 @@ class WetSide:
             most_w = self._taking(plate, stream_w_k, most_w_k, left_w_k) * difference_k
         return heat_w - most_w - (self.chiller.heat_w if self.chiller else 0.0)
 
+    def warmest_c(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
+        """Facility water [°C] that economiser and chillers together hold, no colder than setpoint_c [°C].
+
+        Without an economiser nothing holds what chillers do not take: inf.
+        """
+        tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
+        cooled_w = np.maximum(heat_w - (self.chiller.heat_w if self.chiller else 0.0), 0.0)
+        plate, stream_w_k = self.sure or self.economiser, flow_m3_s * self.water.heat_j_m3_k
+        if plate is None:
+            return np.where(cooled_w > 0, np.inf, setpoint_c)
+        difference_k = np.maximum(setpoint_c + heat_w / stream_w_k - tower_c - CLOSEST_K, 0.0)
+        most_w_k = plate.cold_for(stream_w_k, stream_w_k)[1]
+        left_w_k = self._left_w_k(heat_w - most_w_k * difference_k)
+        taking_w_k = self._taking(plate, stream_w_k, most_w_k, left_w_k)
+        return np.maximum(setpoint_c, tower_c + CLOSEST_K + cooled_w / taking_w_k - heat_w / stream_w_k)
+
     def _reached_c(self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
         """Condenser water [°C] as the tower gives it: its own rule where nothing is asked, never below what it can."""
         own_c = np.maximum(setpoint_c - LOCAL_BELOW_K, air.wet_bulb_c + LOCAL_WET_BULB_K)

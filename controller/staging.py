@@ -21,6 +21,7 @@ from controller.facility_plant import facility_owner, figure
 from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
 from controller.stage_choice import CHILLER, ECONOMISER, Plant, choices, is_plant, missing, plant_of, reinforced
+from controller.stage_loss import UnitLosses
 from controller.stage_reserve import SuddenLoad
 from controller.stage_state import Seen, Unit, stays_s, units_of
 from controller.state import Move
@@ -57,13 +58,14 @@ class Staged:
     """What is to run.
 
     off: units of the plant that the model has to do without; why: in words and numbers; worst_minutes: for how long
-    what runs has to hold every limit, until more could run.
+    what runs has to hold every limit, until more could run; lost: `off` after each loss that must be survived.
     """
 
     on: frozenset[str]
     off: frozenset[str]
     why: Message
     worst_minutes: int
+    lost: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +99,12 @@ class _Looks:
     def __init__(self, site: Site, plant: Plant, asked: Asked, designed: Designed) -> None:
         self._site, self._plant, self._asked, self._designed = site, plant, asked, designed
         self._known: dict[int, Problem] = {}
-        self.sudden = SuddenLoad(plant, self._problem)
+        self.sudden = SuddenLoad(plant, self._plain)
+        self.losses = UnitLosses(plant, site.equipment, self._plain, designed)
 
     def searched(self, on: frozenset[str]) -> tuple[_Tried, Array | None]:
         """Searched to the end: what it costs and where it is best, None where no setpoint holds every limit."""
-        if not is_plant(self._plant, on):
+        if not self._possible(on):
             return self._tried(on, math.inf), None
         problem = self._problem(on)
         choice = search(problem)
@@ -112,7 +115,7 @@ class _Looks:
 
     def glanced(self, on: frozenset[str], around: Array | None) -> _Tried:
         """A first look: over waters at a known supply and pressure, or over the whole range."""
-        if not is_plant(self._plant, on):
+        if not self._possible(on):
             return self._tried(on, math.inf)
         problem = self._problem(on)
         if around is None:
@@ -129,7 +132,14 @@ class _Looks:
         least_w = IDLE_SHARE * sum(rated_w(self._site.equipment[u]) for u in more)
         return not more or least_w + self._tried(on, 0.0).switching_w < stay.cost_w
 
+    def _possible(self, on: frozenset[str]) -> bool:
+        return is_plant(self._plant, on) and self.losses.survives(on)
+
     def _problem(self, on: frozenset[str]) -> Problem:
+        return self.losses.held(self._plain(on), on)
+
+    def _plain(self, on: frozenset[str]) -> Problem:
+        """Whatever may be lost."""
         plant = self._plant
         minutes = worst_minutes(plant, on)
         if minutes not in self._known:
@@ -173,7 +183,7 @@ def decide(site: Site, plant: Plant, asked: Asked, designed: Designed, heat_high
     best = _best(looks, [looks.glanced(on, at) for on in others if looks.worth_a_look(on, stay)], stay)
     if math.isinf(stay.cost_w) and math.isinf(best.cost_w):
         best = next((t for on in reinforced(plant) if math.isfinite((t := looks.searched(on)[0]).cost_w)), stay)
-    return _told(plant, stay, best, heat_high_w)
+    return _told(plant, looks.losses, stay, best, heat_high_w)
 
 
 def _best(looks: _Looks, glanced: list[_Tried], stay: _Tried) -> _Tried:
@@ -183,16 +193,16 @@ def _best(looks: _Looks, glanced: list[_Tried], stay: _Tried) -> _Tried:
     return min((looks.searched(on)[0] for on in found), key=lambda t: t.all_w, default=stay)
 
 
-def _told(plant: Plant, stay: _Tried, best: _Tried, heat_high_w: float) -> Staged:
+def _told(plant: Plant, losses: UnitLosses, stay: _Tried, best: _Tried, heat_high_w: float) -> Staged:
     if math.isinf(stay.cost_w) and math.isinf(best.cost_w):
         *_, most = reinforced(plant)
-        return _staged(plant, most, "stage_all", 0.0, heat_high_w)
+        return _staged(plant, losses, most, "stage_all", 0.0, heat_high_w)
     if math.isinf(stay.cost_w):
-        return _staged(plant, best.on, "stage_needed", 0.0, heat_high_w)
+        return _staged(plant, losses, best.on, "stage_needed", 0.0, heat_high_w)
     gain_w = stay.all_w - best.all_w
     if gain_w > max(SAVING_SHARE * stay.cost_w, SAVING_W):
-        return _staged(plant, _begun(plant, best.on), "stage_saves", stay.cost_w - best.cost_w, heat_high_w)
-    return _staged(plant, stay.on, "stage_stays", max(gain_w, 0.0), heat_high_w)
+        return _staged(plant, losses, _begun(plant, best.on), "stage_saves", stay.cost_w - best.cost_w, heat_high_w)
+    return _staged(plant, losses, stay.on, "stage_stays", max(gain_w, 0.0), heat_high_w)
 
 
 def _begun(plant: Plant, on: frozenset[str]) -> frozenset[str]:
@@ -201,7 +211,9 @@ def _begun(plant: Plant, on: frozenset[str]) -> frozenset[str]:
     return on | {u.id for u in plant.units if u.id in plant.on - on and u.stage.kind in replaced}
 
 
-def _staged(plant: Plant, on: frozenset[str], code: str, saves_w: float, heat_high_w: float) -> Staged:
+def _staged(
+    plant: Plant, losses: UnitLosses, on: frozenset[str], code: str, saves_w: float, heat_high_w: float
+) -> Staged:
     why = message(
         code,
         starts=_named(on - plant.on),
@@ -211,7 +223,8 @@ def _staged(plant: Plant, on: frozenset[str], code: str, saves_w: float, heat_hi
         minutes=float(cost_minutes(tuple(u.stage for u in plant.units))),
         heat_high_mw=heat_high_w / 1e6,
     )
-    return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=worst_minutes(plant, on))
+    minutes = worst_minutes(plant, on)
+    return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=minutes, lost=losses.offs(on))
 
 
 def _named(units: frozenset[str]) -> str:

@@ -162,6 +162,7 @@ export const en = {
   'binding.facility_flow': 'facility water flow',
   'binding.facility_temperature': 'facility water temperature',
   'binding.worst_case': 'loss of the largest CDU',
+  'binding.unit_lost': 'loss of a facility pump or tower',
   'binding.envelope': 'writable range',
 
   'role.supply_temperature': 'Supply temperature',

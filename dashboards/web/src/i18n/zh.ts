@@ -164,6 +164,7 @@ export const zh: Record<Key, string> = {
   'binding.facility_flow': '设施水流量',
   'binding.facility_temperature': '设施水温度',
   'binding.worst_case': '失去最大的 CDU',
+  'binding.unit_lost': '失去一台设施水泵或冷却塔',
   'binding.envelope': '可写范围',
 
   'role.supply_temperature': '供液温度',
