@@ -38,14 +38,14 @@ TOLD: Mapping[str, tuple[str, ...]] = {
 _LARGE: Mapping[str, Figures] = {
     "tower": {"heat_w": 1600e3, "flow_m3_s": 0.070, "approach_k": 3.3, "fan_power_w": 26e3, "air_flow_m3_s": 55},
     "economiser": {"heat_w": 1500e3, "flow_m3_s": 0.038, "condenser_flow_m3_s": 0.042, "ua_w_k": 640e3},
-    "chiller": {"heat_w": 1000e3, "condenser_flow_m3_s": 0.055, **DRIVEN},
+    "chiller": {"heat_w": 1000e3, "flow_m3_s": 0.0375, "condenser_flow_m3_s": 0.055, **DRIVEN},
     "fws-pump": {"flow_m3_s": 0.036, "efficiency": 0.76},
 }
 _OLD: Mapping[str, Figures] = {
     "tower": {"heat_w": 1000e3, "flow_m3_s": 0.045, "approach_k": 4.4, "fan_power_w": 21e3, "air_flow_m3_s": 33}
     | {"fan_speeds": 1, "min_flow_fraction": 1.0},
     "economiser": {"heat_w": 900e3, "flow_m3_s": 0.024, "condenser_flow_m3_s": 0.026, "ua_w_k": 330e3},
-    "chiller": {"heat_w": 600e3, "condenser_flow_m3_s": 0.034, **CONSTANT},
+    "chiller": {"heat_w": 600e3, "flow_m3_s": 0.0225, "condenser_flow_m3_s": 0.034, **CONSTANT},
     "fws-pump": {"efficiency": 0.66, "variable_speed": 0},
 }
 

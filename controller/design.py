@@ -247,14 +247,16 @@ def _lags(site: Site, group: CoolingGroup) -> Lags:
     )
 
 
-def loop_design(site: Site, group: CoolingGroup, off: Collection[str] = ()) -> LoopDesign:
-    """A CDU loop's design. off: units of its plant that stand.
+def loop_design(
+    site: Site, group: CoolingGroup, off: Collection[str] = (), waiting: Collection[str] | None = None
+) -> LoopDesign:
+    """A CDU loop's design. off: units of its plant that stand; waiting: see `facility_side`.
 
     Raises:
         ConfigError: a figure is missing; the message names it.
     """
     water = fluid("water", 0.0, _FACILITY_MEAN_C)
-    pumps, rejection = facility_side(site, group, water, off)
+    pumps, rejection = facility_side(site, group, water, off, waiting)
     return LoopDesign(
         racks=_racks(site, group),
         cdus=tuple(_cdu(site.equipment[m]) for m in group.members),
@@ -266,13 +268,15 @@ def loop_design(site: Site, group: CoolingGroup, off: Collection[str] = ()) -> L
     )
 
 
-def without(design: LoopDesign, site: Site, group: CoolingGroup, off: Collection[str]) -> LoopDesign:
-    """The same loop while some units of its plant stand.
+def without(
+    design: LoopDesign, site: Site, group: CoolingGroup, off: Collection[str], waiting: Collection[str] | None = None
+) -> LoopDesign:
+    """The same loop while some units of its plant stand; waiting: see `facility_side`.
 
     Raises:
         ConfigError: nothing is left of heat rejection.
     """
-    pumps, rejection = facility_side(site, group, design.water, off)
+    pumps, rejection = facility_side(site, group, design.water, off, waiting)
     return replace(design, pumps=pumps, rejection=rejection)
 
 

@@ -34,10 +34,10 @@ class FacilityPumps:
     """All facility pumps of a plant as one, at design.
 
     flow_m3_s: of all together; running_share: share of it that those which run can give; staged: whether it is known
-    how many there are, so that their curve tells; users_m3_s: flow at which the system asks for head_pa [Pa];
-    plates_share: of head_pa what falls in the economisers at their design flow; plates_m3_s: design flow of those that
-    run, inf where nobody knows their pressure drop; fixed_share: of those that run what has no drive, with an
-    efficiency of its own.
+    how many there are, so that their curve tells; users_m3_s: flow at which the system asks for head_pa [Pa]; falls: of
+    head_pa what falls in economisers and in evaporators, each share at the design flow of those that water goes through
+    [m³/s], inf where it goes past all of them; fixed_share: of those that run what has no drive, with an efficiency of
+    its own.
     """
 
     flow_m3_s: float
@@ -47,8 +47,7 @@ class FacilityPumps:
     running_share: float = 1.0
     staged: bool = False
     users_m3_s: float
-    plates_share: float = 0.0
-    plates_m3_s: float = np.inf
+    falls: tuple[tuple[float, float], ...] = ()
     fixed_share: float = 0.0
     fixed_efficiency: float = 1.0
 
@@ -64,9 +63,11 @@ class FacilityPumps:
 
     def _head_share(self, flow_m3_s: Array) -> Array:
         """What the system asks for, of head_pa [1]."""
-        pipes = 1 - self.static_share - self.plates_share
+        pipes = 1 - self.static_share - sum(share for share, _ in self.falls)
         head_share = self.static_share + pipes * (flow_m3_s / self.users_m3_s) ** 2
-        return np.asarray(head_share + self.plates_share * (flow_m3_s / self.plates_m3_s) ** 2, dtype=np.float64)
+        for share, through_m3_s in self.falls:
+            head_share = head_share + share * (flow_m3_s / through_m3_s) ** 2
+        return np.asarray(head_share, dtype=np.float64)
 
     def power_w(self, flow_m3_s: Array) -> Array:
         """Electric power [W]: what the system asks for, at their efficiency."""
@@ -124,9 +125,9 @@ def figure(equipment: Equipment, key: str) -> float:
 
 
 def facility_side(
-    site: Site, group: CoolingGroup, water: Fluid, off: Collection[str] = ()
+    site: Site, group: CoolingGroup, water: Fluid, off: Collection[str] = (), waiting: Collection[str] | None = None
 ) -> tuple[FacilityPumps, Rejection]:
-    """Pumps and heat rejection of a group's plant. off: units that stand.
+    """Pumps and heat rejection of a group's plant. off: units that stand; waiting: see `Plant.waiting`.
 
     Raises:
         ConfigError: a figure is missing; the message names it.
@@ -139,16 +140,14 @@ def facility_side(
         found["economiser"],
         found["chiller"],
         water,
-        staged=any(s.kind == "chiller" for s in stages),
+        staged=waiting is None and any(s.kind == "chiller" for s in stages),
         direct=not any(upstream(site, group.members, kind) for kind in ("economiser", "chiller")),
     )
     staged = any(s.kind == "pump" for s in stages)
-    return _pumps(site, group, found["economiser"], off, staged=staged), rejection
+    return _pumps(site, group, {*off, *(waiting or ())}, staged=staged), rejection
 
 
-def _pumps(
-    site: Site, group: CoolingGroup, plates: list[Equipment], off: Collection[str], *, staged: bool
-) -> FacilityPumps:
+def _pumps(site: Site, group: CoolingGroup, off: Collection[str], *, staged: bool) -> FacilityPumps:
     pumps = upstream(site, group.members, "pump")
     if not pumps:
         raise ConfigError("a facility pump that feeds its CDUs")
@@ -157,7 +156,8 @@ def _pumps(
     fixed, driven = (
         [p for p in on or pumps if (p.design.get("variable_speed", 1.0) == 0.0) is kind] for kind in (True, False)
     )
-    head_pa, plates_pa = figure(pump, "head_pa"), min((p.design.get("dp_pa", 0.0) for p in plates), default=0.0)
+    head_pa = figure(pump, "head_pa")
+    exchangers = (upstream(site, group.members, kind) for kind in ("economiser", "chiller"))
     return FacilityPumps(
         flow_m3_s=flow_m3_s,
         head_pa=head_pa,
@@ -166,11 +166,23 @@ def _pumps(
         running_share=sum(figure(p, "flow_m3_s") for p in on) / flow_m3_s,
         staged=staged,
         users_m3_s=min(flow_m3_s, _users_m3_s(site, pump)) if staged else flow_m3_s,
-        plates_share=plates_pa / head_pa,
-        plates_m3_s=sum(figure(p, "flow_m3_s") for p in plates) if plates_pa > 0 else np.inf,
+        falls=tuple(fall for units in exchangers if (fall := _fall(units, off, head_pa))),
         fixed_share=sum(figure(p, "flow_m3_s") for p in fixed) / sum(figure(p, "flow_m3_s") for p in fixed + driven),
         fixed_efficiency=_efficiency(fixed or driven),
     )
+
+
+def _fall(units: list[Equipment], off: Collection[str], head_pa: float) -> tuple[float, float] | None:
+    """Of the pumps' head what falls in exchangers side by side at design, and the design flow of those that run.
+
+    Where none runs water goes past them [m³/s]. None where one does not tell both `dp_pa` and `flow_m3_s`: then it is a
+    part of the system's curve.
+    """
+    told = [u for u in units if u.design.get("dp_pa") and u.design.get("flow_m3_s")]
+    if not told or len(told) < len(units):
+        return None
+    through_m3_s = sum(u.design["flow_m3_s"] for u in told if u.id not in off)
+    return min(u.design["dp_pa"] for u in told) / head_pa, through_m3_s or np.inf
 
 
 def _efficiency(pumps: list[Equipment]) -> float:

@@ -27,6 +27,7 @@ class LoopProblems:
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
     what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W];
     strays_k: how far its supply goes below and above its setpoint [K].
+    waiting: see `Plant.waiting`.
     """
 
     site: Site
@@ -44,10 +45,11 @@ class LoopProblems:
     now_s: float
     now_w: float
     strays_k: tuple[float, float]
+    waiting: frozenset[str] | None = None
 
     def designed(self, off: frozenset[str]) -> LoopDesign:
         """The loop without some units, with all that was learned of it."""
-        left = corrected(without(self.running, self.site, self.group, off), self.learnt)
+        left = corrected(without(self.running, self.site, self.group, off, self.waiting), self.learnt)
         return with_shown_flow(left, self.snapshot, self.group)
 
     def asked(self, off: frozenset[str], cost_minutes: int, worst_minutes: int) -> Problem:

@@ -102,10 +102,11 @@ def plan_loop(
     """
     inputs.whole_setpoints(site, group)
     plant = whole_plant(site, snapshot, group, memory.seen, now_s)
-    told = loop_design(site, group, missing(plant, plant.on))
+    told = loop_design(site, group, missing(plant, plant.on), plant.waiting)
     running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
     problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
+    problems = replace(problems, waiting=plant.waiting)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
     short = solved.staged is not None and solved.staged.why.code == "stage_all"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from controller.facility_plant import upstream
-from controller.stage_state import Unit, settled
+from controller.stage_state import CHILLER, Unit, settled
 from controller.unit_merit import Kind, kinds_of, worse
 from plant.topology import CoolingGroup, Site
 
 OUTSIDE = ("cooling-tower", "dry-cooler")
-CHILLER, ECONOMISER, PUMP = "chiller", "economiser", "pump"
+ECONOMISER, PUMP = "economiser", "pump"
 Wanted = Mapping[str, int]
 
 
@@ -47,6 +47,12 @@ class Plant:
     def on(self) -> frozenset[str]:
         """Units that may run and have not failed."""
         return frozenset(u.id for u in self.units if u.on)
+
+    @property
+    def waiting(self) -> frozenset[str] | None:
+        """Chillers that stand, where their own sequence starts as few as will do; None where they do as told."""
+        chillers = self.of(CHILLER)
+        return frozenset(u.id for u in chillers if u.stands) if any(u.waits for u in chillers) else None
 
 
 def plant_of(site: Site, group: CoolingGroup, units: tuple[Unit, ...], now_s: float) -> Plant:

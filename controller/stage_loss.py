@@ -14,8 +14,9 @@ from functools import cached_property
 from controller.constraints import Problem
 from controller.design import LoopDesign
 from controller.optimise import glance
-from controller.stage_choice import CHILLER, OUTSIDE, PUMP, Plant, is_plant, missing
+from controller.stage_choice import OUTSIDE, PUMP, Plant, is_plant, missing
 from controller.stage_reserve import may_run
+from controller.stage_state import CHILLER
 from plant.topology import Equipment
 
 LOST = (*OUTSIDE, PUMP)

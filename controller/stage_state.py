@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller import inputs
 from controller.device_state import faulty, works
@@ -12,6 +12,7 @@ from plant.live import Snapshot
 from plant.records import Setpoint
 from plant.topology import CoolingGroup, Site, Stage
 
+CHILLER = "chiller"
 SETTLE_S = 300.0
 """After a unit of a kind was switched none of its kind is stopped for so long: the plant has to find its balance."""
 MISSED_K = 1.0
@@ -23,13 +24,20 @@ class Seen:
     """What was last seen of a unit.
 
     on: whether it may run; since_s: when that changed, or when it was first seen running, -inf if it was off then;
-    idle_s: since when it may run and does not, NaN if it does [s since 1970]; ran: it ran since it may.
+    idle_s: since when it may run and does not, NaN if it does [s since 1970]; ran: it ran since it may; waits: a
+    chiller that once stood though it might run, and nothing was warm: a command only releases it.
     """
 
     on: bool
     since_s: float
     idle_s: float = math.nan
     ran: bool = False
+    waits: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether it does not run."""
+        return not self.on or math.isfinite(self.idle_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +45,8 @@ class Unit:
     """One unit now. enabled: it may run; on: and carries its share; known: it tells whether it may run.
 
     locked_s: how long its shortest time off holds it yet [s], also a chiller that its own thermostat stopped.
-    One that does not tell, and shows that it runs, carries its share and is nobody's to stop.
+    stands, waits: see `Seen`. One that does not tell, and shows that it runs, carries its share and is nobody's to
+    stop.
     """
 
     stage: Stage
@@ -49,6 +58,8 @@ class Unit:
     failed: bool
     known: bool
     locked_s: float = 0.0
+    stands: bool = False
+    waits: bool = False
 
     @property
     def locked(self) -> bool:
@@ -65,11 +76,14 @@ def look(before: Mapping[str, Seen], site: Site, snapshot: Snapshot, now_s: floa
     """Every unit after one more look; one that tells nothing stays as it was."""
     found = dict(before)
     for group in site.groups.values():
+        warm = bool(group.stages) and is_warm(site, snapshot, group)
         for stage in group.stages:
             enabled = snapshot.get(inputs.effective_point(site, stage.command))
             if math.isfinite(enabled):
                 running = 1.0 if works(snapshot, site.equipment[stage.unit]) else snapshot.get(stage.running)
-                found[stage.unit] = _looked(before.get(stage.unit), running, enabled > 0, now_s)
+                seen = _looked(before.get(stage.unit), running, enabled > 0, now_s)
+                rests = stage.kind == CHILLER and not warm and now_s - seen.idle_s > stage.start_s
+                found[stage.unit] = replace(seen, waits=seen.waits or rests)
     return found
 
 
@@ -77,11 +91,11 @@ def _looked(before: Seen | None, running: float, on: bool, now_s: float) -> Seen
     before = before or Seen(on, now_s if on else -math.inf)
     since_s = before.since_s if before.on == on else now_s
     if not on:
-        return Seen(on, since_s)
+        return Seen(on, since_s, waits=before.waits)
     ran = before.ran and before.on
     if running != 0:  # a unit that does not tell is not accused
-        return Seen(on, since_s, ran=ran or running > 0)
-    return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s, ran)
+        return Seen(on, since_s, ran=ran or running > 0, waits=before.waits)
+    return Seen(on, since_s, before.idle_s if math.isfinite(before.idle_s) else now_s, ran, before.waits)
 
 
 def units_of(
@@ -97,7 +111,7 @@ def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s
     seen = seen or Seen(on=False, since_s=-math.inf)
     patience_s = -1.0 if seen.ran else stage.start_s  # one that ran has tripped: nobody waits for it to start
     locked_s = _locked_s(stage, seen, now_s)
-    late = seen.on and locked_s <= 0 and now_s - seen.idle_s > patience_s and (stage.kind != "chiller" or warm)
+    late = seen.on and locked_s <= 0 and now_s - seen.idle_s > patience_s and (stage.kind != CHILLER or warm)
     failed = known and (late or faulty(snapshot, site.equipment[stage.unit]))
     alone = not known and (snapshot.get(stage.running) > 0 or works(snapshot, site.equipment[stage.unit]))
     for_s = now_s - seen.since_s
@@ -111,13 +125,15 @@ def _unit(site: Site, snapshot: Snapshot, stage: Stage, seen: Seen | None, now_s
         failed=failed,
         known=known,
         locked_s=locked_s,
+        stands=seen.stands,
+        waits=seen.waits,
     )
 
 
 def _locked_s(stage: Stage, seen: Seen, now_s: float) -> float:
     """How long its shortest time off holds it yet [s]: since it was stopped, or since its thermostat stopped it."""
     rested_s = now_s - (seen.idle_s if seen.on else seen.since_s)
-    by_itself = seen.on and seen.ran and stage.kind == "chiller" and math.isfinite(seen.idle_s)
+    by_itself = seen.on and seen.ran and stage.kind == CHILLER and math.isfinite(seen.idle_s)
     return max(stage.min_off_s - rested_s, 0.0) if by_itself or not seen.on else 0.0
 
 

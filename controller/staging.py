@@ -20,10 +20,10 @@ from controller.exchange import Array
 from controller.facility_plant import facility_owner, figure
 from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
-from controller.stage_choice import CHILLER, ECONOMISER, Plant, choices, is_plant, missing, plant_of, reinforced
+from controller.stage_choice import ECONOMISER, Plant, choices, is_plant, missing, plant_of, reinforced
 from controller.stage_loss import UnitLosses
 from controller.stage_reserve import SuddenLoad
-from controller.stage_state import Seen, Unit, stays_s, units_of
+from controller.stage_state import CHILLER, Seen, Unit, stays_s, units_of
 from controller.state import Move
 from plant.live import Snapshot
 from plant.points import PointId

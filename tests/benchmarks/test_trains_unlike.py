@@ -1,5 +1,6 @@
 """Halls with trains that are not alike: every unit carries its own share, and energies add up."""
 
+import numpy as np
 import pytest
 
 from benchmarks import trains_sites
@@ -10,6 +11,7 @@ from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, TowerCell, VariablePump
 from benchmarks.trains_variants import partload, unequal
 from benchmarks.twin_plant import example_site
+from controller.design import loop_design
 from controller.unit_merit import AS_GOOD, worse
 from plant.topology import Equipment
 
@@ -97,3 +99,16 @@ def test_a_pump_without_a_drive_is_taken_after_a_poorer_one_with_one():
     found = worse(pumps, {})
     assert found["none"] == pytest.approx(drawn_w["none"] / drawn_w["drive"] - 1, abs=AS_GOOD)
     assert found["drive"] < found["poor"] < found["none"]
+
+
+@pytest.mark.parametrize("chillers", [0, 1, 2, 5])
+def test_the_controller_knows_what_facility_pumps_have_to_lift(scenario, chillers):
+    """Few evaporators ask for more, none for nothing: within 2 % of what the plant's own pumps draw."""
+    hall, flow_m3_s = partload(scenario), 0.09
+    kinds = {"tower": 4, "economiser": 4, "chiller": chillers, "fws-pump": 4}
+    on = {f"{kind}-{n}" for kind, count in kinds.items() for n in range(1, count + 1)}
+    for unit, switch in hall.water.switches.items():
+        switch.running = unit in on
+    drawn_w = sum(hall.water.pumping_w(flow_m3_s).values())
+    pumps = loop_design(hall.site, hall.site.groups["tcs-1"], hall.water.switches.keys() - on).pumps
+    assert float(pumps.power_w(np.array([flow_m3_s]))[0]) == pytest.approx(drawn_w, rel=0.02)

@@ -281,6 +281,46 @@ def test_chillers_share_what_there_is(three):
     assert running(two, np.array([0.0, 1.0])).tolist() == [0.0, 2.0]
 
 
+def shows(hall, seen, minutes, **running):
+    """Minute by minute some chillers show whether they run, all others that they do as they are told."""
+    for _ in range(minutes):
+        shown = hall.snapshot(LOW_W)
+        told = {f"{unit.replace('_', '-')}/running": on for unit, on in running.items()}
+        readings = {p: replace(r, value=told.get(p, r.value)) for p, r in shown.readings.items()}
+        hall.now_s += 60.0
+        seen = look(seen, hall.site, Snapshot(at_s=hall.now_s, readings=readings), hall.now_s)
+    return seen
+
+
+def test_released_chillers_run_as_few_as_will_do(three):
+    """Where an enabled chiller stands and the water is held, a command only releases it: fewer run, and share more."""
+    hall = trains.Hall(three)
+    group, seen = hall.group, shows(hall, {}, 3, chiller_2=0.0, chiller_3=0.0)
+    plant = whole_plant(three, hall.snapshot(LOW_W), group, seen, hall.now_s)
+    assert plant.waiting is None, "it may be starting yet"
+    seen = shows(hall, seen, 5, chiller_2=0.0, chiller_3=0.0)
+    plant = whole_plant(three, hall.snapshot(LOW_W), group, seen, hall.now_s)
+    assert plant.waiting == {"chiller-2", "chiller-3"}
+    told, waited = (loop_design(three, group, (), waiting).rejection for waiting in (None, plant.waiting))
+    assert float(running(told.chiller, np.array([40e3]))[0]) == 3.0
+    assert float(running(waited.chiller, np.array([40e3]))[0]) == 1.0
+    seen = shows(hall, seen, 1)
+    assert whole_plant(three, hall.snapshot(LOW_W), group, seen, hall.now_s).waiting == set(), "it is remembered"
+
+
+def test_water_goes_through_evaporators_that_run(three):
+    """Those that wait let no water through, and those that run alone ask the pumps for more."""
+    chillers = {u.id: u for u in three.equipment.values() if u.kind == "chiller"}
+    told = {name: replace(u, design={**u.design, "flow_m3_s": 0.010, "dp_pa": 20e3}) for name, u in chillers.items()}
+    site, flow = replace(three, equipment={**three.equipment, **told}), np.array([0.02])
+    group, waits = site.groups["tcs-1"], [None, ("chiller-3",), ("chiller-2", "chiller-3")]
+    drawn_w = [float(loop_design(site, group, (), waiting).pumps.power_w(flow)[0]) for waiting in waits]
+    assert drawn_w == sorted(drawn_w)
+    assert drawn_w[2] > 1.2 * drawn_w[0]
+    by_passed_w = float(loop_design(site, group, chillers).pumps.power_w(flow)[0])
+    assert by_passed_w < drawn_w[0]
+
+
 def test_pumps_are_best_near_their_design():
     """Efficiency falls both with too many pumps and with too few, and is whole at design."""
     shares, heads = np.array([0.3, 1.0, 1.5]), np.array([0.7, 1.0, 1.0])
