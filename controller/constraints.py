@@ -11,7 +11,7 @@ from controller.design import LoopDesign
 from controller.exchange import Array
 from controller.loss import HEAT_RESERVE, lost_cdu_case_c
 from controller.objective import ENERGY, Prices
-from controller.unit_loss import settled_c
+from controller.unit_loss import Left, reached_c
 from plant.leases import Envelope
 
 CASE_TOLERANCE = 1.10
@@ -64,7 +64,7 @@ class Problem:
     prices: Prices = ENERGY
     spread: tuple[tuple[float, model.Load], ...] = ()
     """Loads beside the median that may come, each with its weight; the median has the rest of 1."""
-    after_loss: tuple[LoopDesign, ...] = ()
+    after_loss: tuple[Left, ...] = ()
     """What each loss of a pump or tower that must be survived would leave of the loop."""
     soon: model.Load | None = None
     """What is carried until another runs in the place of a lost unit; None: `upper`."""
@@ -125,8 +125,8 @@ def _lost_margin(problem: Problem, points: Array, high: model.Strain) -> Array:
     own_share = high.facility_flow_m3_s / high.pumped_m3_s
     found = []
     for left in problem.after_loss:
-        supply_c, facility_c = settled_c(left, load, at, own_share)
-        case_c = model.full_load_case_c(left, supply_c, at.dp_pa, load.gpu_w)
+        supply_c, facility_c = reached_c(left, load, at, own_share)
+        case_c = model.full_load_case_c(left.design, supply_c, at.dp_pa, load.gpu_w)
         warmer_k = supply_c - at.supply_c
         found += [
             bounds.case_c - bounds.unsure_k - case_c,

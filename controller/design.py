@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from controller.curves import UNTAUGHT, Curve
 from controller.exchange import Array
-from controller.facility_plant import FacilityPumps, facility_side, figure
+from controller.facility_plant import FacilityPumps, facility_m3, facility_side, figure
 from controller.fluids import Fluid, fluid
 from controller.outdoor import Rejection
 from controller.plates import Plate
@@ -84,12 +84,16 @@ class CduDesign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lags:
-    """How slowly a loop answers: coolant in loop and manifold [m³], pumps from stop to full, valves, plates [s]."""
+    """How slowly a loop answers: coolant in loop and manifold [m³], pumps from stop to full, valves, plates [s].
+
+    facility_m3: facility water, 0 where nobody tells.
+    """
 
     volume_m3: float
     pump_ramp_s: float
     valve_stroke_s: float
     plate_tau_s: float
+    facility_m3: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +248,7 @@ def _lags(site: Site, group: CoolingGroup) -> Lags:
         pump_ramp_s=max(m.design.get("pump_ramp_s", PUMP_RAMP_S) for m in members),
         valve_stroke_s=max(m.design.get("valve_stroke_s", VALVE_STROKE_S) for m in members),
         plate_tau_s=min(taus, default=PLATE_TAU_S),
+        facility_m3=facility_m3(site, group),
     )
 
 

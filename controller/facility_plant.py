@@ -124,6 +124,11 @@ def figure(equipment: Equipment, key: str) -> float:
         raise ConfigError(f"design.{key} of {equipment.id}", remedy="add it to the site file") from None
 
 
+def facility_m3(site: Site, group: CoolingGroup) -> float:
+    """Facility water [m³] as far as the site file tells it, at the pumps."""
+    return sum(e.design.get("volume_m3", 0.0) for e in upstream(site, group.members, "pump"))
+
+
 def facility_side(
     site: Site, group: CoolingGroup, water: Fluid, off: Collection[str] = (), waiting: Collection[str] | None = None
 ) -> tuple[FacilityPumps, Rejection]:
@@ -140,7 +145,8 @@ def facility_side(
         found["economiser"],
         found["chiller"],
         water,
-        staged=waiting is None and any(s.kind == "chiller" for s in stages),
+        staged=any(s.kind == "chiller" for s in stages),
+        runs=None if waiting is None else sum(c.id not in waiting for c in found["chiller"]),
         direct=not any(upstream(site, group.members, kind) for kind in ("economiser", "chiller")),
     )
     staged = any(s.kind == "pump" for s in stages)

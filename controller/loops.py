@@ -26,6 +26,7 @@ from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
 from controller.shedding import shed_conditions
 from controller.stage_choice import Plant, is_plant, missing
+from controller.stage_loss import lefts
 from controller.stage_shed import shed_by_plant
 from controller.stage_state import Seen
 from controller.staging import (
@@ -168,8 +169,7 @@ def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
     staged = _staged(problems, plant)
     off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
     problem = problems.asked(off, COST_MINUTES, worst)
-    lost = tuple(problems.designed(after) for after in staged.lost) if staged else ()
-    problem = replace(problem, after_loss=lost)
+    problem = replace(problem, after_loss=lefts(staged.lost, problems.designed) if staged else ())
     return _Solved(staged=staged, problem=problem, choice=search(problem))
 
 

@@ -18,7 +18,7 @@ from controller.design import PUMP_RAMP_S, VALVE_STROKE_S, rack_design
 from controller.device_state import stands
 from controller.exchange import Array
 from controller.exchangers import ua_share
-from controller.facility_plant import upstream
+from controller.facility_plant import facility_m3, upstream
 from controller.fluids import fluid
 from controller.heats import cdu_heats
 from controller.model import rack_flow
@@ -163,7 +163,7 @@ def _rest(
         facility_c=_one(facility_c),
         facility_w=_one(facility_w),
         facility_w_k=_one(0.0),
-        facility_j_k=_one(max(_facility_m3(site, group), 1e-3) * WATER.heat_j_m3_k),
+        facility_j_k=_one(max(facility_m3(site, group), 1e-3) * WATER.heat_j_m3_k),
         flow_first=_one(first),
         flow_last=_one(max(first, last)),
         flow_most=_one(max(first, most)),
@@ -234,10 +234,6 @@ def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_w: float
 def _shown_heat_w(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
     """Heat of the members that tell theirs [W]."""
     return sum(h.heat_w for h in cdu_heats(site, snapshot, group).values() if h.known and not h.substitute)
-
-
-def _facility_m3(site: Site, group: CoolingGroup) -> float:
-    return sum(e.design.get("volume_m3", 0.0) for e in upstream(site, group.members, "pump"))
 
 
 def _volume_m3(site: Site, group: CoolingGroup) -> float:

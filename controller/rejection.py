@@ -22,6 +22,8 @@ LOCAL_BELOW_K, LOCAL_WET_BULB_K = 2.0, 4.0
 CLOSEST_K = 0.05
 """Nearer than this the water of an economiser does not come to the condenser water: two sensors tell no better, and a
 valve that must close the last of the gap stands open for nothing."""
+MACHINES = 1.05
+"""Heat of pumps and chillers on top of what towers take from the facility water, as a first guess [1]."""
 LEAST_SHARE = 1e-3
 """What seeps through an economiser whose condenser water the chillers take [1]."""
 HEAT_STEP = 0.1
@@ -111,7 +113,8 @@ class WetSide:
 
         Without an economiser nothing holds what chillers do not take: inf.
         """
-        tower_c = self._reached_c(heat_w, setpoint_c, tower_c, air)
+        into_w = heat_w + self.tower.pump_w + self.chiller_power_w
+        tower_c = self._reached_c(into_w, setpoint_c, tower_c, air, over=1.0)
         cooled_w = np.maximum(heat_w - (self.chiller.heat_w if self.chiller else 0.0), 0.0)
         plate, stream_w_k = self.sure or self.economiser, flow_m3_s * self.water.heat_j_m3_k
         if plate is None:
@@ -122,12 +125,17 @@ class WetSide:
         taking_w_k = self._taking(plate, stream_w_k, most_w_k, left_w_k)
         return np.maximum(setpoint_c, tower_c + CLOSEST_K + cooled_w / taking_w_k - heat_w / stream_w_k)
 
-    def _reached_c(self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:
-        """Condenser water [°C] as the tower gives it: its own rule where nothing is asked, never below what it can."""
+    def _reached_c(
+        self, heat_w: Array, setpoint_c: Array, tower_c: Array, air: Outdoor, over: float = MACHINES
+    ) -> Array:
+        """Condenser water [°C] as the tower gives it: its own rule where nothing is asked, never below what it can.
+
+        over: heat into the tower over heat_w [1].
+        """
         own_c = np.maximum(setpoint_c - LOCAL_BELOW_K, air.wet_bulb_c + LOCAL_WET_BULB_K)
         step_w = HEAT_STEP * self.tower.flow_m3_s * self.water.heat_j_m3_k
         most = replace(self.tower, air_kg_s=self.tower.air_kg_s * self.fans.full_at())
-        highest_w = step_w * np.ceil(1.05 * heat_w.max(axis=-1, keepdims=True) / step_w)
+        highest_w = step_w * np.ceil(over * heat_w.max(axis=-1, keepdims=True) / step_w)
         coldest = np.array([coldest_c(most, self.water, w, air.wet_bulb_c) for w in highest_w.ravel()])
         coldest = coldest.reshape(highest_w.shape)
         return np.asarray(np.maximum(np.where(np.isnan(tower_c), own_c, tower_c), coldest), dtype=np.float64)
@@ -193,6 +201,12 @@ class OpenTowers(WetSide):
         coldest_c = self._reached_c(heat_w, setpoint_c, np.full_like(heat_w, -np.inf), air)
         return np.asarray((coldest_c - setpoint_c) * self.tower.flow_m3_s * self.water.heat_j_m3_k, dtype=np.float64)
 
+    def warmest_c(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Array:  # noqa: ARG002 - as above
+        """Facility water [°C]: as set, or as cold as the towers can."""
+        return self._reached_c(
+            heat_w + self.tower.pump_w, setpoint_c, np.broadcast_to(setpoint_c, heat_w.shape), air, over=1.0
+        )
+
 
 def rejection_of(
     coolers: list[Equipment],
@@ -203,10 +217,12 @@ def rejection_of(
     *,
     staged: bool = False,
     direct: bool = False,
+    runs: int | None = None,
 ) -> Rejection:
-    """The heat rejection of a loop, from the units that run; staged: they were chosen, down to the last chiller.
+    """The heat rejection of a loop, from the units that run.
 
-    direct: nothing stands between towers and CDUs, neither plates nor chillers, run they or not.
+    staged: they were chosen, down to the last chiller; direct: nothing stands between towers and CDUs, neither plates
+    nor chillers, run they or not; runs: of chillers that a command only releases those that run.
 
     Raises:
         ConfigError: there is none, or a design figure is missing.
@@ -215,7 +231,7 @@ def rejection_of(
         raise ConfigError("a dry cooler or a cooling tower that feeds its CDUs")
     wet = not coolers
     try:
-        chiller = chiller_design(chillers, water_cooled=wet, together=staged)
+        chiller = chiller_design(chillers, water_cooled=wet, together=staged and runs is None, runs=runs)
         if not wet:
             return dry_coolers(coolers, water, chiller)
         if direct:

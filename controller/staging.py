@@ -21,7 +21,7 @@ from controller.facility_plant import facility_owner, figure
 from controller.optimise import SAVING_SHARE, SAVING_W, Judged, condenser_c, glance, judge, search
 from controller.reasons import condition, message
 from controller.stage_choice import ECONOMISER, Plant, choices, is_plant, missing, plant_of, reinforced
-from controller.stage_loss import UnitLosses
+from controller.stage_loss import UnitLoss, UnitLosses
 from controller.stage_reserve import SuddenLoad
 from controller.stage_state import CHILLER, Seen, Unit, stays_s, units_of
 from controller.state import Move
@@ -58,14 +58,14 @@ class Staged:
     """What is to run.
 
     off: units of the plant that the model has to do without; why: in words and numbers; worst_minutes: for how long
-    what runs has to hold every limit, until more could run; lost: `off` after each loss that must be survived.
+    what runs has to hold every limit, until more could run; lost: each loss that must be survived.
     """
 
     on: frozenset[str]
     off: frozenset[str]
     why: Message
     worst_minutes: int
-    lost: tuple[frozenset[str], ...]
+    lost: tuple[UnitLoss, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +224,7 @@ def _staged(
         heat_high_mw=heat_high_w / 1e6,
     )
     minutes = worst_minutes(plant, on)
-    return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=minutes, lost=losses.offs(on))
+    return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=minutes, lost=losses.of(on))
 
 
 def _named(units: frozenset[str]) -> str:
