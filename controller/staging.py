@@ -197,8 +197,8 @@ def _told(plant: Plant, losses: UnitLosses, stay: _Tried, best: _Tried, heat_hig
     if math.isinf(stay.cost_w) and math.isinf(best.cost_w):
         *_, most = reinforced(plant)
         return _staged(plant, losses, most, "stage_all", 0.0, heat_high_w)
-    if math.isinf(stay.cost_w):
-        return _staged(plant, losses, best.on, "stage_needed", 0.0, heat_high_w)
+    if math.isinf(stay.cost_w):  # until what starts carries its share, what runs is needed
+        return _staged(plant, losses, best.on | plant.on, "stage_needed", 0.0, heat_high_w)
     gain_w = stay.all_w - best.all_w
     if gain_w > max(SAVING_SHARE * stay.cost_w, SAVING_W):
         return _staged(plant, losses, _begun(plant, best.on), "stage_saves", stay.cost_w - best.cost_w, heat_high_w)

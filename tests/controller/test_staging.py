@@ -384,3 +384,12 @@ def test_a_person_holds_a_switch_on_or_off_only(pod, value, accepted):
     _, answer = apply_intent(initial_modes(site), intent, site, (), frozenset({"tcs-1"}), 0.0)
     assert answer.accepted is accepted
     assert accepted or command in answer.text
+
+
+def test_where_more_is_needed_nothing_stops(three):
+    """One tower and all pumps at low load: another one starts, and no pump is saved before it carries its share."""
+    standing = [f"{kind}-{n}" for kind in ("tower", "economiser", "chiller") for n in (2, 3)]
+    decision = stopped(trains.Hall(three, wet_bulb_c=20.0), *standing, "chiller-1").decide([LOW_W] * 120)
+    assert decision.plan.staging.code == "stage_needed"
+    assert "tower-2" in decision.plan.staging.params["starts"]
+    assert decision.plan.staging.params["stops"] == "-"
