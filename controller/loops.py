@@ -170,7 +170,11 @@ def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
     off, worst = (staged.off, staged.worst_minutes) if staged else (missing(plant, plant.on), WORST_MINUTES)
     problem = problems.asked(off, COST_MINUTES, worst)
     problem = replace(problem, after_loss=lefts(staged.lost, problems.designed) if staged else ())
-    return _Solved(staged=staged, problem=problem, choice=search(problem))
+    choice = search(problem)
+    if problem.after_loss and not choice.feasible:  # what a loss would break is no reason to give up what holds now
+        problem = replace(problem, after_loss=())
+        choice = search(problem)
+    return _Solved(staged=staged, problem=problem, choice=choice)
 
 
 def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapping[PointId, Move]) -> Decision:

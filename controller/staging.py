@@ -197,8 +197,9 @@ def _told(plant: Plant, losses: UnitLosses, stay: _Tried, best: _Tried, heat_hig
     if math.isinf(stay.cost_w) and math.isinf(best.cost_w):
         *_, most = reinforced(plant)
         return _staged(plant, losses, most, "stage_all", 0.0, heat_high_w)
-    if math.isinf(stay.cost_w):  # until what starts carries its share, what runs is needed
-        return _staged(plant, losses, best.on | plant.on, "stage_needed", 0.0, heat_high_w)
+    if math.isinf(stay.cost_w):
+        waits = plant.on if best.on - plant.on else frozenset()  # needed until what starts carries its share
+        return _staged(plant, losses, best.on | waits, "stage_needed", 0.0, heat_high_w)
     gain_w = stay.all_w - best.all_w
     if gain_w > max(SAVING_SHARE * stay.cost_w, SAVING_W):
         return _staged(plant, losses, _begun(plant, best.on), "stage_saves", stay.cost_w - best.cost_w, heat_high_w)
@@ -211,9 +212,7 @@ def _begun(plant: Plant, on: frozenset[str]) -> frozenset[str]:
     return on | {u.id for u in plant.units if u.id in plant.on - on and u.stage.kind in replaced}
 
 
-def _staged(
-    plant: Plant, losses: UnitLosses, on: frozenset[str], code: str, saves_w: float, heat_high_w: float
-) -> Staged:
+def _staged(plant: Plant, losses: UnitLosses, on: frozenset[str], code: str, saves_w: float, high_w: float) -> Staged:
     why = message(
         code,
         starts=_named(on - plant.on),
@@ -221,7 +220,7 @@ def _staged(
         running=_counted(plant, on),
         saves_kw=saves_w / 1e3,
         minutes=float(cost_minutes(tuple(u.stage for u in plant.units))),
-        heat_high_mw=heat_high_w / 1e6,
+        heat_high_mw=high_w / 1e6,
     )
     minutes = worst_minutes(plant, on)
     return Staged(on=on, off=missing(plant, on), why=why, worst_minutes=minutes, lost=losses.of(on))

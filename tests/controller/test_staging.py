@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from actuator.guard import guard
+from controller import loops
 from controller.asking import setpoints_to_ask
 from controller.chillers import chiller_design, chiller_w, running
 from controller.design import loop_design
 from controller.modes import apply_intent, initial_modes
 from controller.pumps import efficiency_share
 from controller.stage_choice import chosen, everything, plant_of
+from controller.stage_loss import UnitLoss
 from controller.stage_state import Seen, look, units_of
-from controller.staging import whole_plant
+from controller.staging import decide, whole_plant
 from plant.intents import Intent, IntentKind, Mode, ModeState
 from plant.leases import Lease
 from plant.live import Snapshot
@@ -393,3 +395,13 @@ def test_where_more_is_needed_nothing_stops(three):
     assert decision.plan.staging.code == "stage_needed"
     assert "tower-2" in decision.plan.staging.params["starts"]
     assert decision.plan.staging.params["stops"] == "-"
+
+
+def test_a_loss_that_no_setpoint_survives_gives_nothing_up(three, monkeypatch):
+    """Units that were chosen all the same are driven by the limits that hold now, not back to design."""
+    lost = UnitLoss(off=frozenset({"tower-2", "tower-3", "economiser-2", "economiser-3"}), seconds=1e6)
+    kinds = []
+    for losses in ((), (lost,)):
+        monkeypatch.setattr(loops, "decide", lambda *args, losses=losses: replace(decide(*args), lost=losses))
+        kinds.append(trains.Hall(three, wet_bulb_c=24.0).decide([HIGH_W] * 120).plan.reason.code)
+    assert kinds[0] == kinds[1] != "plan_design_tower"
