@@ -26,8 +26,8 @@ class LoopProblems:
 
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
     what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W];
-    strays_k: how far its supply goes below and above its setpoint [K].
-    waiting: see `Plant.waiting`.
+    strays_k: how far its supply goes below and above its setpoint [K]; waiting: see
+    `Plant.waiting`.
     """
 
     site: Site
