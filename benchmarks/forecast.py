@@ -218,27 +218,27 @@ def _statsmodels(past: Array) -> dict[str, Array]:
 
 
 def _frontier(data: Path | None, origins: int) -> Figures:
-    """Frontier's day in minutes: 25 CDUs, their total and the wet bulb; coverage of all with a bootstrap interval."""
-    path = (data or Path()) / TRACE
-    if not path.is_file():
+    """Frontier's day in minutes: 25 CDUs, their total, wet bulb; coverage with a bootstrap interval, and backwards."""
+    if not (path := (data or Path()) / TRACE).is_file():
         remedy = "it comes from github.com/HewlettPackard/sustain-lc; name the folder that has `frontier/` with --data"
         raise ConfigError("no Frontier trace", where=str(path), remedy=remedy)
     rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(1, CDUS + 2))[: 4 * DAY]
-    minutes = rows.reshape(DAY, 4, CDUS + 1).mean(axis=1)
-    cdus, air = minutes[:, :CDUS], trial_air(minutes[:, CDUS:])
-    found = trial(np.concatenate([cdus, cdus.sum(axis=1, keepdims=True)], axis=1))
+    cdus, sky = np.split(rows.reshape(DAY, 4, CDUS + 1).mean(axis=1), [CDUS], axis=1)
+    heat = np.column_stack([cdus, cdus.sum(axis=1)])
+    found, backwards = trial(heat), trial(heat[::-1])  # what one day shows by chance, it need not show backwards
     figures = {
         **_skills("frontier_total", found, [CDUS], WARM),
         **_skills("frontier_cdus", found, range(CDUS), WARM),
-        **_skills("frontier_wet_bulb", air, [0], WARM),
+        **_skills("frontier_wet_bulb", trial_air(sky), [0], WARM),
         **_peers("frontier_total", found, [CDUS], WARM, origins),
         **_coverage("frontier", found, range(CDUS + 1), WARM),
+        **_coverage("frontier_backwards", backwards, range(CDUS + 1), WARM),
     }
     for percent, inside in found.inside.items():
         for column, horizon in enumerate(HORIZONS):
             key = f"frontier_coverage_{percent}_{horizon}_min"
-            low, high = interval(inside[WARM + horizon :, :, column].mean(axis=1), horizon)
-            figures |= {f"{key}_low": low, f"{key}_high": high}
+            ends = interval(inside[WARM + horizon :, :, column].mean(axis=1), horizon)
+            figures |= dict(zip((f"{key}_low", f"{key}_high"), ends, strict=True))
     return figures
 
 
@@ -250,8 +250,7 @@ def interval(hits: Array, horizon: int, draws: int = 500) -> tuple[float, float]
     """
     if (1.0 - hits).sum() < horizon:
         return float(0.025 ** (horizon / len(hits))), 1.0
-    rng = np.random.default_rng(4)
-    starts = rng.integers(0, max(len(hits) - BLOCK, 1), size=(draws, -(-len(hits) // BLOCK)))
+    starts = np.random.default_rng(4).integers(0, max(len(hits) - BLOCK, 1), size=(draws, -(-len(hits) // BLOCK)))
     means = hits[starts[..., None] + np.arange(min(BLOCK, len(hits)))].mean(axis=(1, 2))
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from benchmarks.drive import DAY_H, LEAD_H, drive_day
-from benchmarks.maintenance import quiet_then_fouled
+from benchmarks.maintenance import HALL, POD, quiet_then_worn
 from benchmarks.plants import Scenario
 from benchmarks.twin_plant import COMPONENTS, TwinPlant, example_site
 from controller import inputs
@@ -73,7 +73,9 @@ def _slowly() -> dict[str, float]:
     plant = DifferentTwin(site, SEEDS[0])
     day = drive_day(plant, Watcher(plant, forgets=True), START_S, CYCLE_S)
     without = {"violation_without_s": sum(day.violation_s.values())}
-    return without | dict(quiet_then_fouled(site, START_S, SEEDS[0], 8, 6))
+    pod = quiet_then_worn(site, START_S, SEEDS[0], POD, 8, 6)
+    hall = quiet_then_worn(thinned(example_site("hall.yaml")), START_S, SEEDS[0], HALL, 5, 9)
+    return without | {f"pod_{k}": v for k, v in pod.items()} | {f"hall_{k}": v for k, v in hall.items()}
 
 
 def actual_site(site: Site) -> Site:

@@ -71,8 +71,8 @@ def _worse(parameter: Parameter, estimate: Estimate, baseline: Baseline, *, told
 def _misled(estimate: Estimate, baseline: Baseline) -> float:
     """Standard deviation [1] by which the same offsets of the same instruments mislead otherwise than at the baseline.
 
-    At the same load they cancel. At less of it temperatures lie closer, and an offset of a tenth of a kelvin that was
-    2 % of a difference is 5 %: without this an idle afternoon was fouling, and two flow meters that had drifted.
+    At the same load they cancel. At less of it temperatures lie closer, and an offset of a fifth of a kelvin that was
+    2 % of a difference is 5 %: without this, racks that idle for half a day were sensor drift.
     """
     return abs(math.sqrt(estimate.bias) - math.sqrt(estimate.bias if baseline.bias is None else baseline.bias))
 

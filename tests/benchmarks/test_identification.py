@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.identification import GPUS, START_S, TRUE, actual_site, run, thinned
-from benchmarks.maintenance import quiet_then_fouled
+from benchmarks.maintenance import POD, quiet_then_worn
 from benchmarks.twin_plant import example_site
+from simulator.plant import SimulatedPlant
+from simulator.sensors import typical_sensors
+
+FLOWS = [example_site("demo-pod.yaml").points["cdu-2/fws_flow"]]
 
 
 def test_the_plant_differs_from_its_site_file_as_told():
@@ -31,9 +35,25 @@ def test_a_day_finds_the_plant():
 
 
 @pytest.mark.campaign
-def test_a_quiet_week_is_quiet_and_fouling_is_told():
-    """Eight days of noise give no finding; an exchanger that loses 5 % a day is told within four days."""
-    found = quiet_then_fouled(thinned(example_site("demo-pod.yaml")), START_S, 1, 8, 6)
+def test_a_quiet_week_is_quiet_and_wear_is_told():
+    """Eight days of noise give no finding; what loses 5 % a day is told within four days, machines with their cost."""
+    found = quiet_then_worn(thinned(example_site("demo-pod.yaml")), START_S, 1, POD, 8, 6)
     assert found["false_findings"] == found["other_findings"] == 0.0
-    assert found["days_to_fouling"] < 4.0
-    assert found["told_kwh_a_year"] > 0.0
+    for wear in POD:
+        assert found[f"{wear.code}_days"] < 4.0
+        assert found[f"{wear.code}_kwh_a_year"] > 0.0 or wear.code == "sensor_drift"
+
+
+def test_wear_is_what_it_says():
+    """Step by step or at once, what is left is what was asked for; nothing else of the plant changes."""
+    plant = SimulatedPlant(example_site("demo-pod.yaml"), START_S, sensors=typical_sensors(FLOWS, START_S, 1))
+    other, pump, cop = (*(cdu.curve.efficiency for cdu in plant.cdus), plant.facility.chillers.chillers[0].carnot_share)
+    gain = plant.sensors.by_point[FLOWS[0].id].gain
+    for wear in POD:
+        wear.by(plant, 1.0, 0.9)
+        wear.by(plant, 0.9, 0.8)
+    assert plant.cdus[1].curve.efficiency == pytest.approx(0.8 * pump)
+    assert plant.facility.chillers.chillers[0].carnot_share == pytest.approx(0.8 * cop)
+    assert 1 / (1 / plant.cdus[0].ua_w_k + plant.cdus[0].fouling_k_w) == pytest.approx(0.8 * plant.cdus[0].ua_w_k)
+    assert 1 + plant.sensors.by_point[FLOWS[0].id].gain == pytest.approx((1 + gain) / 0.8)
+    assert plant.cdus[0].curve.efficiency == other
