@@ -58,6 +58,7 @@ def _fouled_fill(plant: SimulatedPlant, before: float, left: float) -> None:
 
 def _drifted(plant: SimulatedPlant, before: float, left: float) -> None:
     """A flow meter of the second CDU's facility water shows ever more than flows."""
+    assert plant.sensors is not None
     point, sensors = f"{plant.cdus[1].id}/fws_flow", dict(plant.sensors.by_point)
     sensors[point] = replace(sensors[point], gain=(1.0 + sensors[point].gain) * before / left - 1.0)
     plant.sensors.by_point = sensors

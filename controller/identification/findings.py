@@ -9,7 +9,7 @@ from dataclasses import replace
 from controller.identification.costs import Running
 from controller.identification.estimates import Estimate
 from controller.identification.known import Baseline, Change, Known, key_of
-from controller.identification.parameters import PARAMETERS, Parameter
+from controller.identification.parameters import BALANCE, PARAMETERS, UA, Parameter
 from controller.reasons import condition
 from plant.records import Condition, Severity
 from plant.topology import Site
@@ -89,9 +89,15 @@ def findings(known: Mapping[str, Known], site: Site, now_s: float) -> tuple[Cond
     found = []
     for loop in known.values():
         for key, change in loop.changes.items():
-            if now_s - change.since_s >= LASTS_S:
+            if now_s - change.since_s >= LASTS_S and not _doubted(key, loop):
                 found.append(_finding(key, change, loop, site))
     return tuple(found)
+
+
+def _doubted(key: str, loop: Known) -> bool:
+    """Whether it rests on a CDU's sensors that no longer agree about its heat: those are to be looked at first."""
+    subject, _, name = key.rpartition("/")
+    return name == UA.name and key_of(subject, BALANCE.name) in loop.changes
 
 
 def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:

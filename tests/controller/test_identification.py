@@ -20,7 +20,7 @@ from controller.identification.estimates import BOUND, Estimate, Observation, up
 from controller.identification.exchangers import Exchanger, ua_of
 from controller.identification.excitation import probed
 from controller.identification.findings import LASTS_S, findings
-from controller.identification.known import Known, kept, recalled
+from controller.identification.known import Baseline, Change, Known, kept, recalled
 from controller.identification.observing import observed, plates
 from controller.identification.parameters import CASE, RACK_FLOW, UA
 from controller.model import case_resistance, rack_flow
@@ -292,6 +292,16 @@ def test_fouling_is_found_with_size_and_cost_and_survives_a_restart(pod, pod_sna
     days.known = {loop_id: recalled(kept(k)) for loop_id, k in days.known.items()}
     assert findings(days.known, pod, days.start_s + 6 * DAY_S + LASTS_S)
     assert pickle.loads(pickle.dumps(days.known)) == days.known
+
+
+def test_sensors_that_drift_are_told_before_the_fouling_that_they_make(pod):
+    """While both sides of a CDU disagree about its heat nobody knows its exchanger; another CDU's is told all the same."""
+    moved, still = Estimate(log=-0.3, variance=1e-4, count=200), Baseline(log=0.0, variance=1e-4, at_s=0.0)
+    names = ("cdu-1/ua", "cdu-1/heat_balance", "cdu-2/ua")
+    every = {name: Change(since_s=0.0) for name in names}
+    known = Known(estimates=dict.fromkeys(names, moved), baselines=dict.fromkeys(names, still), changes=every)
+    told = {(c.code, c.subject) for c in findings({"tcs-1": known}, pod, 2 * LASTS_S)}
+    assert told == {("sensor_drift", "cdu-1"), ("fouling", "cdu-2")}
 
 
 def test_a_loops_time_constant_is_read_from_its_moves():
