@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from cli.slurm_commands import API, EVERY, NODE_KW, ONCE, TOKEN, WRITE, token
+from cli.slurm_commands import API, EVERY, NODE_KW, ONCE, TOKEN, WRITE, secret_in, token
 from plant.errors import ColdplateError, ConfigError
 
 k8s_app = typer.Typer(no_args_is_help=True, help="Hints and budgets in a Kubernetes cluster.")
@@ -112,7 +112,7 @@ def verify(
     if pods and not throwaway:
         raise ConfigError("--pods needs --throwaway", remedy="pods are only ever placed on nodes made for them")
 
-    password = extender_token_file.read_text("ascii").strip() if extender_token_file else ""
+    password = secret_in(extender_token_file) if extender_token_file else ""
     extender = Extender(url=api, password=password, ca_file=extender_ca_file)
 
     async def work() -> list[Row]:

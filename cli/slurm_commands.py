@@ -34,8 +34,27 @@ def register(app: typer.Typer) -> None:
 
 
 def token(file: Path | None) -> str:
-    """From a file or the environment; empty where there is none."""
-    return file.read_text("ascii").strip() if file else os.environ.get("COLDPLATE_TOKEN", "")
+    """From a file or the environment; empty where there is none.
+
+    Raises:
+        ConfigError: the file is no token.
+    """
+    return secret_in(file) if file else os.environ.get("COLDPLATE_TOKEN", "")
+
+
+def secret_in(file: Path) -> str:
+    """A token or password: one line of plain characters, as HTTP's headers carry it.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        secret = file.read_text("ascii").strip()
+    except ValueError:
+        secret = ""
+    if not secret.isprintable() or not secret:
+        raise ConfigError("no token or password is in it", where=str(file), remedy="give the file that coldplate wrote")
+    return secret
 
 
 @slurm_app.command("sync")
