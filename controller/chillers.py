@@ -24,8 +24,6 @@ USUAL_INPUT = (0.10, 0.40, 0.50, 0.0)
 """Power over that of full load at the same temperatures, 1, x, x², x³ of load: the shape of usual
 energy-input-to-part-load curves of variable-speed machines, where the site file tells none."""
 TOLD_LOADS = (0.25, 0.50, 0.75)
-MORE_LOAD, LESS_LOAD = 0.9, 0.7
-"""Loads at which a usual sequence of chillers starts another one, and stops one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +32,7 @@ class ChillerDesign:
 
     share: COP over the Carnot one at full load; input_shares: see `USUAL_INPUT`; condenser_m3_s: condenser water of one
     that runs, in the mean (0: air-cooled). together: all of them share what there is to chill in proportion to their
-    size, because staging chose them; else as few run as can, where `runs` tells how many do now by a sequence of their
-    own: one more above `MORE_LOAD` of those, one less where the rest would be below `LESS_LOAD`.
+    size, because staging chose them; else as few run as can.
     """
 
     heat_w: float
@@ -46,7 +43,6 @@ class ChillerDesign:
     least_load: float
     condenser_m3_s: float
     together: bool = False
-    runs: int | None = None
 
     @property
     def condenser_k(self) -> float:
@@ -55,9 +51,9 @@ class ChillerDesign:
 
 
 def chiller_design(
-    chillers: Sequence[Equipment], *, water_cooled: bool, together: bool = False, runs: int | None = None
+    chillers: Sequence[Equipment], *, water_cooled: bool, together: bool = False
 ) -> ChillerDesign | None:
-    """All chillers of a loop as one, None where there is none. together, runs: see `ChillerDesign`.
+    """All chillers of a loop as one, None where there is none.
 
     In parallel with one leaving temperature and flows by size all have the same part load, and their powers add up:
     heat over share of Carnot, times the part load's polynomial, which may differ from machine to machine.
@@ -83,7 +79,6 @@ def chiller_design(
         least_load=float(weights @ least),
         condenser_m3_s=sum(flows) / len(chillers),
         together=together,
-        runs=runs,
     )
 
 
@@ -123,11 +118,7 @@ def running(design: ChillerDesign, heat_w: Array) -> Array:
     """How many machines run for a heat [W]."""
     if design.together:
         return np.where(heat_w > 0, float(design.machines), 0.0)
-    loads = heat_w / (design.heat_w / design.machines)
-    if design.runs is not None:
-        least, most = np.ceil(loads / MORE_LOAD - 1e-9), np.floor(loads / LESS_LOAD) + 1.0
-        loads = np.where(heat_w > 0, np.clip(float(design.runs), least, most), 0.0)
-    return np.ceil(np.clip(loads, 0.0, design.machines) - 1e-9)
+    return np.ceil(np.clip(heat_w / (design.heat_w / design.machines), 0.0, design.machines) - 1e-9)
 
 
 def chiller_w(design: ChillerDesign, heat_w: Array, leaving_c: Array, hot_c: Array) -> Array:

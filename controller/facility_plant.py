@@ -146,7 +146,6 @@ def facility_side(
         found["chiller"],
         water,
         staged=any(s.kind == "chiller" for s in stages),
-        runs=None if waiting is None else sum(c.id not in waiting for c in found["chiller"]),
         direct=not any(upstream(site, group.members, kind) for kind in ("economiser", "chiller")),
     )
     staged = any(s.kind == "pump" for s in stages)

@@ -217,12 +217,11 @@ def rejection_of(
     *,
     staged: bool = False,
     direct: bool = False,
-    runs: int | None = None,
 ) -> Rejection:
     """The heat rejection of a loop, from the units that run.
 
     staged: they were chosen, down to the last chiller; direct: nothing stands between towers and CDUs, neither plates
-    nor chillers, run they or not; runs: of chillers that a command only releases those that run.
+    nor chillers, run they or not.
 
     Raises:
         ConfigError: there is none, or a design figure is missing.
@@ -231,7 +230,7 @@ def rejection_of(
         raise ConfigError("a dry cooler or a cooling tower that feeds its CDUs")
     wet = not coolers
     try:
-        chiller = chiller_design(chillers, water_cooled=wet, together=staged and runs is None, runs=runs)
+        chiller = chiller_design(chillers, water_cooled=wet, together=staged)
         if not wet:
             return dry_coolers(coolers, water, chiller)
         if direct:
