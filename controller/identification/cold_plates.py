@@ -45,7 +45,7 @@ def rack_rise(snapshot: Snapshot, rack: str, gpus: int, kind: RackDesign, supply
     single plates differ is the case tolerance's business.
     """
     pairs = _good_pairs(snapshot, rack, gpus, LEAST_POWER * kind.gpu_power_w)
-    if len(pairs) < min(LEAST_GPUS, gpus):
+    if not pairs or len(pairs) < min(LEAST_GPUS, gpus):
         return None
     found = np.array(pairs)
     resistance, power_w = _middle((found[:, 0] - supply_c) / found[:, 1]), float(np.median(found[:, 1]))
