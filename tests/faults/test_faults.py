@@ -163,7 +163,7 @@ def test_broker_gone_and_back(stack):
     stack.wait_command()
     stack.kill("broker")
     wait_for(lambda: "broker_lost" in stack.conditions(), 30, "broker_lost")
-    before = stack.get("/v1/plans")["plans"][0]["made_s"]
+    before = wait_for(lambda: stack.get("/v1/plans")["plans"], 30, "a plan")[0]["made_s"]
     wait_for(lambda: stack.get("/v1/plans")["plans"][0]["made_s"] > before, 30, "plans go on")
     stack.start_broker()
     wait_for(lambda: "broker_lost" not in stack.conditions(), 60, "the broker is back")
@@ -175,7 +175,7 @@ def test_store_deleted(stack):
     stack.wait_command()
     for path in stack.state.glob("history.sqlite*"):
         path.unlink()
-    before = stack.get("/v1/plans")["plans"][0]["made_s"]
+    before = wait_for(lambda: stack.get("/v1/plans")["plans"], 30, "a plan")[0]["made_s"]
     wait_for(lambda: stack.get("/v1/plans")["plans"][0]["made_s"] > before, 30, "plans go on")
     wait_for((stack.state / "history.sqlite").exists, 30, "a new history file")
     wait_for(lambda: _gpu_times(stack), 30, "history again")
@@ -240,7 +240,7 @@ def test_disk_full(make_stack, demo_site_path, tmp_path):
         stack.wait_command()
         _fill(state / "filler")
         wait_for(lambda: stack.conditions() & {"spool_failing", "store_lost"}, 40, "the full disk is told")
-        before = stack.get("/v1/plans")["plans"][0]["made_s"]
+        before = wait_for(lambda: stack.get("/v1/plans")["plans"], 30, "a plan")[0]["made_s"]
         wait_for(lambda: stack.get("/v1/plans")["plans"][0]["made_s"] > before, 30, "plans go on")
         wait_for(lambda: stack.get("/v1/status")["live_points"] > 2000, 30, "MQTT goes on, into memory")
         (state / "filler").unlink()

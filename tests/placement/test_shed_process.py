@@ -163,12 +163,13 @@ def test_from_fault_to_full_power_through_a_kill(rig, tmp_path):
     assert ran.read_text().split() == ["n1", "n3"], "it runs on where it is"
 
 
-async def test_a_job_without_another_place_waits_until_the_fault_is_over(make_lab):
+async def test_a_job_without_another_place_waits_until_the_fault_is_over(make_lab, tmp_path):
     """It dies of USR1, which its script does not know, and is requeued all the same; its own exclusion comes back."""
     lab = make_lab(real=2)
     jobs = SlurmJobs(slurm=Slurm(conf=lab.conf), ways=(stoppable("comment=ckpt"),))
-    job = lab.submit("sleep 100", "--comment=ckpt", "--exclude=n2", "--exclusive")
-    lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
+    began = tmp_path / "began"
+    job = lab.submit(f"touch {began}; sleep 100", "--comment=ckpt", "--exclude=n2", "--exclusive")
+    lab.until(began.exists, WAIT_S, "a start")  # a job is RUNNING before its script is, and no signal reaches it then
     run = (await jobs.runs())[job]
     assert (run.nodes, run.interruptible) == (("n1",), True)
     stop = JobStopped(job=job, source="hpc", started_s=run.start_s, before=await jobs.signal(job))
