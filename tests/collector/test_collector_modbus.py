@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+import time
 
 import pytest
 
@@ -90,10 +91,12 @@ async def test_polling_keeps_the_site_clocks_pace(peers, make_site, tmp_path):
     """A 5 s group on a clock 20 times as fast is read about four times a second, and no block is read twice."""
     async with peers.serving(peers.Peer({1: meter_words()})) as peer:
         rig = Rig(make_site, tmp_path, {"a": peer}, meters("a", [1]))
+        begin_s = time.monotonic()
         async with peers.running(rig.collector.run()):
             await asyncio.sleep(2.0)
+        most = 4 * (time.monotonic() - begin_s) + 1  # a busy computer sleeps longer
         fast = [r for r in peer.requests if r[2] == 0]
-        assert 7 <= len(fast) <= 9
+        assert 7 <= len(fast) <= most
         await rig.close()
 
 
