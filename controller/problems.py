@@ -98,10 +98,7 @@ def build_problem(
     air = inputs.outdoor(site, snapshot, group)
     gpu_w = full_gpu_w([r.gpu_power_w for r, _ in design.racks], hot_w, carried_w)
     fraction = design.liquid_heat_w / design.rack_power_w
-    expected_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(*heat.at(0.95)[:worst_minutes], now_w)
-    if not np.isfinite([expected_w, worst_w]).all():
-        raise StaleError(f"{group.id}: the forecast of its heat is no number")
-    worst_w = min(worst_w, max(design.liquid_heat_w, expected_w))  # racks do not exceed their rating, bands may
+    worst_w = _worst_w(group.id, design, heat, (cost_minutes, worst_minutes), now_w)
     others_w = float(np.mean(beside.likely_w[:cost_minutes])), max(beside.worst_w[:worst_minutes])
 
     def load(heat_w: float, other_w: float) -> Load:
@@ -130,6 +127,15 @@ def build_problem(
         design_point=tuple(inputs.design_value(group, r) if r in group.commands else now[r] for r in roles),
         target=target or current,
     )
+
+
+def _worst_w(loop: str, design: LoopDesign, heat: HeatForecast, minutes: tuple[int, int], now_w: float) -> float:
+    """The most heat that limits have to hold at [W]: racks do not exceed their rating, the forecast's bands may."""
+    cost_minutes, worst_minutes = minutes
+    expected_w, worst_w = float(np.mean(heat.at(0.5)[:cost_minutes])), max(*heat.at(0.95)[:worst_minutes], now_w)
+    if not np.isfinite([expected_w, worst_w]).all():
+        raise StaleError(f"{loop}: the forecast of its heat is no number")
+    return min(worst_w, max(design.liquid_heat_w, expected_w))
 
 
 def full_gpu_w(design_w: list[float], measured_w: float, carried_w: float = np.inf) -> float:
