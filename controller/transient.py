@@ -6,7 +6,7 @@ Buildings CDU_epsNTU (hA ~ flow^0.8, valve stroke 120 s, pump ramp 30 s), OCP OA
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ VALVE_STROKES = 1.5
 """The remaining facility valves are fully open, where they are needed, after this many strokes."""
 _LEAST_M3_S = 1e-9
 _STEADY_K = 0.002
+_TOGETHER = 48
+"""Steps reckoned at once; most losses are decided within two such blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,25 +76,30 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class _Streams:
-    """Coolant flow [m³/s], what plates carry off for each kelvin [W/K], and CDUs [W/K], shape (n,) each."""
+class _Step:
+    """What a step does, shape (n,): shares of a way that is gone in it [1], and rises [K].
 
-    flow_m3_s: Array
-    plate_w_k: Array
-    exchanged_w_k: Array
+    plate_k, liquid_k: of the hottest case above supply, of return above supply; cooled: of return above facility water
+    that exchangers take off; case, volumes: the way towards what they tend to.
+    """
+
+    plate_k: Array
+    case: Array
+    liquid_k: Array
+    cooled: Array
+    volumes: Array
 
 
 def highest_case_c(losses: Losses, steps_s: Sequence[float]) -> Array:
     """The hottest case [°C] within steps_s [s] after the loss, and what it tends to; shape (n,)."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
-    case_c, highest_c, at_s = losses.case_c, losses.case_c, 0.0
+    case_c, highest_c = losses.case_c, losses.case_c
     warms = bool(losses.facility_w.any())
-    for step_s in steps_s:
-        streams = _streams(losses, at_s)
-        case_c = _case(losses, case_c, supply_c, streams, step_s)
+    for step_s, step in zip(steps_s, _steps(losses, steps_s), strict=True):
+        case_c = _towards(case_c, supply_c + step.plate_k, step.case)
         highest_c = np.maximum(highest_c, case_c)
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s, warms=warms)
-        at_s += step_s
+        supply_c, return_c = _mixed(losses, supply_c, return_c, facility_c, step)
+        facility_c = _warmed(losses, facility_c, step_s) if warms else facility_c
     return np.maximum(highest_c, steady_case_c(losses, supply_c, losses.flow_last))
 
 
@@ -100,29 +107,23 @@ def seconds_to_limit(losses: Losses, steps_s: Sequence[float] = STEPS_S) -> Arra
     """Seconds until the hottest case meets its limit, shape (n,); inf where it does not within the hour."""
     supply_c, return_c, facility_c = losses.supply_c, losses.return_c, losses.facility_c
     case_c, left_s, at_s = losses.case_c, np.full_like(supply_c, np.inf), 0.0
-    warms = bool(losses.facility_w.any())
+    keeps, warms = losses.facility_w <= 0, bool(losses.facility_w.any())
     moving_s = float(np.max(np.maximum(losses.ramped_s, losses.opened_s)))
-    streams = _streams(losses, at_s)
-    for step_s in steps_s:
-        before_c, case_c = case_c, _case(losses, case_c, supply_c, streams, step_s)
+    for step_s, step in zip(steps_s, _steps(losses, steps_s), strict=True):
+        before_c, case_c = case_c, _towards(case_c, supply_c + step.plate_k, step.case)
         left_s = np.where(np.isinf(left_s) & (case_c > losses.limit_c), at_s, left_s)
-        resting = (np.abs(case_c - before_c) < _STEADY_K) & (losses.facility_w <= 0) if at_s > moving_s else False
+        resting = (np.abs(case_c - before_c) < _STEADY_K) & keeps if at_s > moving_s else False
         if np.all(np.isfinite(left_s) | resting):
             break
-        supply_c, return_c, facility_c = _mixed(losses, supply_c, return_c, facility_c, streams, step_s, warms=warms)
-        before_s, at_s = at_s, at_s + step_s
-        if before_s < moving_s:
-            streams = _streams(losses, at_s)
+        supply_c, return_c = _mixed(losses, supply_c, return_c, facility_c, step)
+        facility_c = _warmed(losses, facility_c, step_s) if warms else facility_c
+        at_s += step_s
     return left_s
 
 
 def steady_case_c(losses: Losses, supply_c: Array, flow: Array) -> Array:
     """The hottest case [°C] where nothing changes any more; inf without flow."""
     return supply_c + losses.gpu_w / np.maximum(_conductance(losses, flow), 1e-12)
-
-
-def _towards(first: Array, last: Array, at_s: float, within_s: Array) -> Array:
-    return np.asarray(first + (last - first) * np.minimum(at_s / within_s, 1.0), dtype=np.float64)
 
 
 def _conductance(losses: Losses, flow: Array) -> Array:
@@ -134,46 +135,46 @@ def _conductance(losses: Losses, flow: Array) -> Array:
     return np.minimum(1 / (losses.plate_k_w * shape), carried_w_k)
 
 
-def _streams(losses: Losses, at_s: float) -> _Streams:
-    """What flows at_s [s] after the loss; the same from then on, once ramps and valves have ended."""
-    flow = _towards(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
-    water = _towards(losses.water_first, losses.water_last, at_s, losses.opened_s)
-    return _Streams(flow, np.maximum(_conductance(losses, flow), 1e-12), _exchanged_w_k(losses, flow, water))
+def _steps(losses: Losses, steps_s: Sequence[float]) -> Iterator[_Step]:
+    """What each step does; reckoned for many at once, as most of a cycle's losses are of few rows."""
+    ends_s = np.cumsum(steps_s)
+    for first in range(0, len(steps_s), _TOGETHER):
+        step_s = np.asarray(steps_s[first : first + _TOGETHER], dtype=np.float64)[:, None]
+        yield from map(_Step, *_block(losses, ends_s[first : first + _TOGETHER, None] - step_s, step_s))
 
 
-def _case(losses: Losses, case_c: Array, supply_c: Array, streams: _Streams, step_s: float) -> Array:
-    """The hottest case after step_s [s], exact for a constant heat; at once where the plates' mass is not known."""
-    target_c = supply_c + losses.gpu_w / streams.plate_w_k
-    pace = step_s * streams.plate_w_k * losses.plate_k_w / np.maximum(losses.plate_tau_s, 1e-9)
-    return np.where(losses.plate_tau_s > 0, case_c - (target_c - case_c) * np.expm1(-pace), target_c)
-
-
-def _mixed(
-    losses: Losses,
-    supply_c: Array,
-    return_c: Array,
-    facility_c: Array,
-    streams: _Streams,
-    step_s: float,
-    *,
-    warms: bool,
-) -> tuple[Array, Array, Array]:
-    """Supply, return and facility water after step_s [s]; the volumes are mixed, which warms them at once.
-
-    warms: whether any facility water does.
-    """
-    flow = streams.flow_m3_s
+def _block(losses: Losses, at_s: Array, step_s: Array) -> tuple[Array, ...]:
+    """The columns of `_Step` of steps that begin at_s [s] after the loss; shape (steps, n) each."""
+    flow = _ramped(losses.flow_first, losses.flow_last, at_s, losses.ramped_s)
+    water = _ramped(losses.water_first, losses.water_last, at_s, losses.opened_s)
     stream_w_k = np.maximum(flow * losses.coolant_j_m3_k, 1e-3)
-    sent_c = return_c - streams.exchanged_w_k * np.maximum(return_c - facility_c, 0.0) / stream_w_k
-    sent_c = np.maximum(sent_c, np.minimum(losses.least_supply_c, return_c))
-    stays = np.exp(-step_s * flow / np.maximum(losses.half_m3, 1e-6))
-    back_c = supply_c + losses.heat_w / stream_w_k
-    moves = flow > _LEAST_M3_S
+    plate_w_k = np.maximum(_conductance(losses, flow), 1e-12)
+    pace = step_s * plate_w_k * losses.plate_k_w / np.maximum(losses.plate_tau_s, 1e-9)
+    left = np.exp(-step_s * flow / np.maximum(losses.half_m3, 1e-6))
     return (
-        np.where(moves, sent_c + (supply_c - sent_c) * stays, supply_c),
-        np.where(moves, back_c + (return_c - back_c) * stays, return_c),
-        _warmed(losses, facility_c, step_s) if warms else facility_c,
+        losses.gpu_w / plate_w_k,
+        np.where(losses.plate_tau_s > 0, -np.expm1(-pace), 1.0),  # at once where the plates' mass is not known
+        losses.heat_w / stream_w_k,
+        _exchanged_w_k(losses, flow, water) / stream_w_k,
+        np.where(flow > _LEAST_M3_S, 1 - left, 0.0),
     )
+
+
+def _ramped(first: Array, last: Array, at_s: Array, within_s: Array) -> Array:
+    return np.asarray(first + (last - first) * np.minimum(at_s / within_s, 1.0), dtype=np.float64)
+
+
+def _towards(now_c: Array, target_c: Array, way: Array) -> Array:
+    """Exact for what it tends to, as long as that stands."""
+    return now_c + (target_c - now_c) * way
+
+
+def _mixed(losses: Losses, supply_c: Array, return_c: Array, facility_c: Array, step: _Step) -> tuple[Array, Array]:
+    """Supply and return after a step; the volumes are mixed, which warms them at once."""
+    sent_c = return_c - step.cooled * np.maximum(return_c - facility_c, 0.0)
+    sent_c = np.maximum(sent_c, np.minimum(losses.least_supply_c, return_c))
+    back_c = supply_c + step.liquid_k
+    return _towards(supply_c, sent_c, step.volumes), _towards(return_c, back_c, step.volumes)
 
 
 def _warmed(losses: Losses, facility_c: Array, step_s: float) -> Array:
