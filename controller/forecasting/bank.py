@@ -113,9 +113,21 @@ def learn(bank: Bank, minute: int, values: Array, jobs_w: Array) -> Bank:
         return bank
     if bank.minute < 0 or not 0 < minute - bank.minute <= len(bank.ring_y):
         bank = _restarted(bank, minute - 1, jobs_w)
-    for gap in range(bank.minute + 1, minute):
-        bank = _minute(bank, gap, np.full(len(bank.names), np.nan), bank.ring_j[-1])
+    if minute > bank.minute + 1:
+        bank = _missed(bank, minute - 1 - bank.minute)
     return _minute(bank, minute, values, jobs_w)
+
+
+def _missed(bank: Bank, count: int) -> Bank:
+    """Minutes of which nothing came: what was last known stands, and what was learnt fades."""
+    fade = experts.FORGET**count
+    ring_y, ring_j = (
+        np.concatenate([ring[count:], np.broadcast_to(last, (count, len(last)))])
+        for ring, last in ((bank.ring_y, bank.level), (bank.ring_j, bank.ring_j[-1]))
+    )
+    still = np.zeros_like(bank.innovation)
+    faded = replace(bank, gram=fade * bank.gram, cross=fade * bank.cross, innovation=still)
+    return replace(faded, minute=bank.minute + count, ring_y=ring_y, ring_j=ring_j)
 
 
 def _restarted(bank: Bank, minute: int, jobs_w: Array) -> Bank:
