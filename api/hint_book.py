@@ -23,7 +23,7 @@ from placement.nodes import Array, NodeTable, node_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
 from plant.records import Headroom
-from plant.topology import Site
+from plant.topology import JobKnowledge, Site
 from sites.network import POWER_KINDS
 
 WATCHED_S = 2.0
@@ -44,12 +44,13 @@ class Edition:
     blocks: Mapping[str, str]
     pod_power: PodPower
     promises: Promises
+    jobs: JobKnowledge
     budgets: tuple[Budgeted, ...] = ()
 
     @cached_property
     def hints(self) -> NodeHints:
         """The list of all nodes; costs as much as all the rest, and many a scheduler never asks for it."""
-        return hint_list(self.table, self.node_w, self.blocks, self.inputs)
+        return hint_list(self.table, self.node_w, self.blocks, self.inputs, self.jobs.names)
 
     @cached_property
     def body(self) -> bytes:
@@ -59,7 +60,7 @@ class Edition:
     @cached_property
     def extender(self) -> Extender:
         """The Kubernetes scheduler extender over the table."""
-        return Extender(self.table, self.pod_power, self.promises, self.budgets)
+        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.jobs.also)
 
 
 class HintBook:
@@ -164,6 +165,7 @@ class HintBook:
             blocks=self._blocks,
             pod_power=self.pod_power,
             promises=self._promises,
+            jobs=self._site.jobs,
             budgets=tuple(
                 Budgeted(scope=s.budget.scope, room_w=s.room_w, shares=shares(self._site, s.budget.scope))
                 for s in counting

@@ -28,11 +28,15 @@ from store.codec import from_plain
 
 @dataclass
 class Api:
-    """scores: by node; racks, cdus: of nodes; ahead_s: the site's clock less this host's; silent: hangs up."""
+    """scores: by node; racks, cdus: of nodes; names: by scheduler; silent: hangs up.
+
+    ahead_s: the site's clock less this host's.
+    """
 
     scores: dict[str, int]
     racks: dict[str, str] = field(default_factory=dict)
     cdus: dict[str, str] = field(default_factory=dict)
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
     life_s: float = 60.0
     ahead_s: float = 0.0
     budgets: list[BudgetShown] = field(default_factory=list)
@@ -141,6 +145,7 @@ class Api:
             confidence=1.0,
             inputs=(),
             nodes=tuple(nodes),
+            names=self.names,
         )
 
     def in_force(self) -> Budgets:

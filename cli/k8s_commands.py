@@ -65,7 +65,7 @@ def sync(
 
                 report = (lambda r: client.report(name, r)) if secret else None
                 reporter = Reporter("kubernetes", every_s, dry=not write)
-                return await SyncLoop(Ear(client), reporter, cycle.run, pods, report).work(once=once)
+                return await SyncLoop(Ear(client, scheduler=name), reporter, cycle.run, pods, report).work(once=once)
 
     raise typer.Exit(0 if asyncio.run(work()) else 1)
 

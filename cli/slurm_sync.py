@@ -81,7 +81,9 @@ def work(
         synced = SlurmSync(name, client, slurm, cycle, memory, every_s, bool(secret), stop)
         reporter = Reporter("slurm", every_s, dry=not options.write)
         report = (lambda told: client.report(name, told)) if secret else None
-        return asyncio.run(SyncLoop(Ear(client), reporter, cycle.run, synced.jobs, report).work(once=once))
+        return asyncio.run(
+            SyncLoop(Ear(client, scheduler=name), reporter, cycle.run, synced.jobs, report).work(once=once)
+        )
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -41,7 +41,10 @@ class NodeScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeHints:
-    """All nodes' scores; generated_at, valid_until: [s since 1970, the site's clock]; confidence: 0..1."""
+    """All nodes' scores; generated_at, valid_until: [s since 1970, the site's clock]; confidence: 0..1.
+
+    names: by scheduler what it calls nodes that it calls otherwise, node -> its name there.
+    """
 
     id: str
     generated_at: float
@@ -50,6 +53,12 @@ class NodeHints:
     confidence: float
     inputs: tuple[InputAge, ...]
     nodes: tuple[NodeScore, ...]
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def known_as(self, scheduler: str) -> dict[str, NodeScore]:
+        """The nodes by the names that a scheduler has for them."""
+        own = self.names.get(scheduler, {})
+        return {own.get(n.node, n.node): n for n in self.nodes}
 
 
 def nodes_of(site: Site) -> dict[str, str]:
@@ -74,8 +83,14 @@ def node_power_w(nodes: Mapping[str, str], full_w: Mapping[str, float]) -> Array
     return np.array([full_w.get(rack, 0.0) / number[rack] for rack in racks], dtype=np.float64)
 
 
-def hint_list(table: NodeTable, power_w: Array, blocks: Mapping[str, str], inputs: tuple[InputAge, ...]) -> NodeHints:
-    """The list for power_w [W] more on each node, (n,)."""
+def hint_list(
+    table: NodeTable,
+    power_w: Array,
+    blocks: Mapping[str, str],
+    inputs: tuple[InputAge, ...],
+    names: Mapping[str, Mapping[str, str]],
+) -> NodeHints:
+    """The list for power_w [W] more on each node, (n,); names: as `NodeHints` has them."""
     made, words = scores(table, power_w).tolist(), _words(table, power_w)
     nodes = tuple(
         NodeScore(node=name, score=score, rack=rack, cdu=blocks.get(rack, ""), reasons=why)
@@ -90,6 +105,7 @@ def hint_list(table: NodeTable, power_w: Array, blocks: Mapping[str, str], input
         confidence=confidence(table),
         inputs=inputs,
         nodes=nodes,
+        names=names,
     )
 
 

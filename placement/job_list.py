@@ -159,7 +159,7 @@ def _hosts(word: str, job: JobForm) -> tuple[str, ...]:
 
 
 def _rack_of(node: str, job: JobForm, site: Site) -> str:
-    rack = site.jobs.rack_of_node.get(node)
+    rack = site.jobs.rack_of(node)
     if rack is None:
         remedy = "name it under jobs.nodes in the site file, or give racks"
         raise ConfigError(f"job {job.id!r}: nodes: the rack of {node!r} is not known", remedy=remedy)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from placement.form_file import ClusterForm, Form, read_form
 from plant.errors import ConfigError
-from plant.hostlist import hosts
+from plant.hostlist import hosts, names_there
 from sites.document import Document
 
 _SEE = "docs/schedulers.md shows a pools file"
@@ -43,9 +43,8 @@ class PoolForm(ClusterForm):
 
     @property
     def own_names(self) -> dict[str, str]:
-        """Node -> its name there, of those that have another."""
-        pairs = (zip(hosts(node), hosts(own), strict=False) for node, own in self.names.items())
-        return dict(pair for both in pairs for pair in both)
+        """Node -> its name there, of those that have another; `read_pools` has looked that it can be said."""
+        return names_there(self.names, self.home)
 
 
 class PlannerForm(Form):
@@ -96,24 +95,7 @@ def _faults(form: PoolsForm, document: Document) -> Iterator[ConfigError]:
                 where = document.where(("pools", i, "nodes"))
                 yield ConfigError(message, where=where, remedy="name it under one pool only")
             seen[node] = pool.name
-        yield from _name_faults(pool, document.where(("pools", i, "names")))
-
-
-def _name_faults(pool: PoolForm, where: str) -> Iterator[ConfigError]:
-    """Ranges of different lengths, and two nodes that the cluster would have to call the same."""
-    for node, own in pool.names.items():
         try:
-            many, as_many = len(hosts(node)), len(hosts(own))
+            names_there(pool.names, pool.home)
         except ConfigError as error:
-            yield ConfigError(error.message, where=where, remedy=error.remedy)
-            return
-        if many != as_many:
-            message = f"{node!r} is {many} nodes and {own!r} is {as_many}"
-            yield ConfigError(message, where=where, remedy="write ranges of one length")
-    called: dict[str, str] = {}
-    for node in dict.fromkeys((*pool.own_names, *pool.home)):
-        own = pool.own_names.get(node, node)
-        if own in called:
-            remedy = "give each node a name of its own there"
-            yield ConfigError(f"nodes {called[own]!r} and {node!r} are both {own!r} there", where=where, remedy=remedy)
-        called[own] = node
+            yield ConfigError(error.message, where=document.where(("pools", i, "names")), remedy=error.remedy)

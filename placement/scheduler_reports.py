@@ -25,7 +25,7 @@ TEXTS = {
     ),
     "scheduler_unknown_nodes": (
         "{name} lacks {only_here} nodes of the site file, which lacks {only_there} of its own (first: {first})",
-        "correct jobs.nodes in the site file, or add the nodes to the scheduler; they are left alone meanwhile",
+        "correct jobs.nodes (or jobs.names.{name}: what {name} calls them) or add the nodes there; they are left alone",
     ),
     "scheduler_clock_skew": (
         "the clock of {name} is {skew_s:.0f} s from coldplate's",

@@ -40,6 +40,17 @@ class Cycle:
         except ColdplateError as error:
             self.errors.append(str(error))
 
+    def compare(self, both: int, only_here: tuple[str, ...], only_there: tuple[str, ...]) -> None:
+        """Nodes that both sides know, and those of the site file and of the scheduler that the other one lacks."""
+        self.nodes, self.only_here, self.only_there = both, only_here, only_there
+        if not both and only_here and only_there:
+            self.errors.append(
+                f"no node is known to both sides: the site file has {only_here[0]!r}, the scheduler {only_there[0]!r}; "
+                "name the scheduler's nodes under jobs.nodes in the site file, or under jobs.names what it calls them"
+            )
+        self.say("unknown to the scheduler, left alone", only_here)
+        self.say("unknown to the site file, neutral", only_there)
+
     def say(self, what: str, names: tuple[str, ...] | list[str], shown: int = 8) -> None:
         """A line where there is something to say."""
         if names:

@@ -92,11 +92,15 @@ class Wishes:
 
 @dataclass(slots=True)
 class Ear:
-    """Hears the API; steady_s: a clock that never jumps [s]; wall_s: this host's clock [s since 1970]."""
+    """Hears the API; steady_s: a clock that never jumps [s]; wall_s: this host's clock [s since 1970].
+
+    scheduler: whose names of nodes are heard, where the site file has any of them; "": the site's own.
+    """
 
     client: Client
     steady_s: Callable[[], float] = time.monotonic
     wall_s: Callable[[], float] = time.time
+    scheduler: str = ""
     _hints: NodeHints | None = None
     _places: dict[str, NodeScore] = field(default_factory=dict)
     _hints_end_s: float = 0.0
@@ -127,7 +131,7 @@ class Ear:
         heard = self.client.hints()
         if self._hints is not heard.hints:
             self._hints = heard.hints
-            self._places = {n.node: n for n in heard.hints.nodes}
+            self._places = heard.hints.known_as(self.scheduler)
         left_s = heard.hints.valid_until - heard.site_time_s
         self._hints_end_s = self.steady_s() + min(left_s, SITE_CLOCK_MAX_S) if isfinite(left_s) else 0.0
         if isfinite(heard.site_time_s):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable, Mapping
 
 from plant.errors import ConfigError
 
@@ -25,6 +26,31 @@ def hosts(expression: str) -> tuple[str, ...]:
     found = tuple("".join(parts) for parts in itertools.islice(itertools.product(*choices), MOST_HOSTS + 1))
     if len(found) > MOST_HOSTS:
         raise ConfigError(f"{expression!r} names more than {MOST_HOSTS} hosts", remedy="write fewer")
+    return found
+
+
+def names_there(names: Mapping[str, str], nodes: Iterable[str]) -> dict[str, str]:
+    """What a cluster calls nodes that it calls otherwise: ranges for ranges, as {"gpu[1-2]": "ip-10-0-0-[1-2]"}.
+
+    nodes: all that it may have, so that no two of them are called the same there.
+
+    Raises:
+        ConfigError: a word is no list of hosts, ranges differ in length, or two nodes would have one name.
+    """
+    found: dict[str, str] = {}
+    for node, own in names.items():
+        many, as_many = hosts(node), hosts(own)
+        if len(many) != len(as_many):
+            message = f"{node!r} is {len(many)} nodes and {own!r} is {len(as_many)}"
+            raise ConfigError(message, remedy="write ranges of one length")
+        found |= zip(many, as_many, strict=True)
+    called: dict[str, str] = {}
+    for node in dict.fromkeys((*found, *nodes)):
+        own = found.get(node, node)
+        if own in called:
+            message = f"nodes {called[own]!r} and {node!r} are both {own!r} there"
+            raise ConfigError(message, remedy="give each node a name of its own there")
+        called[own] = node
     return found
 
 

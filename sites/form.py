@@ -294,6 +294,8 @@ class JobsForm(Form):
     """Nodes of each rack, also as ranges such as gpu[001-018]."""
     leaves: dict[str, list[str]] = Field(default_factory=dict)
     """Nodes of each network leaf; a place for a workload then tears none apart that can hold all of it."""
+    names: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """By scheduler (the --name of its adapter) what it calls nodes that it calls otherwise, ranges for ranges."""
     gpu_power_w: dict[str, Positive] = Field(default_factory=dict)
     """What a GPU in work draws with its share of the node [W], by the scheduler's name of its type."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from plant.errors import ConfigError
-from plant.hostlist import hosts
+from plant.hostlist import hosts, names_there
 from plant.topology import JobKnowledge
 from sites.form import SiteForm
 from sites.problem import Fault, one_of
@@ -15,16 +15,18 @@ from sites.problem import Fault, one_of
 def job_knowledge(form: SiteForm, path: str) -> JobKnowledge:
     """As the plant's own type; `form` must have no faults, `path` is the site file's."""
     jobs = form.jobs
+    nodes = {n: rack for rack, words in jobs.nodes.items() for word in words for n in hosts(word)}
     return JobKnowledge(
         file=str(Path(path).parent / jobs.file) if jobs.file else "",
-        rack_of_node={n: rack for rack, words in jobs.nodes.items() for word in words for n in hosts(word)},
+        rack_of_node=nodes,
         leaf_of_node={n: leaf for leaf, words in jobs.leaves.items() for word in words for n in hosts(word)},
+        names={name: names_there(names, nodes) for name, names in jobs.names.items()},
         gpu_power_w=dict(jobs.gpu_power_w),
     )
 
 
 def job_faults(form: SiteForm) -> Iterator[Fault]:
-    """Nodes of unknown racks, in two racks or leaves, in words that name none; nodes of leaves that no rack has."""
+    """Nodes of unknown racks, in two racks or leaves, in words that name none; in no rack; of names that can't be."""
     racks = [e.id for e in form.equipment if e.kind == "rack"]
     for rack in form.jobs.nodes:
         if rack not in racks:
@@ -38,6 +40,22 @@ def job_faults(form: SiteForm) -> Iterator[Fault]:
     if stray is not None:
         message = f"node {stray!r} of leaf {leaves[stray]!r} stands in no rack"
         yield Fault(place=("jobs", "leaves", leaves[stray]), message=message, remedy="name it under jobs.nodes, too")
+    for scheduler in form.jobs.names:
+        yield from _misnamed(form, scheduler, nodes)
+
+
+def _misnamed(form: SiteForm, scheduler: str, nodes: Mapping[str, str]) -> Iterator[Fault]:
+    """What a scheduler can't call nodes so, and nodes that stand nowhere."""
+    place = ("jobs", "names", scheduler)
+    try:
+        named = names_there(form.jobs.names[scheduler], nodes)
+    except ConfigError as error:
+        yield Fault(place=place, message=error.message, remedy=error.remedy)
+        return
+    stray = next((node for node in named if node not in nodes), None)
+    if stray is not None:
+        message = f"node {stray!r} stands in no rack"
+        yield Fault(place=place, message=message, remedy="name it under jobs.nodes, too: names are NODE: NAME THERE")
 
 
 def _once(given: Mapping[str, list[str]], key: str, seen: dict[str, str]) -> Iterator[Fault]:

@@ -115,15 +115,18 @@ class Extender:
         power: PodPower,
         promises: Promises | None = None,
         budgets: Sequence[Budgeted] = (),
+        also: Mapping[str, str] | None = None,
     ) -> None:
+        """also: other names of nodes -> the table's."""
         # all nodes of a rack have the same room: they are judged by rack, which is twenty times as fast
         self._table, self._power, self._budgets = rack_rows(table), power, budgets
         self._promises = promises or Promises(time.monotonic)
         self._judged: dict[float, _Judged] = {}
         self._version = -1
         self._last: tuple[str, float, _Judged] | None = None
-        self._rack_of = dict(zip(table.names, table.racks, strict=True))
-        self._rows = {name: _ENCODER.encode({"Host": name, "Score": 0})[:-2] for name in table.names}
+        rack_of = dict(zip(table.names, table.racks, strict=True))
+        self._rack_of = {own: rack_of[node] for own, node in (also or {}).items()} | rack_of
+        self._rows = {name: _ENCODER.encode({"Host": name, "Score": 0})[:-2] for name in self._rack_of}
 
     def filter(self, body: bytes) -> bytes:
         """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from placement.api_client import Client
+from placement.hint_list import NodeHints
 from placement.shed.plan import ShedPlan, ShedStep, stepped
 from placement.shed.reports import ShedState
 from plant.errors import ColdplateError
@@ -18,7 +19,7 @@ class ShedWish:
     """plans: those that hold now; racks: in need; within_s: the least ride-through that is left [s], None: no limit.
 
     heard: the API and the edge behind it are alive, so that no plan means that nothing is asked; problem: else why not.
-    rack_of: where nodes stand.
+    rack_of: where nodes stand, by every name that they have.
     """
 
     plans: tuple[ShedPlan, ...] = ()
@@ -98,7 +99,7 @@ class ShedEar:
             self._state = self.client.shed()
             self._heard_s = self.steady_s()
             if any(step.action == "requeue" for plan in self._state.plans for step in plan.steps):
-                self._rack_of = {n.node: n.rack for n in self.client.hints().hints.nodes}
+                self._rack_of = _racks(self.client.hints().hints)
         except ColdplateError as error:
             problem = str(error)
         if not problem and self._state is not None and not self._state.edge_connected:
@@ -121,3 +122,8 @@ class ShedEar:
             problem=problem,
             rack_of=self._rack_of,
         )
+
+
+def _racks(hints: NodeHints) -> dict[str, str]:
+    schedulers = ("", *hints.names)
+    return {name: node.rack for scheduler in schedulers for name, node in hints.known_as(scheduler).items()}

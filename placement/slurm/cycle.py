@@ -112,8 +112,8 @@ class SlurmCycle:
         self.writer.blocks = await self._blocks(wishes)
         done = await self.writer.sync(wishes.scores, dry=dry)
         cycle.say("weights", done.changed)
-        cycle.repaired, cycle.nodes = len(done.repaired), len(wishes.nodes) - len(done.unknown)
-        cycle.only_here, cycle.only_there = done.unknown, done.unscored
+        cycle.repaired = len(done.repaired)
+        cycle.compare(len(wishes.nodes) - len(done.unknown), done.unknown, done.unscored)
 
     async def _blocks(self, wishes: Wishes) -> list[list[str]]:
         if self.options.blocks is Blocks.LEAF:

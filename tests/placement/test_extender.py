@@ -44,6 +44,17 @@ def test_filter_answers_in_the_form_of_the_question():
     )
 
 
+def test_nodes_by_other_names():
+    """A cluster that calls nodes otherwise has the same rooms and scores."""
+    other = Extender(table(), POWER, also={"ip-1": "node-0001", "ip-2": "node-0002"})
+    asked = CAPTURED.replace(b"node-0001", b"ip-1").replace(b"node-0002", b"ip-2")
+    plain = json.loads(Extender(table(), POWER).prioritize(CAPTURED))
+    rows = json.loads(other.prioritize(asked))
+    assert [(r["Host"], r["Score"]) for r in rows[:2]] == [("ip-1", plain[0]["Score"]), ("ip-2", plain[1]["Score"])]
+    assert json.loads(other.filter(asked))["FailedNodes"] == {"ip-2": "rack-2 has 5.0 kW left of 8.0 kW wanted"}
+    assert json.loads(other.prioritize(CAPTURED)) == plain, "and the site's own names go on"
+
+
 def test_prioritize_scores_up_to_ten():
     """The good node first; what we do not know is never better."""
     rows = json.loads(Extender(table(), POWER).prioritize(CAPTURED))

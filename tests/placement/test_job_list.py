@@ -25,7 +25,8 @@ def site():
     """The demo pod, with nodes and a GPU type."""
     pod = load_site(Path(__file__).parents[2] / "site-configs" / "demo-pod.yaml")
     known = {n: f"rack-0{i}" for i in (1, 2) for n in hosts(f"gpu{i}[01-18]")}
-    return replace(pod, jobs=JobKnowledge(rack_of_node=known, gpu_power_w={"gb200": 1700.0}))
+    names = {"k8s": {"gpu201": "ip-10-0-0-1"}}
+    return replace(pod, jobs=JobKnowledge(rack_of_node=known, names=names, gpu_power_w={"gb200": 1700.0}))
 
 
 def told(site, *jobs, **more) -> JobList:
@@ -50,6 +51,11 @@ def test_nodes_share_the_power_among_their_racks(site):
     """Three nodes in two racks: each node is one equal share."""
     (job,) = told(site, without("racks", nodes=["gpu1[01-02]", "gpu201"])).jobs
     assert job.racks == ("rack-01", "rack-01", "rack-02")
+
+
+def test_a_node_by_the_name_that_a_scheduler_has_for_it(site):
+    """Is the same node."""
+    assert told(site, without("racks", nodes=["ip-10-0-0-[1]"])).jobs[0].racks == ("rack-02",)
 
 
 def test_gpus_are_worth_their_type_or_a_part_of_the_design(site):

@@ -83,6 +83,27 @@ def test_one_cycle_from_hints_to_report(server_apart, make_api, budget):
     assert taints(server_apart, "n2") == ["dedicated"]
 
 
+def test_nodes_that_the_cluster_calls_otherwise(server_apart, make_api, budget):
+    """Marks, budgets and pods go by the cluster's names; another cluster's names are not its own."""
+    api = make_api({"n1": 80, "n2": 5}, names={"eks": {"n1": "ip-1.internal", "n2": "ip-2.internal"}})
+    api.budgets = [budget(5.0, scope="rack-n2", over_kw=1.0, room_kw=0.0)]
+    gpus = {"resources": {"limits": {"nvidia.com/gpu": "4"}}}
+    server_apart.mock.add("ip-1.internal")
+    server_apart.mock.add("ip-2.internal")
+    server_apart.mock.pods = [
+        {"metadata": {"name": "p", "namespace": "ml"}, "spec": {"nodeName": "ip-2.internal", "containers": [gpus]}}
+    ]
+    status, said = sync(server_apart, api, "--write")
+    assert status == 1
+    assert "no node is known to both sides: the site file has 'n1', the scheduler 'ip-1.internal'" in said
+    assert "jobs.names" in said
+    assert sync(server_apart, api, "--write", "--name", "eks")[0] == 0
+    assert annotations(server_apart, "ip-1.internal")[SCORE] == "80"
+    assert taints(server_apart, "ip-2.internal") == [HOT, BUDGET]
+    assert api.jobs[-1]["jobs"][0]["racks"] == ["rack-n2"]
+    assert (api.reports[-1].nodes, api.reports[-1].only_here, api.reports[-1].only_there) == (2, (), ())
+
+
 async def test_an_exceeded_budget_closes_nodes_hard(server, make_api, budget):
     """NoSchedule while it lasts, also after the hints are over; of a rack its nodes, of the site all."""
     mock, file = server

@@ -81,6 +81,20 @@ def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
     assert not asyncio.run(read_nodes(Slurm(conf=lab.conf)))["n3"].drains
 
 
+def test_nodes_that_slurm_calls_otherwise(make_lab, make_api, tmp_path):
+    """Weights, jobs and the hint file go by Slurm's names; without any name in common that is told as a fault."""
+    lab = make_lab(real=2)
+    api = make_api({"a-1.dc": 100, "a-2.dc": 0}, names={"hpc": {"a-1.dc": "n1", "a-2.dc": "n2"}})
+    status, said = sync(lab, api, tmp_path, "--budget", "none")
+    assert status == 1
+    assert "the site file has 'a-1.dc', the scheduler 'n1'" in said
+    job = lab.submit("sleep 60", "-w", "n2", "--time=10")
+    lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
+    assert sync(lab, api, tmp_path, "--write", "--budget", "none", "--name", "hpc")[0] == 0
+    assert weights(lab) == {"n1": 10, "n2": 25}
+    assert api.jobs[-1]["jobs"][0]["racks"] == ["rack-a-2.dc"]
+
+
 def test_jobs_choose_by_a_note(make_lab, make_api, tmp_path):
     """From 24.05 on a job's `--extra` is judged by what we write; Slurm takes nothing there that is not JSON."""
     if lab_version() < (24, 5):

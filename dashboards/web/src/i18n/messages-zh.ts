@@ -216,7 +216,7 @@ export const messagesZh: Record<string, string> = {
   scheduler_failing: '{name}：{error}',
   scheduler_failing_remedy: '处理句中所述问题；每 {period_s:0} 秒重试一次',
   scheduler_unknown_nodes: '{name} 缺少站点文件中的 {only_here:0} 个节点，站点文件缺少其中的 {only_there:0} 个（首个：{first}）',
-  scheduler_unknown_nodes_remedy: '更正站点文件的 jobs.nodes，或在调度器中添加这些节点；其间不会改动它们',
+  scheduler_unknown_nodes_remedy: '更正站点文件的 jobs.nodes（jobs.names.{name}：{name} 对节点的叫法），或在调度器中添加这些节点；其间不会改动它们',
   shed_silent: '{name}（{owner}）已有 {age_s:0} 秒没有报告；{jobs:0} 个作业的功率仍受限制，没有进程将其归还：{limits:0} 个功率限值不会自行到期',
   shed_silent_remedy: '重新启动它（coldplate shed --act）：它会从自己的记录继续，故障结束后归还限值；若其主机已失效，请在另一台主机上以 --take-over 启动',
   shed_failing: '{name}：{error}',
