@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+_LONG = 20
+"""Order of the first regression; the third, against bias, moves nothing by 0.01 and takes five times as long."""
+
 
 def fit_arma(values: Array) -> Array:
     """(c, phi1, phi2, theta) in the units of `values`; NaN where the data carries no stable model."""
@@ -25,7 +28,9 @@ def fit_arma(values: Array) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it found is judged below, by itself and by its skill
         try:
-            found, _ = hannan_rissanen((values - centre) / scale, ar_order=2, ma_order=1, demean=True)
+            found, _ = hannan_rissanen(
+                (values - centre) / scale, ar_order=2, ma_order=1, demean=True, initial_ar_order=_LONG, unbiased=False
+            )
         except (ValueError, np.linalg.LinAlgError):
             return none
     (phi1, phi2), (theta,) = found.ar_params, found.ma_params
