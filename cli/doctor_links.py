@@ -13,9 +13,9 @@ from devices.http import HttpEndpoint
 from devices.http_options import read_options
 from devices.modbus import ModbusEndpoint
 from devices.modbus_options import modbus_endpoint
-from devices.mqtt import Tls
 from devices.mqtt_probe import knock
 from devices.readplan import UnitReader
+from devices.tls import Tls
 from plant.clock import ScaledClock
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.topology import Link, Site

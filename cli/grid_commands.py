@@ -41,7 +41,8 @@ def grid(
     """Hold DSX Flex load targets as power budgets of coldplate, each until its own end."""
     from cli.grid_run import Grid, GridOptions, serve_grid
     from cli.processes import stamped
-    from devices.mqtt import Subscriber, Tls
+    from devices.mqtt import Subscriber
+    from devices.tls import Tls
     from placement.api_client import Client
     from placement.signature import signed_payload
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.mqtt import Tls
+from devices.tls import Tls
 from plant.errors import ConfigError
 from plant.topology import Link, Site
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from devices import mqtt_wire as wire
-from devices.mqtt_wire import Message, Packet
-from plant.errors import ConfigError, PermanentError, RefusedError, SilentError
+from devices.mqtt_connection import Connection
+from devices.mqtt_wire import Message
+from devices.tls import Tls
+from plant.errors import PermanentError, RefusedError, SilentError
 
-__all__ = ["Handler", "Message", "Subscriber", "Tls"]
+__all__ = ["Handler", "Message", "Subscriber"]
 
 MAX_BATCH = 2000
 FIRST_BACKOFF_S = 0.5
@@ -28,37 +27,6 @@ RECEIVE_MAXIMUM = 1000
 _SUBSCRIPTION_MID, _LAST_MID = 1, 0xFFFF
 
 Handler = Callable[[list[Message]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """A link's TLS: file with the broker's authority ("" for the system's), own certificate and key ("" for none)."""
-
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-
-    def context(self) -> ssl.SSLContext:
-        """Certificates and host names are always checked.
-
-        Raises:
-            ConfigError: a file is missing or is not what it should be.
-        """
-        try:
-            context = ssl.create_default_context(cafile=self.ca or None)
-        except OSError as error:
-            raise _no_file("tls_ca", self.ca, error) from error
-        if self.cert:
-            try:
-                context.load_cert_chain(self.cert, self.key or None)
-            except OSError as error:
-                raise _no_file("tls_cert and tls_key", self.cert, error) from error
-        return context
-
-
-def _no_file(option: str, path: str, error: OSError) -> ConfigError:
-    remedy = "name PEM files that belong together and that this user may read"
-    return ConfigError(f"{option}: {_why(error)}", where=path, remedy=remedy)
 
 
 class Subscriber:
@@ -100,7 +68,7 @@ class Subscriber:
         self._waiting: deque[Message] = deque()
         self._in_hand = 0
         self._arrived = asyncio.Event()
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._sessions = 0
         self._mid = _SUBSCRIPTION_MID
         self.last_error = "not connected yet"
@@ -177,7 +145,7 @@ class Subscriber:
 
     async def _connect(self) -> None:
         """One connection from begin to end."""
-        connection = _Connection(self, self._sessions + 1, self._hello)
+        connection = Connection(self, self._sessions + 1, self._hello)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -229,131 +197,6 @@ class Subscriber:
         """The broker's answer to the subscription."""
         if answer.refused:
             self.last_error = "broker refuses the topics " + ", ".join(self.topics[i] for i in answer.refused)
-
-
-class _Connection(asyncio.Protocol):
-    """One TCP or TLS connection."""
-
-    def __init__(self, owner: Subscriber, session: int, hello: bytes) -> None:
-        self._owner, self._hello = owner, hello
-        self._parser = wire.Parser(owner.protocol, session)
-        self._transport: asyncio.Transport | None = None
-        self._paused = False
-        self._heard_s = self._sent_s = 0.0
-        loop = asyncio.get_running_loop()
-        self._now = loop.time
-        self.accepted: asyncio.Future[wire.Accepted] = loop.create_future()
-        self._lost: asyncio.Future[None] = loop.create_future()
-        self._expected: dict[int, asyncio.Future[str]] = {}
-
-    def send(self, data: bytes) -> None:
-        """Queue bytes; what a broken connection does not take, the broker sends again."""
-        if data and self._transport is not None:
-            self._sent_s = self._now()
-            self._transport.write(data)
-
-    async def keep_alive(self, keepalive_s: float) -> None:
-        """Until the connection ends.
-
-        Raises:
-            OSError: it ended, or the broker went silent.
-            PermanentError: the broker broke the protocol or said why it ends.
-        """
-        while not self._lost.done():
-            await asyncio.wait([self._lost], timeout=keepalive_s / 4)
-            if self._now() - self._sent_s >= keepalive_s / 2:
-                self.send(wire.PINGREQ)
-            if not self._paused and self._now() - self._heard_s > 1.5 * keepalive_s:
-                raise OSError("the broker went silent")
-        self._lost.result()
-
-    def close(self) -> None:
-        """Say goodbye and let go."""
-        if self._transport is not None:
-            self.send(wire.DISCONNECT)
-            self._transport.close()
-        self._fail(OSError("the connection was ended"))
-
-    def expect(self, mid: int) -> asyncio.Future[str]:
-        """The broker's answer to a message of ours: why it did not take it, empty if it did."""
-        self._expected[mid] = asyncio.get_running_loop().create_future()
-        return self._expected[mid]
-
-    def cut(self) -> None:
-        """End at once; what is still on its way out is thrown away."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def read_on(self) -> None:
-        """There is room again."""
-        if self._paused and self._transport is not None and self._owner.room > 0:
-            self._paused, self._heard_s = False, self._now()
-            self._take()
-            if not self._paused:
-                self._transport.resume_reading()
-
-    # --- asyncio.Protocol ---
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self._heard_s = transport, self._now()
-        self.send(self._hello)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard_s = self._now()
-        self._parser.feed(data)
-        if not self._paused:
-            self._take()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._fail(exc or OSError("the broker closed the connection"))
-
-    def _take(self) -> None:
-        try:
-            while self._parser.waiting and not self._paused:
-                packets = self._parser.take(self._owner.room)
-                if packets:
-                    self._sort(packets)
-                if self._owner.room <= 0:
-                    self._pause()
-                elif not packets:
-                    break
-        except PermanentError as error:
-            self._fail(error)
-
-    def _sort(self, packets: list[Packet]) -> None:
-        messages = [p for p in packets if type(p) is Message]
-        if len(messages) < len(packets):
-            for packet in packets:
-                self._note(packet)
-        if messages:
-            self._owner.take(messages)
-
-    def _note(self, packet: Packet) -> None:
-        match packet:
-            case wire.Accepted() if not self.accepted.done():
-                self.accepted.set_result(packet)
-            case wire.Refused():
-                self._fail(PermanentError(f"broker refused: {packet.reason}"))
-            case wire.Subscribed():
-                self._owner.subscribed(packet)
-            case wire.Taken() if packet.mid in self._expected:
-                answer = self._expected.pop(packet.mid)
-                if not answer.done():
-                    answer.set_result(packet.refused)
-
-    def _pause(self) -> None:
-        self._paused = True
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def _fail(self, error: Exception) -> None:
-        waiting: list[asyncio.Future[Any]] = [self.accepted, self._lost, *self._expected.values()]
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # it may be that nobody waits for this one
 
 
 def _why(error: Exception) -> str:

@@ -16,9 +16,10 @@ from collector.collector import Collector
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from devices import dsx, sparkplug
-from devices.mqtt import Subscriber, Tls
+from devices.mqtt import Subscriber
 from devices.profiles import Profile, load_profile
 from devices.sparkplug import Metric
+from devices.tls import Tls
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
 from plant.live import LiveTable
