@@ -39,7 +39,7 @@ from plant.clock import ScaledClock
 from plant.errors import ConfigError
 from plant.ports import Store
 from plant.topology import Site
-from store.bus import BusClient
+from store.bus_client import BusClient
 
 _TITLE = "coldplate"
 _DESCRIPTION = (

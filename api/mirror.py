@@ -19,7 +19,7 @@ from plant.outcomes import Outcomes
 from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, JobList, ModelParameter, Plan, RideThrough, ShedRequest
 from plant.running import ActuatorState, LinkState, SwitchbackState
-from store.bus import BusClient
+from store.bus_client import BusClient
 from store.codec import from_plain
 
 _TYPES: dict[str, Any] = {

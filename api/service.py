@@ -50,7 +50,7 @@ from plant.points import PointId
 from plant.ports import Store
 from plant.records import Condition, Message, Severity
 from plant.topology import Site
-from store.bus import BusClient
+from store.bus_client import BusClient
 
 _STORE_PROBE_S = 1.0
 _STORE_TIMEOUT_S = 10.0

@@ -12,7 +12,7 @@ from cli.doctor_checks import Check
 from plant.errors import ConfigError
 from plant.records import Condition
 from plant.running import LinkState
-from store.bus import BusClient
+from store.bus_client import BusClient
 from store.codec import from_plain
 
 HEARD_WITHIN_S = 5.0

@@ -13,7 +13,7 @@ import typer
 from plant.errors import ConfigError, SilentError
 from plant.intents import Intent, IntentKind
 from store.audit import verify
-from store.bus import BusClient
+from store.bus_client import BusClient
 from store.state import VERSION, StateDir
 
 STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")

@@ -11,16 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from devices.profiles import ProfilePoint, RegisterType
-from plant.errors import RefusedError
 from plant.quantities import Quantity
 
-_DTYPE: dict[RegisterType, str] = {
+DTYPE: dict[RegisterType, str] = {
     "u16": ">u2",
     "s16": ">i2",
     "u32": ">u4",
@@ -174,70 +172,13 @@ def decode_words(point: ProfilePoint, words: Sequence[int], *, exponent: int = 0
     return float(compile_points([alone], [0], sunspec=sunspec).decode(words)[0])
 
 
-def encode_words(
-    point: ProfilePoint, value_si: float, *, exponent: int = 0, onto: Sequence[int] | None = None
-) -> list[int]:
-    """The words that carry a value [SI], rounded to the device's resolution.
-
-    exponent: of ten, where the point has `scale_from`; onto: what the register holds now, for a bit field.
-
-    Raises:
-        RefusedError: not a number, too large, or a part of a register whose other bits are not given.
-    """
-    raw = (value_si - point.offset) / (point.factor * 10.0**exponent)
-    if not math.isfinite(raw):
-        raise RefusedError(f"{point.name}: {value_si!r} can't be written, give a finite number")
-    dtype = np.dtype(_DTYPE[point.type])
-    if point.bit is not None:
-        return _words(np.array([_merged(point, round(raw), onto)], dtype=dtype), point.order)
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            array = np.array([raw], dtype=dtype)
-        fits = bool(np.isfinite(array[0]))
-    else:
-        whole = round(raw)
-        bounds = np.iinfo(dtype)
-        fits = int(bounds.min) <= whole <= int(bounds.max)
-        array = np.array([whole if fits else 0], dtype=dtype)
-    if not fits:
-        raise RefusedError(f"{point.name}: {value_si!r} does not fit a {point.type} register of scale {point.scale:g}")
-    return _words(array, point.order)
-
-
-def no_value_words(point: ProfilePoint, *, sunspec: bool = False) -> list[int]:
-    """The words by which the device says that it has no value, e.g. for a broken sensor."""
-    dtype = np.dtype(_DTYPE[point.type])
-    raw = np.array([0], dtype=dtype)
-    if dtype.kind == "f":
-        raw[0] = np.nan
-    else:
-        invalid = (*point.invalid, *_no_value(point, sunspec=sunspec), 0)[0]
-        raw = np.array([invalid], dtype=dtype.str.replace("i", "u"))
-    return _words(raw, point.order)
-
-
-def _merged(point: ProfilePoint, whole: int, onto: Sequence[int] | None) -> int:
-    bit, ones, size = point.bit or 0, (1 << point.bit_width) - 1, 16 * point.words
-    if not 0 <= whole <= ones:
-        raise RefusedError(f"{point.name}: {whole} does not fit {point.bit_width} bits")
-    if onto is None and point.bit_width < size:
-        raise RefusedError(f"{point.name}: is a part of its register, write the whole register")
-    rest = 0 if onto is None else _unsigned(point, onto)
-    return rest & ~(ones << bit) | whole << bit
-
-
-def _unsigned(point: ProfilePoint, words: Sequence[int]) -> int:
-    octets = np.array(words, dtype=np.uint16).astype(">u2").tobytes()
-    return int.from_bytes(bytes(octets[i] for i in reversed(_octets_of(point))), "little")
-
-
 def _kind(point: ProfilePoint) -> int:
     """The stretch of rows that a point belongs to."""
     whole_u64 = point.type == "u64" and point.bit is None
     return {"f32": 2, "f64": 3}.get(point.type, 1 if whole_u64 else 0)
 
 
-def _octets_of(point: ProfilePoint) -> list[int]:
+def octets_of(point: ProfilePoint) -> list[int]:
     """Where its octets lie in its own words, most significant first."""
     size = 2 * point.words
     found = list(range(size))
@@ -253,7 +194,7 @@ def _gather(point: ProfilePoint, word: int) -> list[int]:
 
     Signed integers lie at the upper end, so that a shift brings their sign along.
     """
-    own = [1 + 2 * word + i for i in reversed(_octets_of(point))]
+    own = [1 + 2 * word + i for i in reversed(octets_of(point))]
     padding = [_ZERO] * (_COLUMN_OCTETS - len(own))
     return padding + own if point.type.startswith("s") else own + padding
 
@@ -270,7 +211,7 @@ def _invalid_words(rows: Sequence[ProfilePoint], *, sunspec: bool) -> _Invalid |
     pairs = [
         (row, (word & (1 << 16 * point.words) - 1) << (_shift(point) if point.type.startswith("s") else 0))
         for row, point in enumerate(rows)
-        for word in (*point.invalid, *_no_value(point, sunspec=sunspec))
+        for word in (*point.invalid, *no_value(point, sunspec=sunspec))
     ]
     if not pairs:
         return None
@@ -297,18 +238,14 @@ def _scale_rows(rows: Sequence[ProfilePoint]) -> _Scales | None:
     )
 
 
-def _words(raw: npt.NDArray[Any], order: str) -> list[int]:
-    return [int(word) for word in _reorder(raw.view(">u2").astype(np.uint16)[np.newaxis, :], order)[0]]
-
-
-def _reorder(words: npt.NDArray[np.uint16], order: str) -> npt.NDArray[np.uint16]:
+def reorder(words: npt.NDArray[np.uint16], order: str) -> npt.NDArray[np.uint16]:
     """Between the device's order and big-endian; each order is its own inverse."""
     if order in ("CDAB", "DCBA"):
         words = words[:, ::-1]
     return words.byteswap() if order in ("BADC", "DCBA") else words
 
 
-def _no_value(point: ProfilePoint, *, sunspec: bool) -> tuple[int, ...]:
+def no_value(point: ProfilePoint, *, sunspec: bool) -> tuple[int, ...]:
     """What most devices put for a missing measurement: all ones, or of signed numbers the smallest.
 
     All ones of a signed register are -1, which most devices mean so; what another means its profile names (`invalid`).

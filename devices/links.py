@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from devices.decode import MAX_EXPONENT, decode_words, encode_words
+from devices.decode import MAX_EXPONENT, decode_words
+from devices.encode import encode_words
 from devices.modbus import ModbusEndpoint
 from devices.modbus_frames import write_request
 from devices.profiles import Profile, ProfilePoint

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from devices.decode import decode_words, encode_words
+from devices.decode import decode_words
+from devices.encode import encode_words
 from devices.profiles import ProfilePoint
 from plant.clock import ManualClock
 from plant.errors import RefusedError, SilentError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from devices.decode import decode_words, encode_words, no_value_words
+from devices.decode import decode_words
+from devices.encode import encode_words, no_value_words
 from devices.profiles import Profile, ProfilePoint
 from plant.errors import PermanentError, RefusedError
 from plant.points import PointId

@@ -12,8 +12,7 @@ import os
 import socket
 import stat
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,13 @@ from plant.intents import Answer, Intent
 from plant.outcomes import HintOutcome
 from plant.records import JobList
 from store import codec
+from store.bus_socket import LONGEST_LINE, drop, short
 
-LONGEST_LINE = 1 << 25
 LIVE_AT_ONCE = 20_000
 """Rows of the live table in one line."""
 _QUEUE = 256
-_LONGEST_SOCKET_NAME = 100
 PING_S = 2.0
 """The server says something at least this often [s, real]."""
-SILENCE_S = 8.0
-"""A subscriber that hears nothing for so long [s, real] takes the server for dead."""
 
 Handler = Callable[[Intent], Awaitable[Answer]]
 JobsHandler = Callable[[JobList], Awaitable[Answer]]
@@ -50,26 +46,6 @@ async def _no_budgets(_: Budget | BudgetEnd) -> Answer:
 
 async def _no_outcomes(_: HintOutcome) -> Answer:
     return Answer(accepted=False, text="this edge takes no outcomes")
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name of the socket that fits the kernel's 107 bytes, however deep the folder lies."""
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET_NAME:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
-async def _drop(writer: asyncio.StreamWriter) -> None:
-    """End a connection now, whatever is still to be sent."""
-    writer.transport.abort()
-    with contextlib.suppress(OSError):
-        await asyncio.shield(writer.wait_closed())  # the close future is shared: a cancelled task must not cancel it
 
 
 def _line(kind: str, body: object) -> bytes:
@@ -145,7 +121,7 @@ class BusServer:
             RefusedError: another process listens there.
             SilentError: the socket can't be made.
         """
-        with _short(self._path) as name:
+        with short(self._path) as name:
             self._clear_stale(name)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -182,7 +158,7 @@ class BusServer:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
         for writer in connections.values():
-            await _drop(writer)
+            await drop(writer)
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
@@ -213,7 +189,7 @@ class BusServer:
             with contextlib.suppress(OSError, ValueError):  # gone, or a line too long
                 await self._talk(reader, writer)
         finally:
-            await _drop(writer)
+            await drop(writer)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -261,97 +237,3 @@ class BusServer:
             for task in (feeding, gone):
                 task.cancel()
             await asyncio.gather(feeding, gone, return_exceptions=True)
-
-
-class BusClient:
-    """Another process's end."""
-
-    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
-        self._path, self._timeout_s = path, timeout_s
-
-    async def intent(self, intent: Intent) -> Answer:
-        """Ask; waits for the answer [real seconds].
-
-        Raises:
-            SilentError: nobody answered in time.
-        """
-        return await self._answer({"intent": intent})
-
-    async def jobs(self, told: JobList) -> Answer:
-        """Tell the jobs of one source.
-
-        Raises:
-            SilentError: nobody answered in time.
-        """
-        return await self._answer({"jobs": told})
-
-    async def budget(self, told: Budget | BudgetEnd) -> Answer:
-        """Set a power budget, or end one.
-
-        Raises:
-            SilentError: nobody answered in time.
-        """
-        return await self._answer({"budget" if isinstance(told, Budget) else "budget_end": told})
-
-    async def outcome(self, told: HintOutcome) -> Answer:
-        """Tell what became of a hint.
-
-        Raises:
-            SilentError: nobody answered in time.
-        """
-        return await self._answer({"outcome": told})
-
-    async def _answer(self, request: object) -> Answer:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._ask(request)
-        except TimeoutError:
-            text = f"no answer within {self._timeout_s:g} s; it is not known whether it took effect"
-        except (OSError, ConfigError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            text = f"no answer ({error})"
-        raise SilentError(f"{self._path}: {text}; check that the edge process (coldplate run) is alive")
-
-    async def subscribe(self) -> AsyncGenerator[tuple[str, Any], None]:
-        """(kind, body) as they come, for ever; reconnects, and yields ("bus", {"connected": ..}) on each change."""
-        connected: bool | None = None
-        wait_s = 0.05
-        while True:
-            try:
-                async with contextlib.aclosing(self._listen()) as lines:
-                    async for kind, body in lines:
-                        connected, wait_s = True, 0.05
-                        yield kind, body
-            except (OSError, ConfigError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                pass
-            if connected is not False:
-                connected = False
-                yield "bus", {"connected": False}
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, 1.0)
-
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        with _short(self._path) as name:
-            return await asyncio.open_unix_connection(name, limit=LONGEST_LINE)
-
-    async def _ask(self, request: object) -> Answer:
-        reader, writer = await self._open()
-        try:
-            writer.write(codec.encode(request) + b"\n")
-            reply = codec.decode(await reader.readuntil(b"\n"))
-            return codec.from_plain(Answer, reply["answer"])
-        finally:
-            await _drop(writer)
-
-    async def _listen(self) -> AsyncGenerator[tuple[str, Any], None]:
-        reader, writer = await self._open()
-        try:
-            writer.write(b'{"subscribe":true}\n')
-            yield "bus", {"connected": True}
-            while True:
-                async with asyncio.timeout(SILENCE_S):
-                    line = await reader.readuntil(b"\n")
-                if line != b"\n":
-                    message = codec.decode(line)
-                    yield message["kind"], message["body"]
-        finally:
-            await _drop(writer)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.decode import compile_points, decode_words, encode_words, no_value_words
+from devices.decode import compile_points, decode_words
+from devices.encode import encode_words, no_value_words
 from devices.profiles import WORDS, ProfilePoint, load_profile
 from plant.errors import RefusedError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.decode import encode_words
+from devices.encode import encode_words
 from devices.modbus_frames import write_request
 from devices.profiles import ProfilePoint
 from devices.second_opinion import in_si, said_by, said_on_bus, units

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from devices.decode import no_value_words
+from devices.encode import no_value_words
 from devices.modbus import ModbusEndpoint, ModbusRefusedError
 from devices.profiles import load_profile, profile_names
 from devices.readplan import UnitReader

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import store.bus
 from plant.errors import RefusedError, SilentError
 from plant.intents import Answer, Intent, IntentKind, Mode, ModeState
 from plant.records import Headroom
-from store.bus import BusClient, BusServer
+from store import codec
+from store.bus import BusServer
+from store.bus_client import BusClient
 
 INTENT = Intent(kind=IntentKind.SET_MODE, actor="ann", reason="night shift", at_s=1.0, loop="tcs-1", mode=Mode.AUTO)
 
@@ -107,7 +108,7 @@ async def test_a_slow_subscriber_stops_nobody_and_catches_up(serving, tmp_path):
     async with asyncio.timeout(20):
         while "end" not in seen:
             line = (await reader.readline()).decode()
-            message = store.bus.codec.decode(line) if line.strip() else {"kind": "", "body": []}
+            message = codec.decode(line) if line.strip() else {"kind": "", "body": []}
             resyncs += message["kind"] == "bus"
             if message["kind"] == "live":
                 table.update((row[0], row[1]) for row in message["body"])
@@ -121,6 +122,7 @@ async def test_a_table_larger_than_a_line_comes_in_pieces(serving, tmp_path, mon
     """Published at once or in turn: a later subscriber and one that is there get every row, however many there are."""
     monkeypatch.setattr("store.bus.LIVE_AT_ONCE", 100)
     monkeypatch.setattr("store.bus.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("store.bus_client.LONGEST_LINE", 10_000)
     server = await serving()
     there = BusClient(tmp_path / "bus.sock").subscribe()
     await take(there, 1)
@@ -136,6 +138,7 @@ async def test_a_table_larger_than_a_line_comes_in_pieces(serving, tmp_path, mon
 async def test_a_line_that_is_too_long_is_a_lost_connection(serving, tmp_path, monkeypatch):
     """A subscriber is told that it is disconnected and tries again; an intent gets no answer, in words."""
     monkeypatch.setattr("store.bus.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("store.bus_client.LONGEST_LINE", 10_000)
 
     async def rant(intent):
         return Answer(accepted=True, text="x" * 30_000)
@@ -180,7 +183,7 @@ async def test_nobody_there_is_silent_in_words(tmp_path):
 
 async def test_a_hung_server_counts_as_gone(tmp_path, monkeypatch):
     """A server that holds the connection but says nothing (stopped, hung) is reported as not connected."""
-    monkeypatch.setattr(store.bus, "SILENCE_S", 0.3)
+    monkeypatch.setattr("store.bus_client.SILENCE_S", 0.3)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tmp_path / "bus.sock"))
         mute.listen()
@@ -191,8 +194,8 @@ async def test_a_hung_server_counts_as_gone(tmp_path, monkeypatch):
 
 async def test_an_idle_server_stays_connected(serving, tmp_path, monkeypatch):
     """When there is nothing to tell, pings keep a subscriber from taking the server for dead."""
-    monkeypatch.setattr(store.bus, "SILENCE_S", 0.6)
-    monkeypatch.setattr(store.bus, "PING_S", 0.1)
+    monkeypatch.setattr("store.bus_client.SILENCE_S", 0.6)
+    monkeypatch.setattr("store.bus.PING_S", 0.1)
     server = await serving()
     stream = BusClient(tmp_path / "bus.sock").subscribe()
     await take(stream, 1)
