@@ -6,6 +6,9 @@ import math
 import random
 from functools import cache, lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
 
 @cache
 def seed_number(*parts: object) -> int:
@@ -20,6 +23,15 @@ def hashed(seed: int, index: int) -> float:
     x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
     x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
     return (x ^ (x >> 16)) / 2147483648.0 - 1.0
+
+
+def hashed_all(seeds: npt.NDArray[np.uint64], index: int) -> npt.NDArray[np.float64]:
+    """`hashed` of many seeds."""
+    word, mask, half = np.uint64(0x45D9F3B), np.uint64(0xFFFFFFFF), np.uint64(16)
+    x = (np.uint64(index * 0x9E3779B1 & 0xFFFFFFFF) + seeds * np.uint64(0x85EBCA6B)) & mask
+    for _ in range(2):
+        x = ((x ^ (x >> half)) * word) & mask
+    return np.asarray((x ^ (x >> half)) / 2147483648.0 - 1.0, dtype=np.float64)
 
 
 def smooth_noise(seed: int, time_s: float, period_s: float) -> float:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from devices.profiles import load_profile
-from plant.points import PointId
+from plant.points import Point, PointId
 from plant.quantities import Quantity
 from plant.topology import Equipment
-from simulator.chance import hashed, seed_number
+from simulator.chance import hashed_all, seed_number
 from simulator.chillers import Chiller
 from simulator.coolant import Cdu, Sidecar
 from simulator.facility import FacilityLoop
 from simulator.facility_pumps import Pump
 from simulator.profile_device import nominal
-from simulator.racks import Rack
+from simulator.racks import Floats, Rack
 from simulator.rejection import CoolingTower, DryCooler
 
 if TYPE_CHECKING:
@@ -40,35 +45,55 @@ PARTLY_MODELLED = frozenset({"sidecar"})
 """Kinds whose profiles have more registers than the plant has physics for; the rest stand at a plausible value."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Dials:
+    """Points of one equipment in columns, with the noise of their instruments. keys: their names there."""
+
+    points: tuple[PointId, ...]
+    keys: tuple[str, ...]
+    absolute: Floats
+    relative: Floats
+    seeds: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, site: str, equipment: str, points: Sequence[Point]) -> _Dials:
+        """Of all points of an equipment."""
+        return cls(
+            points=tuple(p.id for p in points),
+            keys=tuple(p.id.removeprefix(f"{equipment}/") for p in points),
+            absolute=np.array([ABSOLUTE_NOISE.get(p.quantity, 0.0) for p in points]),
+            relative=np.array([RELATIVE_NOISE.get(p.quantity, 0.0) for p in points]),
+            seeds=np.array([seed_number(site, p.id) for p in points], dtype=np.uint64),
+        )
+
+    def read(self, show: Mapping[str, float], exact: Container[str], tick: int) -> list[float]:
+        """What they show of the true values; of `exact` ones without noise."""
+        true = np.array([show[key] for key in self.keys], dtype=np.float64)
+        noise = (self.absolute + self.relative * true) * hashed_all(self.seeds, tick)
+        found: list[float] = (true + np.where([key in exact for key in self.keys], 0.0, noise)).tolist()
+        return found
+
+
 class Readings:
     """The instruments of one plant."""
 
     def __init__(self, plant: SimulatedPlant) -> None:
         self._plant = plant
-        self._points: dict[str, list[tuple[PointId, str, float, float, int]]] = {}
+        points: dict[str, list[Point]] = {}
         self._idle = {e.id: _idle(e) for e in plant.site.equipment.values() if e.kind in PARTLY_MODELLED}
         for point in plant.site.points.values():
-            row = (
-                point.id,
-                point.id.removeprefix(f"{point.equipment}/"),
-                ABSOLUTE_NOISE.get(point.quantity, 0.0),
-                RELATIVE_NOISE.get(point.quantity, 0.0),
-                seed_number(plant.site.id, point.id),
-            )
-            self._points.setdefault(point.equipment, []).append(row)
+            points.setdefault(point.equipment, []).append(point)
+        self._dials = {name: _Dials.of(plant.site.id, name, own) for name, own in points.items()}
 
     def measured(self, equipment: Iterable[str] | None = None) -> dict[PointId, float]:
         """Readings [SI] of some equipment, or of all; falsified by faults."""
         found: dict[PointId, float] = {}
         tick = int(self._plant.time_s * 2)
-        for name in self._points if equipment is None else equipment:
-            exact = self._exact(name)
-            show = self._idle.get(name, {}) | self.show(self._plant.site.equipment[name]) | exact
-            for point, key, absolute, relative, seed in self._points.get(name, ()):
-                value = show[key]
-                if (absolute or relative) and key not in exact:
-                    value += (absolute + relative * value) * hashed(seed, tick)
-                found[point] = value
+        for name in self._dials if equipment is None else equipment:
+            if dials := self._dials.get(name):
+                exact = self._exact(name)
+                show = self._idle.get(name, {}) | self.show(self._plant.site.equipment[name]) | exact
+                found.update(zip(dials.points, dials.read(show, exact, tick), strict=True))
         if self._plant.sensors is not None:
             self._plant.sensors.apply(found, self._plant.time_s)
         if self._plant.faults.any_point:
@@ -123,14 +148,17 @@ def _rack(rack: Rack, *, leaking: bool) -> dict[str, float]:
         "leak_detect": float(leaking),
     }
     clock_hz = IDLE_CLOCK_HZ + (FULL_CLOCK_HZ - IDLE_CLOCK_HZ) * min(2.0 * rack.utilisation, 1.0)
-    for index, case_c in enumerate(rack.gpu_cases_c()):
-        prefix = f"gpu-{index:02d}"
-        found[f"{prefix}/temperature"] = case_c
-        found[f"{prefix}/power"] = rack.gpu_mean_w * rack.gpu_factors[index]
-        found[f"{prefix}/utilisation"] = rack.utilisation
-        found[f"{prefix}/sm_clock"] = clock_hz
-        found[f"{prefix}/xid"] = 0.0
+    gpus, mean_w = len(rack.gpu_factors), rack.gpu_mean_w
+    found.update(zip(_of_gpus(gpus, "temperature"), rack.gpu_cases_c(), strict=True))
+    found.update(zip(_of_gpus(gpus, "power"), (mean_w * factor for factor in rack.gpu_factors), strict=True))
+    for name, value in (("utilisation", rack.utilisation), ("sm_clock", clock_hz), ("xid", 0.0)):
+        found.update(dict.fromkeys(_of_gpus(gpus, name), value))
     return found
+
+
+@cache
+def _of_gpus(count: int, name: str) -> tuple[str, ...]:
+    return tuple(f"gpu-{index:02d}/{name}" for index in range(count))
 
 
 def _meter(plant: SimulatedPlant, meter: Equipment) -> dict[str, float]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import statistics
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plant.topology import Climate, Workload
+from simulator.chance import hashed, hashed_all, seed_number
 from simulator.load import CHECKPOINT, IDLE, JobMix
 from simulator.weather import weather, wet_bulb_c
 
@@ -89,3 +91,10 @@ def test_inference_follows_the_day():
     """Inference at mid-afternoon clearly exceeds inference before dawn."""
     night, day = (mix().utilisation("rack-03", START_S + h * 3600.0) for h in (4, 16))
     assert day > night + 0.25
+
+
+def test_chance_of_many_is_that_of_each():
+    """Columns of seeds give what each seed gives alone, late in time, too."""
+    seeds = [0, 1, 7, 2**31 - 1, *(seed_number("site", i) for i in range(200))]
+    for index in (0, 12, 3_400_000_000, 7_000_000_001):
+        assert hashed_all(np.array(seeds, dtype=np.uint64), index).tolist() == [hashed(s, index) for s in seeds]
