@@ -88,7 +88,7 @@ class HintBook:
     @cached_property
     def node_w(self) -> Array:
         """What one more busy node draws [W], (n,)."""
-        return node_power_w(self._nodes, {r: 0.0 if math.isnan(w) else w for r, w in self.full_w.items()})
+        return node_power_w(self._site, {r: 0.0 if math.isnan(w) else w for r, w in self.full_w.items()})
 
     @cached_property
     def layout(self) -> Layout:

@@ -15,6 +15,7 @@ from placement.job_list import place_of
 from plant.errors import ColdplateError, RefusedError, RetryError
 
 logger = logging.getLogger(__name__)
+_SHOWN = 3
 SEE_DOCS = "see /openapi.json or docs/api.md"
 _STORE_REMEDY = "live values go on; ask again when the condition store_lost has gone"
 
@@ -50,13 +51,17 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 def one_line(errors: Sequence[Any], body: object = None) -> str:
-    """The first validation error as `field: what is wrong`, with how many more there are."""
-    first = errors[0]
-    inner = [part for part in first["loc"] if part not in {"body", "query", "path"}]
-    place = place_of(inner, body) if inner else str(first["loc"][0])
-    text = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{place}: {text[:1].lower()}{text[1:]}{more}".encode("utf-8", "replace").decode("utf-8")
+    """The first three validation errors as `field: what is wrong`, with how many more there are."""
+    told = "; ".join(_told(error, body) for error in errors[:_SHOWN])
+    more = f" (and {len(errors) - _SHOWN} more)" if len(errors) > _SHOWN else ""
+    return f"{told}{more}".encode("utf-8", "replace").decode("utf-8")
+
+
+def _told(error: Any, body: object) -> str:
+    inner = [part for part in error["loc"] if part not in {"body", "query", "path"}]
+    place = place_of(inner, body) if inner else str(error["loc"][0])
+    text = str(error["msg"]).removeprefix("Value error, ").splitlines()[0]
+    return f"{place}: {text[:1].lower()}{text[1:]}"
 
 
 async def _http(_: Request, error: Exception) -> Response:

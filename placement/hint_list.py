@@ -15,6 +15,8 @@ from plant.topology import CoolingGroup, Site
 
 MODEL_VERSION = "headroom-1"
 """What scores are made by; another name where the same telemetry would give other scores."""
+USUAL_GPUS = 8
+"""Of a node that nobody named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +78,14 @@ def blocks_of(site: Site) -> dict[str, str]:
     return {rack: block_of(group) for group in site.groups.values() for rack in group.racks}
 
 
-def node_power_w(nodes: Mapping[str, str], full_w: Mapping[str, float]) -> Array:
-    """What one more busy node draws [W], (n,): its rack's power by the rack's nodes."""
-    racks = list(nodes.values())
-    number = Counter(racks)
-    return np.array([full_w.get(rack, 0.0) / number[rack] for rack in racks], dtype=np.float64)
+def node_power_w(site: Site, full_w: Mapping[str, float]) -> Array:
+    """What one more busy node draws [W], (n,) as `nodes_of`: its rack's power by the rack's nodes, full_w by rack [W].
+
+    Where the site file names no nodes, by eight GPUs each: a whole rack more has room in an idle one only.
+    """
+    racks = list(nodes_of(site).values())
+    number, unnamed = Counter(racks), 1.0 if site.jobs.rack_of_node else max(site.gpus_per_rack / USUAL_GPUS, 1.0)
+    return np.array([full_w.get(rack, 0.0) / (number[rack] * unnamed) for rack in racks], dtype=np.float64)
 
 
 def hint_list(

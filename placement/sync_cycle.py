@@ -36,9 +36,14 @@ class Cycle:
             await work
         except SilentError as error:
             self.silent = True
-            self.errors.append(str(error))
+            self.fail(str(error))
         except ColdplateError as error:
-            self.errors.append(str(error))
+            self.fail(str(error))
+
+    def fail(self, error: str) -> None:
+        """What could not be done, once, whichever part comes upon it."""
+        if error not in self.errors:
+            self.errors.append(error)
 
     def compare(self, both: int, only_here: tuple[str, ...], only_there: tuple[str, ...]) -> None:
         """Nodes that both sides know, and those of the site file and of the scheduler that the other one lacks."""

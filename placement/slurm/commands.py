@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from plant.errors import ConfigError, RefusedError, SilentError
 TIMEOUT_S = 15.0
 _PATHS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/slurm/bin"
 _UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "timed out", "Socket timed out")
+_UNCONFIGURED = ("failed to fetch config", "Could not establish a configuration source")
+_OWN_NAME = re.compile(r"^\w+: (?:error: |fatal: )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +32,12 @@ class Slurm:
         """Standard output of one command; `text` goes to its standard input.
 
         Raises:
-            ConfigError: the program is not installed.
+            ConfigError: the program is not installed, or there is no such configuration file.
             SilentError: the controller did not answer in time.
             RefusedError: Slurm said no; its own words.
         """
+        if self.conf is not None and not self.conf.is_file():  # Slurm itself would wait a minute for it
+            raise ConfigError("no such slurm.conf", where=str(self.conf), remedy="give the path of the cluster's own")
         try:
             child = await asyncio.create_subprocess_exec(
                 *argv,
@@ -69,8 +74,13 @@ class Slurm:
 
 
 def _raise(program: str, words: str) -> None:
-    lines = [line for line in words.splitlines() if not line.startswith(("scontrol: ", "Hint"))] or [words]
-    text = f"{program}: {'; '.join(lines[:3])}"
+    if any(sign in words for sign in _UNCONFIGURED):
+        raise SilentError(
+            "no slurm.conf on this host, and no controller that hands one out; give --conf, or run it on a host of the "
+            "cluster"
+        )
+    lines = [line for line in words.splitlines() if not line.startswith(("scontrol: ", "Hint"))] or words.splitlines()
+    text = f"{program}: {'; '.join(_OWN_NAME.sub('', line) for line in lines[:3])}"
     if any(sign in words for sign in _UNREACHABLE):
         raise SilentError(text)
     raise RefusedError(text)

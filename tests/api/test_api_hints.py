@@ -101,6 +101,21 @@ async def test_a_workload_gets_its_best_nodes_and_a_place(informed):
     assert few["node_power_w"] == 132000 / 72 * 8
 
 
+async def test_a_rack_whose_nodes_nobody_named_is_scored_for_eight_gpus(informed):
+    """A whole rack more would have room in an idle one only."""
+    got = (await informed.get("/v1/hints/explain?node=rack-01&before=rack-08")).json()
+    assert got["power_w"] == pytest.approx(132000 / 72 * 8)
+
+
+async def test_what_is_wrong_with_a_workload_is_told_at_once(informed):
+    """Up to three fields, and how many more."""
+    got = await informed.post("/v1/hints", json={"power_kw": -4, "nodes": 0, "duration_s": "x", "k": 0, "foo": 1})
+    assert got.status_code == 422
+    error = got.json()["error"]
+    assert error.startswith("power_kw: input should be greater than 0; nodes: input should be greater")
+    assert error.endswith("(and 2 more)")
+
+
 async def test_a_place_that_keeps_peaks_low_and_only_among_free_nodes(informed, edge, app, until):
     """Off the best nodes where their racks draw more; nodes that are not free are in no place."""
     racks = [f"rack-{i:02d}" for i in range(1, 9)]

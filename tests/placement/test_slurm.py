@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -258,3 +260,32 @@ async def test_no_slurm_here():
     """Says what to install."""
     with pytest.raises(ConfigError, match="install slurm-client"):
         await Slurm().run("no-such-slurm-program")
+    with pytest.raises(ConfigError, match=r"missing/slurm\.conf: no such slurm\.conf; give the path"):
+        await Slurm(conf=Path("missing/slurm.conf")).run("scontrol", "ping")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        (
+            "scontrol: error: fetch_config: DNS SRV lookup failed\nscontrol: fatal: Could not establish a configuration source",
+            SilentError,
+            "no slurm.conf on this host",
+        ),
+        (
+            "scontrol: error: Parse error in file a line 1\nscontrol: fatal: Unable to process configuration file",
+            RefusedError,
+            "scontrol: Parse error in file a line 1; Unable to process configuration file",
+        ),
+        ("Invalid node name specified\nscontrol: y", RefusedError, "scontrol: Invalid node name specified"),
+    ],
+)
+async def test_what_slurm_says_is_told_in_one_line(tmp_path, monkeypatch, words, kind, told):
+    """With what to do where it has no configuration, and its own name once."""
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\nprintf '%s' '{words}' >&2\nexit 1\n", encoding="utf-8")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(kind) as found:
+        await Slurm().run("scontrol", "show", "nodes")
+    assert "\n" not in str(found.value)
+    assert str(found.value).startswith(told)
