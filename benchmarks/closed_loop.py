@@ -14,7 +14,7 @@ counted is not said in what was read of it, so both are here: the hottest rack's
 The oversubscribed site has 40 % more racks on the same feeds, CDUs and pumps. Where a feed would be overloaded, a blind
 site's power brake slows everything on it; ours keeps below it with caps on jobs that allow it. The table `shed` is a
 cooling fault with both clusters full (`benchmarks.shed_study`); `pod_day` a day of the demo pod's twin with the real
-controller in the loop (`benchmarks.pod_day`).
+controller in the loop, on a new plant and on a known one (`benchmarks.pod_day`).
 """
 
 from __future__ import annotations
