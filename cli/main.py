@@ -24,7 +24,9 @@ from cli import (
 )
 from plant.errors import ColdplateError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+)
 for commands in (
     run_commands,
     operate_commands,

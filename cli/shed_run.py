@@ -94,6 +94,7 @@ class ShedRun:
     say: Callable[[str], None]
     _untold: str = field(default="")
     _stuck: str = field(default="")
+    _unheard: str = field(default="")
 
     async def work(self, *, once: bool, until_empty: bool) -> bool:
         """Until SIGTERM or SIGINT, one pass, or until nothing is held; whether the last pass went well.
@@ -113,6 +114,9 @@ class ShedRun:
 
     async def _pass(self) -> bool:
         wish = await asyncio.to_thread(self.hear)
+        if wish.problem and wish.problem != self._unheard:
+            self.say(wish.problem)
+        self._unheard = wish.problem
         try:
             for deed in await self.shedder.round(wish):
                 self.say(line(deed))

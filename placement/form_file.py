@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -53,3 +54,11 @@ def read_form(path: Path, form: type[F], kind: str, see: str) -> tuple[F, Docume
         text = str(first["msg"]).removeprefix("Value error, ")
         name = ".".join(map(str, first["loc"])) or "file"
         raise ConfigError(f"{name}: {text}", where=document.where(first["loc"]), remedy=see) from error
+
+
+def refused(check: Callable[[], object], where: str) -> Iterator[ConfigError]:
+    """What a check of a part of the file at `where` says against it, if anything."""
+    try:
+        check()
+    except ConfigError as error:
+        yield ConfigError(error.message, where=where, remedy=error.remedy)

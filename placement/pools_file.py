@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from placement.form_file import ClusterForm, Form, read_form
+from placement.form_file import ClusterForm, Form, read_form, refused
 from plant.errors import ConfigError
 from plant.hostlist import hosts, names_there
 from sites.document import Document
@@ -89,13 +90,11 @@ def _faults(form: PoolsForm, document: Document) -> Iterator[ConfigError]:
         if pool.name in {p.name for p in form.pools[:i]}:
             where = document.where(("pools", i, "name"))
             yield ConfigError(f"two pools are called {pool.name!r}", where=where, remedy="give each its own name")
+        yield from refused(partial(getattr, pool, "home"), document.where(("pools", i, "nodes")))
         for node in pool.home:
             if node in seen:
                 message = f"node {node!r} is at home in {seen[node]} and {pool.name}"
                 where = document.where(("pools", i, "nodes"))
                 yield ConfigError(message, where=where, remedy="name it under one pool only")
             seen[node] = pool.name
-        try:
-            names_there(pool.names, pool.home)
-        except ConfigError as error:
-            yield ConfigError(error.message, where=document.where(("pools", i, "names")), remedy=error.remedy)
+        yield from refused(partial(names_there, pool.names, pool.home), document.where(("pools", i, "names")))

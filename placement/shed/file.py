@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from devices.http_options import Option, read_options
-from placement.form_file import ClusterForm, Form, read_form
+from placement.form_file import ClusterForm, Form, read_form, refused
 from placement.slurm.stoppable import Stoppable, stoppable
 from plant.errors import ConfigError
 from plant.hostlist import hosts
@@ -135,19 +135,13 @@ def _faults(form: ShedForm, document: Document) -> Iterator[ConfigError]:
             where = document.where(("schedulers", i, "name"))
             yield ConfigError(f"two schedulers are called {scheduler.name!r}", where=where, remedy="name each once")
         for text in scheduler.interruptible:
-            yield from _refused(partial(stoppable, text), document.where(("schedulers", i, "interruptible")))
+            yield from refused(partial(stoppable, text), document.where(("schedulers", i, "interruptible")))
     seen: set[str] = set()
     for i, limits in enumerate(form.limits):
-        yield from _refused(partial(read_options, limits.options), document.where(("limits", i, "options")))
+        yield from refused(partial(read_options, limits.options), document.where(("limits", i, "options")))
+        yield from refused(partial(places_of, limits), document.where(("limits", i, "nodes")))
         for place in places_of(limits):
             if place.name in seen:
                 where = document.where(("limits", i, "paths"))
                 yield ConfigError(f"{place.name} stands twice", where=where, remedy="name each limit once")
             seen.add(place.name)
-
-
-def _refused(check: Callable[[], object], where: str) -> Iterator[ConfigError]:
-    try:
-        check()
-    except ConfigError as error:
-        yield ConfigError(error.message, where=where, remedy=error.remedy)

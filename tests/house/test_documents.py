@@ -98,6 +98,13 @@ def test_each_command_explains_itself(command):
     assert len(result.output) > 100
 
 
+def test_help_tells_units():
+    """A word in brackets is a unit, no markup that disappears."""
+    said = CliRunner().invoke(app, ["slurm", "sync", "--help"]).output
+    assert "[kW]" in said
+    assert "[s]" in said
+
+
 def test_the_schematic_unit_file_starts_what_exists():
     """The systemd unit runs a command and options that the command line has."""
     unit = (ROOT / "packaging" / "systemd" / "coldplate@.service").read_text("utf-8")

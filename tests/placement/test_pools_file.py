@@ -40,6 +40,7 @@ def test_a_good_one(tmp_path):
         ),
         ("nodes: [k1]", "nodes: [k1], names: {n1: k1}", r":5: nodes 'n1' and 'k1' are both 'k1' there"),
         ("nodes: [k1]", "nodes: [k1], names: {n1: x, n2: x}", r":5: nodes 'n1' and 'n2' are both 'x' there"),
+        ("nodes: [k1]", "nodes: ['k[1']", r":5: .*is no list of hosts"),
         ("nodes: [k1]", "nodes: [k1], names: {n1: 'x['}", r":5: .*is no list of hosts"),
         ("hours: 2", "hours: 0", r":6: planner.hours: .*greater than 0"),
         ("allow: operator", "allow: everybody", r":2: allow: .*'none', 'operator' or 'planner'"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from placement.shed.file import places_of, read_shed_file
 from plant.errors import ConfigError
 
@@ -47,6 +49,7 @@ def test_every_limit_is_found(tmp_path):
         ("kind: kubernetes", "kind: kubernetes, interruptible: [requeue]", "interruptible is for kind: slurm"),
         ("auth: redfish-session", "auth: magic", "unknown auth 'magic'"),
         ("password_file: /etc/coldplate/bmc", "password: x", "secret in clear"),
+        ("nodes: [", 'nodes: ["n[1", ', r"shed.yaml:\d+: 'n\[1' is no list of hosts"),
         ("idle_w: 150", "idle_w: 1300", "idle_w must be below full_w"),
         ('bmc: "{node}.bmc"', "bmc: one", "one:443/redfish/v1/Chassis/1/Power#0 stands twice"),
     ],
@@ -57,3 +60,13 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, old, new, words):
     file.write_text(GOOD.replace(old, new))
     with pytest.raises(ConfigError, match=words):
         read_shed_file(file)
+
+
+def test_an_api_that_is_silent_is_told(tmp_path):
+    """Also without a token, when nothing is told there."""
+    file = tmp_path / "shed.yaml"
+    file.write_text("schema: 1\nschedulers:\n  - {name: hpc, kind: slurm}\n")
+    words = ["shed", "--config", str(file), "--api", "http://127.0.0.1:9", "--state", str(tmp_path), "--once"]
+    done = CliRunner().invoke(app, words, env={"COLDPLATE_TOKEN": ""})
+    assert done.exit_code == 1
+    assert "http://127.0.0.1:9" in done.output
