@@ -22,8 +22,9 @@ from placement.kubernetes.promises import Budgeted, Promises
 from placement.nodes import Array, NodeTable, node_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
+from plant.job_knowledge import JobKnowledge
 from plant.records import Headroom
-from plant.topology import JobKnowledge, Site
+from plant.topology import Site
 from sites.network import POWER_KINDS
 
 WATCHED_S = 2.0

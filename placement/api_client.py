@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
-import msgspec
-
 from placement.advice import PackingAdvice
+from placement.api_answers import Headrooms, Points, Schedulers, Status
 from placement.api_connection import NOT_MODIFIED, Connection, decoded
 from placement.budgets import Budgets, BudgetShown
 from placement.hint_list import NodeHints
@@ -46,30 +45,6 @@ class Heard:
     def valid(self) -> bool:
         """Whether it was still good when it was given; an older one says nothing."""
         return self.site_time_s < self.hints.valid_until
-
-
-class _Point(msgspec.Struct):
-    id: str
-    value: float | None
-    quality: str
-
-
-class _Points(msgspec.Struct):
-    points: list[_Point]
-
-
-class _Status(msgspec.Struct):
-    now_s: float
-    it_w: float | None
-    site_w: float | None
-
-
-class _Headrooms(msgspec.Struct):
-    headroom: list[dict[str, str | float | bool | None]]
-
-
-class _Schedulers(msgspec.Struct):
-    schedulers: list[SchedulerState]
 
 
 class Client:
@@ -177,7 +152,7 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        return self._ask("GET", "/v1/schedulers", _Schedulers).schedulers
+        return self._ask("GET", "/v1/schedulers", Schedulers).schedulers
 
     def put_loans(self, name: str, report: LoanReport) -> Answer:
         """Tell which nodes are lent.
@@ -242,7 +217,7 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        points = self._ask("GET", "/v1/points?name=power", _Points).points
+        points = self._ask("GET", "/v1/points?name=power", Points).points
         good = ((p.id.partition("/")[0], p.value) for p in points if p.quality == "good" and p.value is not None)
         return dict(good)
 
@@ -253,7 +228,7 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        status = self._ask("GET", "/v1/status", _Status)
+        status = self._ask("GET", "/v1/status", Status)
         return status.it_w, status.site_w
 
     def site_time_s(self) -> float:
@@ -263,7 +238,7 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        return self._ask("GET", "/v1/status", _Status).now_s
+        return self._ask("GET", "/v1/status", Status).now_s
 
     def headroom(self) -> list[Headroom]:
         """What each rack can still take.
@@ -272,7 +247,7 @@ class Client:
             SilentError: no answer.
             RefusedError: the server said no.
         """
-        rows = self._ask("GET", "/v1/headroom", _Headrooms).headroom
+        rows = self._ask("GET", "/v1/headroom", Headrooms).headroom
         try:
             return [from_plain(Headroom, row) for row in rows]  # null is a power that is not known
         except ConfigError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from plant.job_knowledge import JobKnowledge
 from plant.leases import Envelope
 from plant.points import Point, PointId
 
@@ -219,29 +220,6 @@ class Workload:
 
     seed: int
     racks: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobKnowledge:
-    """Where jobs are read from (a file, or empty), rack and leaf of nodes, and what a GPU in work draws [W] by type.
-
-    names: by scheduler what it calls nodes that the site calls otherwise, node -> its name there.
-    """
-
-    file: str = ""
-    rack_of_node: Mapping[str, str] = field(default_factory=dict)
-    leaf_of_node: Mapping[str, str] = field(default_factory=dict)
-    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    gpu_power_w: Mapping[str, float] = field(default_factory=dict)
-
-    @cached_property
-    def also(self) -> Mapping[str, str]:
-        """Name that some scheduler calls a node by -> the site's name of it."""
-        return {own: node for names in self.names.values() for node, own in names.items()}
-
-    def rack_of(self, node: str) -> str | None:
-        """Rack of a node by any of its names; None where nobody said."""
-        return self.rack_of_node.get(node) or self.rack_of_node.get(self.also.get(node, ""))
 
 
 @dataclass(frozen=True, kw_only=True)

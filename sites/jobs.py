@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plant.errors import ConfigError
 from plant.hostlist import hosts, names_there
-from plant.topology import JobKnowledge
+from plant.job_knowledge import JobKnowledge
 from sites.form import SiteForm
 from sites.problem import Fault, one_of
 

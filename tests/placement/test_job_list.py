@@ -12,8 +12,8 @@ from placement.job_list import MOST_JOBS, job_list, parsed_list
 from placement.job_lists import believed, list_conditions, same_jobs
 from plant.errors import ConfigError
 from plant.hostlist import MOST_HOSTS, hosts
+from plant.job_knowledge import JobKnowledge
 from plant.records import JobList
-from plant.topology import JobKnowledge
 from sites import load_site
 
 NOW_S = 1e9
