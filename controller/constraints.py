@@ -102,7 +102,7 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
     bounds, (under_k, over_k) = problem.bounds, problem.bounds.strays_k
     case_c = model.full_load_case_c(problem.design, supply_c, dp_pa, problem.upper.gpu_w)
     spare_k = _tolerance_share(problem) * (case_c - supply_c)
-    design = problem.design
+    design = problem.design.grown or problem.design
     pumps_share = high.pumped_m3_s / (design.pumps_share * design.facility_flow_m3_s)
     share = np.maximum(high.facility_flow_m3_s / design.cdu_facility_flow_m3_s, pumps_share) / FACILITY_FLOW_SHARE
     found = {

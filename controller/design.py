@@ -110,6 +110,8 @@ class LoopDesign:
     corrections: Corrections = NO_CORRECTIONS
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
+    grown: LoopDesign | None = None
+    """What limits are judged with, where a sequence of its own runs more under their heat; None: itself."""
 
     @property
     def rack_power_w(self) -> float:

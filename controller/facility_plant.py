@@ -148,7 +148,8 @@ def facility_side(
         staged=any(s.kind == "chiller" for s in stages),
         direct=not any(upstream(site, group.members, kind) for kind in ("economiser", "chiller")),
     )
-    staged = any(s.kind == "pump" for s in stages)
+    pumps = {e.id for e in upstream(site, group.members, "pump")}
+    staged = any(s.kind == "pump" for s in stages) or not pumps.isdisjoint(off)
     return _pumps(site, group, {*off, *(waiting or ())}, staged=staged), rejection
 
 

@@ -27,7 +27,8 @@ class LoopProblems:
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
     what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W];
     strays_k: how far its supply goes below and above its setpoint [K]; waiting: see
-    `Plant.waiting`.
+    `Plant.waiting`; standing: units of no stage that stand, resting: which of them would under the heat at which limits
+    hold (`controller.own_sequence`).
     """
 
     site: Site
@@ -46,9 +47,15 @@ class LoopProblems:
     now_w: float
     strays_k: tuple[float, float]
     waiting: frozenset[str] | None = None
+    standing: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
 
     def designed(self, off: frozenset[str]) -> LoopDesign:
         """The loop without some units, with all that was learned of it."""
+        now = self._left(off | self.standing)
+        return now if self.resting == self.standing else replace(now, grown=self._left(off | self.resting))
+
+    def _left(self, off: frozenset[str]) -> LoopDesign:
         left = corrected(without(self.running, self.site, self.group, off, self.waiting), self.learnt)
         return with_shown_flow(left, self.snapshot, self.group)
 

@@ -22,6 +22,7 @@ from controller.learning import Learnt, observe
 from controller.loop_problems import LoopProblems
 from controller.model import Load, Setpoints
 from controller.optimise import Choice, search, stepped
+from controller.own_sequence import Sequences, standing_under
 from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
 from controller.shedding import shed_conditions
@@ -71,8 +72,8 @@ class Decision:
 class Memory:
     """What a loop remembers: its last target, its moves, and what it learned of its plant by meters and in detail.
 
-    gpu_w: what the hottest GPU may come to draw [W], inf: as its nameplate says; seen: the plant's units as last shown;
-    stray: how far its supply strays.
+    gpu_w: what the hottest GPU may come to draw [W], inf: as its nameplate says; seen: the plant's units as last shown,
+    sequences: those that nobody here switches; stray: how far its supply strays.
     """
 
     target: tuple[float, ...] = ()
@@ -82,6 +83,7 @@ class Memory:
     billing: Billing = field(default_factory=Billing)
     gpu_w: float = np.inf
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    sequences: Sequences = field(default_factory=dict)
     stray: Stray = STEADY
 
 
@@ -103,11 +105,13 @@ def plan_loop(
     """
     inputs.whole_setpoints(site, group)
     plant = whole_plant(site, snapshot, group, memory.seen, now_s)
-    told = loop_design(site, group, missing(plant, plant.on), plant.waiting)
+    highest_w = max(heat_w, *heat.at(0.95)[:WORST_MINUTES]) + max(beside.worst_w[:WORST_MINUTES])
+    standing, resting = (standing_under(site, snapshot, group, memory.sequences, w) for w in (0.0, highest_w))
+    told = loop_design(site, group, missing(plant, plant.on) | standing, plant.waiting)
     running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
     problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
-    problems = replace(problems, waiting=plant.waiting)
+    problems = replace(problems, waiting=plant.waiting, standing=standing, resting=resting)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
     short = solved.staged is not None and solved.staged.why.code == "stage_all"
@@ -261,8 +265,7 @@ def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tupl
 
 
 def _safe_design(problem: Problem) -> tuple[float, ...]:
-    supply, *others = problem.design_point
-    return max(supply, problem.bounds.dew_limit_c), *others
+    return max(problem.design_point[0], problem.bounds.dew_limit_c), *problem.design_point[1:]
 
 
 def _values(

@@ -168,6 +168,10 @@ class _Water:
     facility_pump_w: Array
     rejected_w: Array
 
+    def under(self, loads: int | slice) -> _Water:
+        """Some loads' rows."""
+        return _Water(**{f.name: getattr(self, f.name)[loads] for f in fields(_Water)})
+
 
 def _waters(design: LoopDesign, loads: Sequence[Load], at: Setpoints) -> _Water:
     """Under all loads, solved together."""
@@ -202,9 +206,12 @@ def assess(design: LoopDesign, likely: Sequence[Load], upper: Load, at: Setpoint
 
     Outcome: arrays of shape (loads, candidates).
     """
-    water = _waters(design, (*likely, upper), at)
-    cost, high = (_Water(**{f.name: getattr(water, f.name)[rows] for f in fields(_Water)}) for rows in (slice(-1), -1))
-    return _outcome(design, likely, at, cost), _strain(design, upper, at, high)
+    if design.grown is not None:
+        cost, high = _waters(design, likely, at), _waters(design.grown, (upper,), at).under(-1)
+    else:
+        water = _waters(design, (*likely, upper), at)
+        cost, high = water.under(slice(-1)), water.under(-1)
+    return _outcome(design, likely, at, cost), _strain(design.grown or design, upper, at, high)
 
 
 def _outcome(design: LoopDesign, loads: Sequence[Load], at: Setpoints, water: _Water) -> Outcome:

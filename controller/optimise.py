@@ -40,6 +40,8 @@ _LEAST_FROM = 3
 """The last round is gone through however near the last target was."""
 DEADLINE_S = 2.0
 """For one loop's search; a search takes some milliseconds, but a machine may be slow."""
+OUTSIDE = 0.05
+"""So far outside its range a setpoint is moved for that alone: devices round what they show [K, Pa]."""
 _NEAR = (0.5, 5000.0, 0.5, 0.5)
 """A further small move, which shows what binds."""
 
@@ -202,7 +204,7 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
     return Choice(
         target=tuple(point.tolist()),
         feasible=feasible,
-        worth_moving=not bool(both.feasible[1]) or gain_w > threshold_w,
+        worth_moving=not (bool(both.feasible[1]) and _within(problem)) or gain_w > threshold_w,
         cooling_w=float(cooling_w[0]),
         design_cooling_w=float(cooling_w[2]),
         it_extra_w=float(both.it_extra_w[0]),
@@ -212,6 +214,11 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
         worst_margin_k=float(worst_k[0]),
         binding=_binding(problem, both) if feasible else _first_broken(both, 2),
     )
+
+
+def _within(problem: Problem) -> bool:
+    """Whether the present setpoints lie within the ranges that limits leave, which shrink where a supply strays."""
+    return bool(np.allclose(clipped(problem, np.array([problem.current])), problem.current, atol=OUTSIDE))
 
 
 def _first_broken(judged: Judged, row: int) -> str:

@@ -10,6 +10,7 @@ from controller.forecasting.cycle import Memory
 from controller.hunting import Swing
 from controller.identification.known import Known
 from controller.learning import Learnt
+from controller.own_sequence import Sequences
 from controller.power_swings import Jump
 from controller.stage_state import Seen
 from controller.straying import Stray
@@ -31,7 +32,8 @@ class ControlState:
     """What forecasting has learnt; targets, the model's factors, what is known and swings by loop; moves; plans.
 
     doubts: what can't be right, by cause and subject; billing: the month's peak; jumps: of racks' power.
-    seen: units of the plant as they last showed themselves; strays: how far supplies strayed, by loop.
+    seen: units of the plant as they last showed themselves; strays: how far supplies strayed, by loop;
+    sequences: how units that nobody here switches follow their load.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -46,6 +48,7 @@ class ControlState:
     jumps: Mapping[str, Jump] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
     strays: Mapping[str, Stray] = field(default_factory=dict)
+    sequences: Sequences = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from controller.identification.shown import parameters_of
 from controller.inputs import FLOW, outdoor_airs, rack_power
 from controller.learning import Learnt
 from controller.loops import Decision, Memory, plan_loop
+from controller.own_sequence import watched as watched_units
 from controller.power_swings import carried_gpu_w, jumped
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
@@ -80,6 +81,7 @@ def _looked(state: ControlState, site: Site, snapshot: Snapshot, heats: _Heats, 
         billing=billed(state.billing, site_power_w(site, snapshot), now_s, site.timezone),
         jumps=jumped(state.jumps, site, snapshot),
         seen=look(state.seen, site, snapshot, now_s),
+        sequences=watched_units(state.sequences, site, snapshot, heats.now),
         strays=strayed(state.strays, site, snapshot, now_s),
         known=known_of_all(state.known, site, snapshot, heats.now),
     )
@@ -203,6 +205,7 @@ def _decide(
             billing=state.billing,
             gpu_w=gpu_w,
             seen=state.seen,
+            sequences=state.sequences,
             stray=state.strays.get(group.id, STEADY),
         )
         others = beside(site, snapshot, group, ahead.heats)

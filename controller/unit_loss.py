@@ -33,7 +33,7 @@ def reached_c(left: Left, load: Load, at: Setpoints, own_share: Array) -> tuple[
     The least flow that holds the supply counts, all of it where none does. own_share: of the facility water that this
     loop takes where others share the plant [1].
     """
-    design, flow_m3_s = left.design, model.loop_flow(left.design, at.dp_pa)
+    design, flow_m3_s = left.design.grown or left.design, model.loop_flow(left.design, at.dp_pa)
     valves_m3_s = design.plate.most_w_k / design.water.heat_j_m3_k
     own_m3_s = _SHARES * np.minimum(valves_m3_s, own_share * design.pumps.most_m3_s)
     total_m3_s = own_m3_s / own_share

@@ -9,7 +9,7 @@ import pytest
 
 from controller.constraints import CASE_TOLERANCE, ranges
 from controller.model import full_load_case_c
-from controller.optimise import judge
+from controller.optimise import judge, search
 from controller.problems import build_problem
 from controller.step import initial_state, step
 from controller.straying import FADES_S, MOST_K, STEADY, looked
@@ -68,3 +68,22 @@ def test_limits_are_kept_further_away(pod, pod_snapshot, now_s):
     kept_k = before["case_temperature"] - judge(further, points).margins["case_temperature"]
     assert kept_k == pytest.approx(6.0 - tolerance_k - 0.8)
     assert before["dew_point"] - after["dew_point"] == pytest.approx(2.4 - 0.5, abs=0.01)
+
+
+def test_a_setpoint_outside_its_range_is_moved_back(pod, pod_snapshot, now_s):
+    """Once a supply strayed by 3 K, a setpoint 2 K below its alarm moves down, though that costs; before it stays."""
+    heat = next(h for h in step(initial_state(), pod_snapshot, (), now_s, pod).forecast.heats if h.subject == "tcs-1")
+    plain = build_problem(pod, pod_snapshot, pod.groups["tcs-1"], heat, ())
+    supply, *others = zip(plain.envelopes, plain.current, strict=True)
+    fixed = (replace(envelope, minimum=at, maximum=at) for envelope, at in others)
+    wide = (replace(supply[0], minimum=supply[1] - 1.5, maximum=supply[1] + 5.0), *fixed)
+    found = {}
+    for over_k in (0.0, 3.0):
+        limits = replace(plain.bounds, case_c=200.0, rack_return_c=200.0, reserve=False)
+        bounds = replace(limits, supply_c=(-np.inf, supply[1] + 2.0), strays_k=(0.0, over_k))
+        here = replace(plain, bounds=bounds, envelopes=wide, target=plain.current)
+        assert judge(here, np.array([here.current])).feasible.all()
+        found[over_k] = search(here)
+    assert not found[0.0].worth_moving
+    assert found[3.0].worth_moving
+    assert found[3.0].target[0] <= supply[1] - 1.0
