@@ -54,13 +54,17 @@ class SlurmOptions:
 
 @dataclass(slots=True)
 class SlurmCycle:
-    """writer: of weights; wall_s: this host's clock [s since 1970]; shut: scopes whose nodes are drained."""
+    """writer: of weights; wall_s: this host's clock [s since 1970]; shut: scopes whose nodes are drained.
+
+    here: nodes of the site file that Slurm knows, as last seen.
+    """
 
     slurm: Slurm
     writer: WeightWriter
     options: SlurmOptions
     wall_s: Callable[[], float] = time.time
     shut: frozenset[str] = field(default_factory=frozenset)
+    here: frozenset[str] = field(default_factory=frozenset)
 
     async def run(self, wishes: Wishes) -> Cycle:
         """Budget and drains first: what limits goes before what steers."""
@@ -112,6 +116,7 @@ class SlurmCycle:
         self.writer.blocks = await self._blocks(wishes)
         done = await self.writer.sync(wishes.scores, dry=dry)
         cycle.say("weights", done.changed)
+        self.here = frozenset(wishes.nodes) - set(done.unknown)
         cycle.repaired = len(done.repaired)
         cycle.compare(len(wishes.nodes) - len(done.unknown), done.unknown, done.unscored)
 
@@ -128,7 +133,7 @@ class SlurmCycle:
 
     def _hints(self, wishes: Wishes, path: Path, cycle: Cycle) -> None:
         """Also while Slurm is away: it ends by itself, with the hints or the budget that it rests on."""
-        hints = submit_hints(wishes, self.options, self.wall_s())
+        hints = submit_hints(wishes, self.options, self.wall_s(), self.here)
         if not self.options.write:
             return
         try:
@@ -137,8 +142,11 @@ class SlurmCycle:
             cycle.errors.append(str(error))
 
 
-def submit_hints(wishes: Wishes, options: SlurmOptions, now_s: float) -> SubmitHints:
-    """What job_submit.lua gives new jobs; now_s [s since 1970]. A job larger than the whole budget is refused."""
+def submit_hints(wishes: Wishes, options: SlurmOptions, now_s: float, here: frozenset[str]) -> SubmitHints:
+    """What job_submit.lua gives new jobs; now_s [s since 1970]. A job larger than the whole budget is refused.
+
+    here: nodes that Slurm knows; it refuses every job that excludes another one.
+    """
     budget = wishes.site_budget
     kw = None if budget is None else options.share * budget.kw
     words = "" if budget is None else f"The power budget is {kw:.0f} kW: {budget.reason}"
@@ -146,7 +154,7 @@ def submit_hints(wishes: Wishes, options: SlurmOptions, now_s: float) -> SubmitH
         valid_until_s=now_s + max([wishes.left_s, *(b.left_s for b in wishes.budgets)]),
         kw_per_node=options.node_kw,
         kw_per_gpu=options.gpu_kw,
-        exclude=sorted(wishes.shut(options.node_kw)),
+        exclude=sorted(here & wishes.shut(options.node_kw).keys()),
         refuse_above_kw=kw,
         message=words,
     )

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from placement.slurm.commands import Slurm
-from placement.slurm.jobs import Job, read_jobs
+from placement.slurm.jobs import Job, expand, read_jobs
+from placement.slurm.nodes import read_nodes
 from plant.errors import RefusedError, SilentError
 
 POLL_S = 0.25
@@ -45,11 +46,12 @@ async def checkpoint_and_move(
     checkpointed: says when the checkpoint is there; without it checkpoint_s [s] are waited for.
 
     Raises:
-        RefusedError: there is no such running job, it can't be requeued, or Slurm refused.
+        RefusedError: there is no such running job, it can't be requeued or run without these nodes, or Slurm refused.
         SilentError: it does not run again within deadline_s [s]; it stays queued.
     """
     begin, before = time.monotonic(), await _running(slurm, job)
     avoid = before.nodes if avoid is None else avoid
+    await _allowed(slurm, job, avoid)
     await slurm.run("scancel", "--signal=USR1", "--batch", job)
     await _wait(checkpointed, checkpoint_s)
     await slurm.run("scontrol", "requeue", job)
@@ -80,6 +82,18 @@ async def _running(slurm: Slurm, job: str) -> Job:
     if found is None or found.state != "RUNNING":
         raise RefusedError(f"job {job} does not run ({'no such job' if found is None else found.state.lower()})")
     return found
+
+
+async def _allowed(slurm: Slurm, job: str, avoid: Sequence[str]) -> None:
+    """Before anything is lost: Slurm knows all these nodes, and the job does not ask for one of them by name."""
+    here = await read_nodes(slurm)
+    strange = [node for node in avoid if node not in here]
+    if strange:
+        raise RefusedError(f"Slurm knows no node {strange[0]!r}")
+    asked = (await slurm.run("squeue", "-h", "-j", job, "-o", "%n")).strip()
+    wanted = set((await expand(slurm, [asked]))[asked] if asked else ()) & set(avoid)
+    if wanted:
+        raise RefusedError(f"job {job} asks for {min(wanted)} by name (sbatch -w); it would wait for ever elsewhere")
 
 
 async def _wait(checkpointed: Callable[[], bool] | None, checkpoint_s: float) -> None:

@@ -197,14 +197,21 @@ async def test_without_cred_expire_a_requeued_job_waits_two_minutes(make_lab):
 
 
 async def test_what_can_not_be_moved(make_lab):
-    """No such job, and one that waits."""
-    lab = make_lab(real=1)
+    """No such job, and one that waits; one that asks for the node, or off a node that is none, runs on undisturbed."""
+    lab = make_lab(real=2)
     slurm = Slurm(conf=lab.conf)
     job = lab.submit("sleep 60", "-N1", "--begin=now+1hour")
     with pytest.raises(RefusedError, match="does not run \\(pending\\)"):
         await checkpoint_and_move(slurm, job, avoid=["n1"])
     with pytest.raises(RefusedError, match="no such job"):
         await checkpoint_and_move(slurm, "999", avoid=["n1"])
+    job = lab.submit("sleep 60", "-w", "n2")
+    lab.until(lambda: running(lab, job), 10, "a start")
+    with pytest.raises(RefusedError, match="asks for n2 by name"):
+        await checkpoint_and_move(slurm, job, avoid=None)
+    with pytest.raises(RefusedError, match="Slurm knows no node 'n9'"):
+        await checkpoint_and_move(slurm, job, avoid=["n9"])
+    assert running(lab, job)
 
 
 async def test_jobs_are_read_with_their_times(make_lab):

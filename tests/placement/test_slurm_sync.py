@@ -42,7 +42,8 @@ def sync(lab, api, folder: Path, *words: str) -> tuple[int, str]:
 def test_one_cycle_from_hints_to_report(make_lab, make_api, budget, tmp_path):
     """A dry run changes nothing and says all; then weights, budget, drains, notes and the hint file are written."""
     lab = make_lab(real=4, extra=["Licenses=power_kw:100"])
-    api = make_api({"n1": 100, "n2": 0, "n3": 60, "elsewhere": 90}, racks={"n3": "r3"}, powers={"r3": 5600.0})
+    racks = {"n3": "r3", "elsewhere": "r3"}
+    api = make_api({"n1": 100, "n2": 0, "n3": 60, "elsewhere": 90}, racks=racks, powers={"r3": 5600.0})
     api.budgets = [budget(40.0), budget(5.0, scope="r3", over_kw=1.0, room_kw=0.0)]
     lab.run("scontrol", "update", "nodename=n4", "comment=do not touch")
     hints = tmp_path / "hints"
