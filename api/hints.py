@@ -67,7 +67,7 @@ async def explain(
     power_kw: Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)] = None,
 ) -> Response:
     """Both scores with their parts, and what makes the difference, for power_kw [kW] or one more busy node."""
-    return reply(comparison(at.hints, node, before, power_kw))
+    return reply(comparison(at.hints, at.site, node, before, power_kw))
 
 
 @plain.post(

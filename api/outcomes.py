@@ -13,6 +13,7 @@ from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.workload_hints import WorkloadHints
 from plant.intents import Answer
+from plant.job_knowledge import JobKnowledge
 from plant.outcomes import HintOutcome, Outcomes
 
 router = APIRouter()
@@ -41,8 +42,8 @@ class OutcomeBody(Body):
     note: Annotated[str, Field(max_length=500)] = ""
     actor: Actor = "scheduler"
 
-    def outcome(self, hint: WorkloadHints, now_s: float) -> HintOutcome:
-        """In SI, told at now_s [s since 1970]."""
+    def outcome(self, hint: WorkloadHints, now_s: float, jobs: JobKnowledge) -> HintOutcome:
+        """In SI, told at now_s [s since 1970]; jobs: whose names of nodes may be told, too."""
         named = {n.node for n in hint.nodes} | set(hint.place.nodes)
         nan = float("nan")
         return HintOutcome(
@@ -52,7 +53,7 @@ class OutcomeBody(Body):
             used_s=now_s if self.used_at is None else self.used_at,
             followed=self.followed,
             nodes=len(self.nodes),
-            hinted=sum(node in named for node in self.nodes),
+            hinted=sum(jobs.node(node) in named for node in self.nodes),
             it_j=nan if self.it_kwh is None else self.it_kwh * J_PER_KWH,
             cooling_j=nan if self.cooling_kwh is None else self.cooling_kwh * J_PER_KWH,
             cost=nan if self.cost is None else self.cost,
@@ -80,6 +81,6 @@ async def outcome(here: Here, hint_id: HintId, body: OutcomeBody) -> Response:
     used_s = now_s if body.used_at is None else body.used_at
     hint = here.given.valid(hint_id, used_s)
     here.given.check_open(hint_id)
-    answer = await told(here.bus.outcome(body.outcome(hint, now_s)))
+    answer = await told(here.bus.outcome(body.outcome(hint, now_s, here.site.jobs)))
     here.given.ended(hint_id)
     return answer

@@ -22,6 +22,7 @@ from placement.workload import Locality, Workload, judged_for, place
 from placement.workload_hints import WorkloadHints
 from plant.errors import ConfigError
 from plant.hostlist import hosts
+from plant.job_knowledge import JobKnowledge
 from plant.topology import Site
 
 DEFAULT_K = 20
@@ -85,7 +86,7 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
     edition, work = book.now(), body.workload(site, book.pod_power.gpu_w)
     table = judged_for(edition.table, work)
     found = judged(table, work.power_w)
-    usable = replace(found, fits=found.fits & _mask(book, body.free)) if body.free else found
+    usable = replace(found, fits=found.fits & _mask(book, site.jobs, body.free)) if body.free else found
     even = even_place(table, usable, book.layout, book.draws(), edition.shared_w, work) if body.even else None
     return WorkloadHints(
         id=secrets.token_hex(8),
@@ -100,7 +101,7 @@ def hints_for(book: HintBook, site: Site, body: WorkloadBody) -> WorkloadHints:
     )
 
 
-def _mask(book: HintBook, words: list[str]) -> npt.NDArray[np.bool_]:
+def _mask(book: HintBook, jobs: JobKnowledge, words: list[str]) -> npt.NDArray[np.bool_]:
     """Which nodes they name, (n,).
 
     Raises:
@@ -109,7 +110,7 @@ def _mask(book: HintBook, words: list[str]) -> npt.NDArray[np.bool_]:
     mask = np.zeros(len(book.node_index), dtype=np.bool_)
     try:
         for node in (node for word in words for node in hosts(word)):
-            mask[book.node_index[node]] = True
+            mask[book.node_index[jobs.node(node)]] = True
     except KeyError as error:
         raise ProblemError(422, f"free: no node {error.args[0]!r}", "nodes are named in jobs.nodes") from error
     except ConfigError as error:
@@ -117,13 +118,13 @@ def _mask(book: HintBook, words: list[str]) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def comparison(book: HintBook, node: str, before: str, power_kw: float | None) -> Comparison:
+def comparison(book: HintBook, site: Site, node: str, before: str, power_kw: float | None) -> Comparison:
     """Two nodes side by side, for power_kw [kW], or one more busy node.
 
     Raises:
         ProblemError: 404 for a node that the site file does not have.
     """
-    table = book.now().table
+    table, node, before = book.now().table, site.jobs.node(node), site.jobs.node(before)
     for name in (node, before):
         if name not in book.node_index:
             raise ProblemError(404, f"no node {name!r}", "see GET /v1/hints/nodes; nodes are named in jobs.nodes")

@@ -25,6 +25,10 @@ class JobKnowledge:
         """Name that some scheduler calls a node by -> the site's name of it."""
         return {own: node for names in self.names.values() for node, own in names.items()}
 
-    def rack_of(self, node: str) -> str | None:
+    def node(self, name: str) -> str:
+        """The site's name of a node by any of its names; a name that nobody knows as it is."""
+        return name if name in self.rack_of_node else self.also.get(name, name)
+
+    def rack_of(self, name: str) -> str | None:
         """Rack of a node by any of its names; None where nobody said."""
-        return self.rack_of_node.get(node) or self.rack_of_node.get(self.also.get(node, ""))
+        return self.rack_of_node.get(self.node(name))
