@@ -45,7 +45,7 @@ class LoopProblems:
     beside: Beside
     now_s: float
     now_w: float
-    strays_k: tuple[float, float]
+    strays_k: tuple[float, float] = (0.0, 0.0)
     waiting: frozenset[str] | None = None
     standing: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()

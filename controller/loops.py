@@ -104,14 +104,15 @@ def plan_loop(
         ConfigError: a design figure is missing.
     """
     inputs.whole_setpoints(site, group)
-    plant = whole_plant(site, snapshot, group, memory.seen, now_s)
-    highest_w = max(heat_w, *heat.at(0.95)[:WORST_MINUTES]) + max(beside.worst_w[:WORST_MINUTES])
-    standing, resting = (standing_under(site, snapshot, group, memory.sequences, w) for w in (0.0, highest_w))
+    high_w = max(heat_w, *heat.at(0.95)[:WORST_MINUTES]) + max(beside.worst_w[:WORST_MINUTES])
+    standing, resting = (standing_under(site, snapshot, group, memory.sequences, w) for w in (0.0, high_w))
+    plant = replace(whole_plant(site, snapshot, group, memory.seen, now_s), beside=standing)
     told = loop_design(site, group, missing(plant, plant.on) | standing, plant.waiting)
     running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
     problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
-    problems = replace(problems, waiting=plant.waiting, standing=standing, resting=resting)
+    kept_k = memory.stray.kept_beside(standing)
+    problems = replace(problems, waiting=plant.waiting, standing=standing, resting=resting, strays_k=kept_k)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
     short = solved.staged is not None and solved.staged.why.code == "stage_all"
@@ -156,7 +157,6 @@ def _problems(
         beside=beside,
         now_s=now_s,
         now_w=now_w,
-        strays_k=memory.stray.kept_k,
     )
 
 

@@ -25,7 +25,8 @@ Wanted = Mapping[str, int]
 class Plant:
     """The units, which towers serve each, and how many of a kind must run.
 
-    alike: what units have in common that may stand for one another; worse: the higher, the later one is taken.
+    alike: what units have in common that may stand for one another; worse: the higher, the later one is taken; beside:
+    units of no stage that stand (`controller.own_sequence`).
     """
 
     units: tuple[Unit, ...]
@@ -34,6 +35,7 @@ class Plant:
     now_s: float
     alike: Mapping[str, Kind] = field(default_factory=dict)
     worse: Mapping[str, float] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
 
     def of(self, kind: str) -> list[Unit]:
         """All of a kind."""

@@ -31,6 +31,7 @@ class SuddenLoad:
         if not self._share:
             return True
         in_time = {u.id for u in self._plant.units if u.may_start and u.stage.start_s <= RISE_S}
+        in_time = set() if self._plant.beside else in_time  # what they need may stand, and nobody here can start it
         return self._carries(on | in_time, self._share)
 
     @cached_property

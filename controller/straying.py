@@ -6,7 +6,7 @@ Valves follow a load step late, and how late is no design figure: what was seen 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller import inputs
@@ -40,6 +40,11 @@ class Stray:
         """What limits keep of it [K]: from the lower ones, and from the upper ones."""
         under_k, over_k = (min(BETWEEN_LOOKS * k, MOST_K) for k in (self.under_k, self.over_k))
         return under_k, over_k
+
+    def kept_beside(self, standing: Collection[str]) -> tuple[float, float]:
+        """The same where units stand that nobody here can start: as far over as any, whatever was seen so far."""
+        under_k, over_k = self.kept_k
+        return under_k, MOST_K if standing else over_k
 
 
 STEADY = Stray()

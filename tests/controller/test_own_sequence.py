@@ -9,6 +9,9 @@ import pytest
 
 from controller.heats import Heat
 from controller.own_sequence import GAP, Sequence, standing_under, watched
+from controller.stage_reserve import SuddenLoad
+from controller.staging import whole_plant
+from controller.straying import MOST_K, STEADY
 from plant.live import Snapshot
 
 LOW_W, HIGH_W = 250e3, 850e3
@@ -98,3 +101,23 @@ def test_a_plan_counts_what_runs(own):
         hall = hall_of(own, *first(count), wet_bulb_c=18.0)
         costs_w.append(hall.decide([LOW_W] * 120).plan.predicted_cooling_w)
     assert costs_w[0] != pytest.approx(costs_w[1], rel=0.02)
+
+
+def test_beside_units_that_stand_nothing_that_stands_is_reserve():
+    """Chillers that start fast are reserve for a sudden load, but where nobody here can start what they may need."""
+    hall = hall_of(trains.trains(3), *first(1))
+    plant = whole_plant(hall.site, hall.snapshot(LOW_W), hall.group, {}, hall.now_s)
+    ready = tuple(replace(u, may_start=not u.on, stage=replace(u.stage, start_s=60.0)) for u in plant.units)
+    asked = []
+    for beside in (frozenset(), frozenset({"tower-4"})):
+        sudden = SuddenLoad(replace(plant, units=ready, beside=beside), asked.append)
+        sudden.__dict__["_share"] = 1.0
+        sudden._carries = lambda on, _: asked.append(on)
+        sudden.carried_by(plant.on)
+    assert asked == [frozenset(u.id for u in ready), plant.on]
+
+
+def test_beside_units_that_stand_a_supply_keeps_the_most():
+    """Whatever was seen of it so far: four kelvin from its upper limits."""
+    assert STEADY.kept_beside(frozenset()) == (0.0, 0.0)
+    assert STEADY.kept_beside(frozenset({"tower-4"})) == (0.0, MOST_K)
