@@ -35,7 +35,8 @@ def names_there(names: Mapping[str, str], nodes: Iterable[str]) -> dict[str, str
     nodes: all that it may have, so that no two of them are called the same there.
 
     Raises:
-        ConfigError: a word is no list of hosts, ranges differ in length, or two nodes would have one name.
+        ConfigError: a word is no list of hosts, ranges differ in length, a node would have no name or two, or two
+            nodes one.
     """
     found: dict[str, str] = {}
     for node, own in names.items():
@@ -43,6 +44,12 @@ def names_there(names: Mapping[str, str], nodes: Iterable[str]) -> dict[str, str
         if len(many) != len(as_many):
             message = f"{node!r} is {len(many)} nodes and {own!r} is {len(as_many)}"
             raise ConfigError(message, remedy="write ranges of one length")
+        twice = next((n for n in many if n in found), None)
+        if twice is not None or not own:
+            message = (
+                f"node {twice!r} has two names there" if twice is not None else f"{node!r} has an empty name there"
+            )
+            raise ConfigError(message, remedy="give each node one name")
         found |= zip(many, as_many, strict=True)
     called: dict[str, str] = {}
     for node in dict.fromkeys((*found, *nodes)):

@@ -98,6 +98,8 @@ BROKEN: dict[str, tuple[str, str, int, str, str]] = {
     "leaf of no words": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, leaves: {l1: ['n[']}}", 2, "'n[' is no list of hosts", "one word"),
     "name of a stray node": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, names: {k8s: {n9: ip-9}}}", 2, "node 'n9' stands in no rack", "names are NODE: NAME THERE"),
     "names of other length": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: ['n[1-2]']}, names: {k8s: {'n[1-2]': ip}}}", 2, "'n[1-2]' is 2 nodes and 'ip' is 1", "one length"),
+    "node of two names": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: ['n[1-2]']}, names: {k8s: {n1: a, 'n[1-2]': 'b[1-2]'}}}", 2, "node 'n1' has two names there", "one name"),
+    "node of no name": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1]}, names: {k8s: {n1: ''}}}", 2, "'n1' has an empty name there", "one name"),
     "two nodes of one name": ("schema: 1", "schema: 1\njobs: {nodes: {rack-02: [n1, n2]}, names: {k8s: {n1: n2}}}", 2, "nodes 'n1' and 'n2' are both 'n2' there", "a name of its own"),
     "GPUs of no GPU source": ("object: R1}", "object: R1, gpus: 1}", 23, "profile 'dsx-rack' takes no `gpus`", "gpu-node takes it"),
     "more GPUs than a rack has": ("{profile: gpu-node, link: bms}", "{profile: gpu-node, link: bms, gpus: 3}", 24, "3 GPUs are told of, a rack has 2", "name fewer"),
