@@ -34,7 +34,8 @@ export function digits(value: number, decimals: number): string {
   const key = `${locale()}:${decimals}`;
   let format = formats.get(key);
   if (format === undefined) {
-    format = new Intl.NumberFormat(locale(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    const places = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    format = new Intl.NumberFormat(locale(), { ...places, signDisplay: 'negative' }); // what rounds to nothing has no sign
     formats.set(key, format);
   }
   return format.format(value);
