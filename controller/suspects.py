@@ -235,7 +235,8 @@ def _valve(old: Doubt | None, position: float, error_k: float, now_s: float) -> 
         return fresh
     calm, same_side = abs(old.seen[1]) <= VALVE_ERROR_K, error_k * old.seen[1] > 0
     grew_k = abs(error_k) - abs(old.seen[1])
-    if (calm or same_side) and grew_k > VALVE_GROWS_K and now_s - old.since_s >= VALVE_LOOK_S:
+    looked = VALVE_LOOK_S <= now_s - old.since_s <= VALVE_S  # in longer than that a valve may move and come back
+    if (calm or same_side) and grew_k > VALVE_GROWS_K and looked:
         return replace(fresh, since_s=old.since_s, stands=True)
     if calm or not same_side:
         return fresh

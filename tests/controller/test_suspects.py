@@ -25,11 +25,11 @@ def shown(snapshot, values):
     return Snapshot(at_s=snapshot.at_s, readings={**snapshot.readings, **new})
 
 
-def watch(pod, snapshot, minute_values, now_s):
-    """The doubts after a look a minute, each with its own values."""
+def watch(pod, snapshot, minute_values, now_s, every_s=60.0):
+    """The doubts after a look a minute, or every_s [s], each with its own values."""
     doubts = {}
     for minute, values in enumerate(minute_values):
-        doubts = doubted(doubts, pod, shown(snapshot, values), now_s + 60.0 * minute)
+        doubts = doubted(doubts, pod, shown(snapshot, values), now_s + every_s * minute)
     return doubts
 
 
@@ -92,6 +92,8 @@ def test_a_load_step_shows_a_jammed_valve_at_the_next_look(pod, pod_snapshot, no
     calm, off = {SUPPLY: asked + 0.3, OTHER: asked, valve: 0.5}, {SUPPLY: asked + 2.3, OTHER: asked, valve: 0.5}
     assert named(pod, watch(pod, pod_snapshot, [calm, calm, off], now_s)) == {(Cause.VALVE_STUCK, "cdu-1"): True}
     assert not named(pod, watch(pod, pod_snapshot, [calm, calm, {**off, valve: 0.6}], now_s))
+    rare = watch(pod, pod_snapshot, [calm, calm, off], now_s, every_s=600.0)
+    assert not named(pod, rare), "in ten minutes it may have moved and come back"
     slow = [{**calm, SUPPLY: asked + 0.5 * n, OTHER: asked + 0.1 * n} for n in range(5)]
     assert not named(pod, watch(pod, pod_snapshot, slow, now_s)), "slowly is no sign before four minutes"
     back = watch(pod, pod_snapshot, [calm, off, off, calm], now_s)
