@@ -43,7 +43,8 @@ Key = tuple[Cause, str]
 class Doubt:
     """What was seen when it began, at since_s [s]; `stands`: it has lasted.
 
-    away_s, away_looks: since when [s since 1970, inf while none has] and at how many looks a witness has moved away.
+    away_s, away_looks: since when [s since 1970, inf while none has] and at how many looks it was so: a witness had
+    moved away, or a valve still stood while supply was off.
     """
 
     since_s: float
@@ -240,7 +241,8 @@ def _valve(old: Doubt | None, position: float, error_k: float, now_s: float) -> 
         return replace(fresh, since_s=old.since_s, stands=True)
     if calm or not same_side:
         return fresh
-    return replace(old, stands=old.stands or now_s - old.since_s >= VALVE_S)
+    looks = old.away_looks + 1
+    return replace(old, away_looks=looks, stands=old.stands or (now_s - old.since_s >= VALVE_S and looks >= AWAY_LOOKS))
 
 
 def _airs(site: Site, snapshot: Snapshot) -> Iterator[tuple[Key, float]]:

@@ -94,6 +94,10 @@ def test_a_load_step_shows_a_jammed_valve_at_the_next_look(pod, pod_snapshot, no
     assert not named(pod, watch(pod, pod_snapshot, [calm, calm, {**off, valve: 0.6}], now_s))
     rare = watch(pod, pod_snapshot, [calm, calm, off], now_s, every_s=600.0)
     assert not named(pod, rare), "in ten minutes it may have moved and come back"
+    stuck = (Cause.VALVE_STUCK, "cdu-1")
+    few, many = (watch(pod, pod_snapshot, [calm, *[off] * n], now_s, every_s=600.0) for n in (3, 4))
+    assert stuck not in named(pod, few), "and twice more it may have"
+    assert stuck in named(pod, many)
     slow = [{**calm, SUPPLY: asked + 0.5 * n, OTHER: asked + 0.1 * n} for n in range(5)]
     assert not named(pod, watch(pod, pod_snapshot, slow, now_s)), "slowly is no sign before four minutes"
     back = watch(pod, pod_snapshot, [calm, off, off, calm], now_s)
