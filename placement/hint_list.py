@@ -13,7 +13,7 @@ import numpy as np
 from placement.nodes import Array, NodeTable, reasons, scores
 from plant.topology import CoolingGroup, Site
 
-MODEL_VERSION = "headroom-1"
+MODEL_VERSION = "headroom-2"
 """What scores are made by; another name where the same telemetry would give other scores."""
 USUAL_GPUS = 8
 """Of a node that nobody named."""

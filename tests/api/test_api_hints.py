@@ -16,7 +16,7 @@ async def test_every_node_has_a_score_with_its_reasons(informed):
     assert hints["id"] in got.headers["etag"]
     assert float(got.headers["x-site-time"]) >= hints["generated_at"]
     assert hints["valid_until"] > hints["generated_at"]
-    assert (hints["model_version"], hints["confidence"]) == ("headroom-1", 0.5)
+    assert (hints["model_version"], hints["confidence"]) == ("headroom-2", 0.5)
     assert {row["name"] for row in hints["inputs"]} == {"headroom", "ride_through", "forecast"}
     assert all(row["age_s"] is not None for row in hints["inputs"])
     by_node = {row["node"]: row for row in hints["nodes"]}
