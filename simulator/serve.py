@@ -231,7 +231,7 @@ def main(
 
     try:
         asyncio.run(run())
-    except* ColdplateError as group:
+    except ExceptionGroup as group:  # `except*` wraps what it raises again in Debian 12's Python 3.11.2
         raise group.exceptions[0] from None
 
 

@@ -92,7 +92,7 @@ class Kubernetes:
             async with asyncio.TaskGroup() as group:
                 for name, patch in patches.items():
                     group.create_task(one(name, patch))
-        except* SilentError as errors:
+        except ExceptionGroup as errors:  # `except*` wraps what it raises again in Debian 12's Python 3.11.2
             raise errors.exceptions[0] from None
         return failed
 

@@ -23,7 +23,7 @@ from plant.clock import ScaledClock
 from plant.errors import ConfigError, SilentError
 from plant.topology import Site
 from simulator.faults import Faults
-from simulator.serve import serve_plant
+from simulator.serve import run_from, serve_plant
 from sites import load_site
 
 ROOT = Path(__file__).parents[2]
@@ -217,3 +217,16 @@ async def test_the_process_says_where_it_is_and_ends_cleanly(tmp_path, how):
         process.stdin.close()
     async with asyncio.timeout(15):
         assert await process.wait() == 0
+
+
+def test_serving_where_a_port_is_taken_is_one_sentence(demo_site_path, tmp_path, capsys):
+    """Which link's port, and what to do; no traceback."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        text = demo_site_path.read_text("utf-8")
+        port = next(link.port for link in load_site(demo_site_path).links.values() if link.transport == "modbus-tcp")
+        site = tmp_path / "site.yaml"
+        site.write_text(text.replace(str(port), str(held.getsockname()[1])), "utf-8")
+        assert run_from([str(site), "--state", str(tmp_path / "state")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
