@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from devices.profiles import load_profile
 from plant.points import Point, PointId
-from plant.quantities import Quantity
 from plant.topology import Equipment
-from simulator.chance import hashed_all, seed_number
+from simulator.chance import seed_number
 from simulator.chillers import Chiller
 from simulator.coolant import Cdu, Sidecar
+from simulator.dials import Dials
 from simulator.facility import FacilityLoop
 from simulator.facility_pumps import Pump
 from simulator.profile_device import nominal
-from simulator.racks import Floats, Rack
+from simulator.racks import Rack
 from simulator.rejection import CoolingTower, DryCooler
 
 if TYPE_CHECKING:
     from simulator.plant import SimulatedPlant
 
 STATIC_PA = 150e3
-ABSOLUTE_NOISE = {Quantity.TEMPERATURE: 0.03, Quantity.HUMIDITY: 0.002, Quantity.FREQUENCY: 0.01}
-RELATIVE_NOISE = {
-    Quantity.VOLUME_FLOW: 0.003,
-    Quantity.DIFFERENTIAL_PRESSURE: 0.003,
-    Quantity.PRESSURE: 0.002,
-    Quantity.POWER: 0.001,
-    Quantity.APPARENT_POWER: 0.001,
-    Quantity.VOLTAGE: 0.001,
-}
 POWER_FACTOR = 0.97
 LINE_V = 400.0
 FULL_CLOCK_HZ = 1.98e9
@@ -43,35 +30,6 @@ IDLE_CLOCK_HZ = 3.45e8
 FOLLOWS_MASTER = 3.0
 PARTLY_MODELLED = frozenset({"sidecar"})
 """Kinds whose profiles have more registers than the plant has physics for; the rest stand at a plausible value."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Dials:
-    """Points of one equipment in columns, with the noise of their instruments. keys: their names there."""
-
-    points: tuple[PointId, ...]
-    keys: tuple[str, ...]
-    absolute: Floats
-    relative: Floats
-    seeds: npt.NDArray[np.uint64]
-
-    @classmethod
-    def of(cls, site: str, equipment: str, points: Sequence[Point]) -> _Dials:
-        """Of all points of an equipment."""
-        return cls(
-            points=tuple(p.id for p in points),
-            keys=tuple(p.id.removeprefix(f"{equipment}/") for p in points),
-            absolute=np.array([ABSOLUTE_NOISE.get(p.quantity, 0.0) for p in points]),
-            relative=np.array([RELATIVE_NOISE.get(p.quantity, 0.0) for p in points]),
-            seeds=np.array([seed_number(site, p.id) for p in points], dtype=np.uint64),
-        )
-
-    def read(self, show: Mapping[str, float], exact: Container[str], tick: int) -> list[float]:
-        """What they show of the true values; of `exact` ones without noise."""
-        true = np.array([show[key] for key in self.keys], dtype=np.float64)
-        noise = (self.absolute + self.relative * true) * hashed_all(self.seeds, tick)
-        found: list[float] = (true + np.where([key in exact for key in self.keys], 0.0, noise)).tolist()
-        return found
 
 
 class Readings:
@@ -83,7 +41,7 @@ class Readings:
         self._idle = {e.id: _idle(e) for e in plant.site.equipment.values() if e.kind in PARTLY_MODELLED}
         for point in plant.site.points.values():
             points.setdefault(point.equipment, []).append(point)
-        self._dials = {name: _Dials.of(plant.site.id, name, own) for name, own in points.items()}
+        self._dials = {name: Dials.of(plant.site.id, name, own) for name, own in points.items()}
 
     def measured(self, equipment: Iterable[str] | None = None) -> dict[PointId, float]:
         """Readings [SI] of some equipment, or of all; falsified by faults."""
