@@ -84,13 +84,15 @@ class Actuator:
     async def relinquish(self, points: Iterable[PointId] | None, actor: str, reason: str) -> Answer:
         """Let go of these points' devices, or with None of every device, all at once and each bounded in time.
 
-        Leases are gone when this is called, not when it ends: a device that hangs times out by itself.
+        Leases are gone when this is called, not when it ends: a device that hangs times out by itself. So are those that
+        were issued before and are on their way still.
         """
         everything = points is None
         wanted = None if points is None else {p.rpartition("/")[0] for p in points}
         hands = [h for h in self._hands.values() if wanted is None or h.equipment in wanted]
         for hand in hands:
             hand.drop()
+            hand.given_up_mono_s = self._clock.monotonic()
         chosen = [h for h in hands if everything or h.release_due]
         subject = "all" if wanted is None else ", ".join(sorted(wanted))
         self._ledger.keep(actor, "relinquish", subject, {"reason": reason, "devices": len(chosen)})
@@ -138,7 +140,10 @@ class Actuator:
         refusal = self._admission.not_now(hand, lease, mono_s)
         if refusal:
             return self._refused(lease, *refusal)
+        generation = hand.generation
         actuals = await self._grip.actuals(hand, self._admission.effective(hand))
+        if generation != hand.generation:
+            raise WithdrawnError(f"{lease.point}: the hold on {hand.equipment} was given up meanwhile")
         verdict = self._admission.judge(hand, lease, actuals[lease.point])
         if not verdict.allowed:
             return self._refused(lease, verdict.code, verdict.text)
@@ -241,7 +246,10 @@ class Actuator:
             winner, driven = hand.winner(point, ahead_mono_s), hand.driven.get(point)
             if winner is None or (driven is not None and winner is driven.lease):
                 continue
+            generation = hand.generation
             actuals = await self._grip.actuals(hand, self._admission.effective(hand))
+            if generation != hand.generation:
+                return
             verdict = self._admission.judge(hand, winner, actuals[point])
             if verdict.allowed:
                 await self._drive(hand, winner, verdict, actuals)

@@ -53,7 +53,8 @@ class Driven:
 class Hand:
     """Our hold on one device; name: its drive's in the site.
 
-    `generation` grows when it is given up, so that a write under way can tell.
+    `generation` grows when it is given up, so that a write under way can tell; given_up_mono_s: when somebody last
+    wanted it given up, so that a lease from before that can tell, too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Hand:
     taken_s: float = 0.0
     release_due: bool = False
     generation: int = 0
+    given_up_mono_s: float = -math.inf
     beat: int = 0
     beat_mono_s: float = -math.inf
     locked_until_mono_s: float = -math.inf

@@ -60,16 +60,21 @@ def check(site: Site, hand: Hand, snapshot: Snapshot, mono_s: float, follow_s: f
     Raises:
         FaultError: `mode_lost`, `foreign_write` or `command_failure`.
     """
-    _check_mode(hand, snapshot.readings.get(mode_point(site, hand.drive)))
+    _check_mode(hand, snapshot.readings.get(mode_point(site, hand.drive)), snapshot.at_s)
     for point, driven in hand.driven.items():
-        _check_register(point, driven, snapshot.readings.get(point), tolerance(site, point))
+        _check_register(point, driven, snapshot.readings.get(point), tolerance(site, point), snapshot.at_s)
         if effective_point(point) in site.points:
             actual = snapshot.get(effective_point(point))
             _check_following(point, driven, actual, mono_s, follow_s, 10 * tolerance(site, point))
 
 
-def _check_mode(hand: Hand, reading: Reading | None) -> None:
-    if reading is None or not reading.good or reading.time_s <= max(hand.taken_s, hand.mode_polled_s):
+def _is_news(reading: Reading, since_s: float, looked_s: float, now_s: float) -> bool:
+    """Whether it is good, from after since_s, and not the one of looked_s; a clock that was set back hides none [s]."""
+    return reading.good and (reading.time_s > since_s or since_s > now_s) and reading.time_s != looked_s
+
+
+def _check_mode(hand: Hand, reading: Reading | None, now_s: float) -> None:
+    if reading is None or not _is_news(reading, hand.taken_s, hand.mode_polled_s, now_s):
         return
     hand.mode_polled_s = reading.time_s
     hand.mode_strikes = hand.mode_strikes + 1 if reading.value != REMOTE else 0
@@ -78,8 +83,8 @@ def _check_mode(hand: Hand, reading: Reading | None) -> None:
         raise FaultError("mode_lost", hand.equipment, text)
 
 
-def _check_register(point: PointId, driven: Driven, reading: Reading | None, within: float) -> None:
-    if reading is None or not reading.good or reading.time_s <= max(driven.written_s, driven.polled_s):
+def _check_register(point: PointId, driven: Driven, reading: Reading | None, within: float, now_s: float) -> None:
+    if reading is None or not _is_news(reading, driven.written_s, driven.polled_s, now_s):
         return
     driven.polled_s = reading.time_s
     driven.poll_strikes = driven.poll_strikes + 1 if abs(reading.value - driven.value) > within else 0

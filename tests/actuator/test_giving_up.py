@@ -1,0 +1,70 @@
+"""What a relinquish ends stays ended, whatever was on its way; and a clock that is set back blinds nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+SUPPLY, PRESSURE = "cdu-1/supply_setpoint", "cdu-1/pressure_setpoint"
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("steps", range(1, 30))
+async def test_nothing_on_its_way_survives_all_to_default(rig, steps, tells):
+    """However far a request has come when everything is let go: no lease is left and the device is at its default.
+
+    tells: whether the device tells the setpoint that it follows; else its registers are read first.
+    """
+    if not tells:
+        for name in ("supply", "pressure"):
+            rig.site.points.pop(f"cdu-1/effective_{name}_setpoint")
+        rig.start(5)
+    asked = asyncio.create_task(rig.ask(31.5))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    over = asked.done()
+    await rig.actuator.relinquish(None, "operator:ann", "test")
+    answer = await asked
+    assert over or not answer.accepted
+    assert rig.actuator.state().leases == ()
+    assert not rig.device.remote
+    rig.poll()
+    await rig.actuator.tick()
+    assert not rig.device.remote
+
+
+async def test_what_was_issued_before_a_relinquish_is_refused_after_it(rig):
+    """A cycle that still has leases in its hand does not take a device that a person has just given back."""
+    await rig.ask(31.5)
+    late = rig.lease(110000.0, point=PRESSURE)
+    rig.clock.advance(1)
+    await rig.actuator.relinquish(None, "operator:ann", "test")
+    rig.poll()
+    answer = await rig.actuator.request(late)
+    assert not answer.accepted
+    assert answer.text.startswith("withdrawn")
+    assert not rig.device.remote
+    assert (await rig.ask(112000.0, point=PRESSURE)).accepted
+
+
+async def test_a_clock_set_back_does_not_blind_the_watch(rig):
+    """An hour back: that the device has gone local is seen within two polls, not an hour later."""
+    await rig.ask(31.5)
+    await rig.pass_time(20)
+    rig.clock.epoch_s -= 3600
+    await rig.pass_time(10)
+    rig.device.registers["remote_enable"] = 0.0
+    await rig.pass_time(20)
+    assert "mode_lost" in rig.codes()
+
+
+async def test_a_clock_set_back_does_not_hide_a_foreign_write(rig):
+    """An hour back: somebody else's value is seen within two polls."""
+    await rig.ask(31.5)
+    await rig.pass_time(20)
+    rig.clock.epoch_s -= 3600
+    await rig.pass_time(10)
+    rig.device.registers["supply_setpoint"] = 36.0
+    await rig.pass_time(20)
+    assert "foreign_write" in rig.codes()
