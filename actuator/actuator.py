@@ -84,8 +84,8 @@ class Actuator:
     async def relinquish(self, points: Iterable[PointId] | None, actor: str, reason: str) -> Answer:
         """Let go of these points' devices, or with None of every device, all at once and each bounded in time.
 
-        Leases are gone when this is called, not when it ends: a device that hangs times out by itself. So are those that
-        were issued before and are on their way still.
+        Leases are gone when this is called, not when it ends, also those on their way: a device that hangs times out by
+        itself.
         """
         everything = points is None
         wanted = None if points is None else {p.rpartition("/")[0] for p in points}

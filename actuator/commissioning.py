@@ -155,7 +155,7 @@ class Commissioning:
             self._note("step", point, False, answer, start=start, target=target)
             return False
         self._moved[point] = target
-        while abs(await self._followed(point) - target) > 1.5 * tolerance(self._site, point):
+        while not abs(await self._followed(point) - target) <= 1.5 * tolerance(self._site, point):  # NaN: no
             if self._clock.monotonic() - began_s > FOLLOW_S or not await self._held():
                 text = f"was told {target:g}, follows {await self._followed(point):g} after {FOLLOW_S:.0f} s"
                 self._note("step", point, False, text, start=start, target=target)
@@ -207,7 +207,7 @@ class Commissioning:
         """The plant's own witness: only this finds a profile that is wrong in the same way about every register."""
         began_s = self._clock.monotonic()
         found = before
-        while (found - before) / step < LEAST_RESPONSE:
+        while not (found - before) / step >= LEAST_RESPONSE:  # NaN: no
             if self._clock.monotonic() - began_s > RESPOND_S or not await self._held(point):
                 text = f"{shown} went from {before:g} to {found:g} in {RESPOND_S:.0f} s; {step:g} was asked"
                 self._note("step", shown, False, text, before=before, found=found)

@@ -7,10 +7,13 @@ import time
 
 import pytest
 
+from actuator import commissioning
 from cli.commission import commission, raise_loop
 from cli.commissioned import address_and_identity, highest_modes, highest_of_loop
-from plant.errors import RefusedError
+from devices.links import ModbusDevice
+from plant.errors import RefusedError, SilentError
 from plant.intents import Mode
+from plant.ports import any_frame
 from simulator.devices import ControlSource
 from store.commissioning import append_record, read_commissioning
 from store.state import StateDir
@@ -133,3 +136,29 @@ async def test_a_failure_takes_back_what_was_allowed(start):
     assert highest_of_loop(site, "tcs-1", highest_modes(site, read_commissioning(state))) is Mode.ADVISORY
     with pytest.raises(RefusedError, match="its last commissioning failed"):
         raise_loop(rig.options, "tcs-1", "why")
+
+
+@pytest.mark.parametrize("name", ["effective_supply_temperature_setpoint", "tcs_supply_temperature"])
+async def test_one_that_stops_telling_in_the_step_has_not_followed(start, monkeypatch, name):
+    """What can't be read any more after the write shows nothing: neither that it follows nor that the plant answers."""
+    rig = start("cdu-1")
+    monkeypatch.setattr(commissioning, "FOLLOW_S", 60.0)
+    monkeypatch.setattr(commissioning, "RESPOND_S", 60.0)
+    look, write, written = ModbusDevice.look, ModbusDevice.write, []
+
+    async def blind(self, point):
+        if written and point == f"cdu-1/{name}":
+            raise SilentError(f"{point}: no answer")
+        return await look(self, point)
+
+    async def noted(self, point, value, check=any_frame):
+        said = await write(self, point, value, check)
+        followed = point == "cdu-1/supply_temperature_setpoint" and abs(value - 32.0) > 0.1
+        written.extend([point] if followed else [])
+        return said
+
+    monkeypatch.setattr(ModbusDevice, "look", blind)
+    monkeypatch.setattr(ModbusDevice, "write", noted)
+    record = await fails(rig)
+    assert written
+    assert record["failed"].startswith("step cdu-1/")
