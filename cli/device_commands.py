@@ -144,7 +144,7 @@ async def _connects(endpoint: ModbusEndpoint) -> bool:
     try:
         async with asyncio.timeout(endpoint.timeout_s):
             _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
-    except OSError:  # a TimeoutError is one too
+    except (OSError, ValueError):  # TimeoutErrors are of the first; what is no host name, of the second
         return False
     writer.close()
     return True

@@ -12,6 +12,8 @@ import typer
 from cli.slurm_commands import API, TOKEN, token
 from plant.errors import ConfigError
 
+MAX_PORT = 65535
+
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
@@ -47,7 +49,7 @@ def grid(
     from placement.signature import signed_payload
 
     host, _, port = broker.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
         raise ConfigError(f"{broker!r} is no broker", where="--broker", remedy="give HOST:PORT")
     keys = {kid: Path(file) for kid, file in _pairs("--key", key).items()}
     other_w = None if other_kw is None else 1e3 * other_kw

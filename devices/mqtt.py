@@ -138,7 +138,7 @@ class Subscriber:
             sessions = self._sessions
             try:
                 await self._connect()
-            except (OSError, PermanentError) as error:  # ssl.SSLError and TimeoutError are OSErrors
+            except (OSError, ValueError, PermanentError) as error:  # a ValueError: no host name
                 self.last_error = _why(error)
             wait_s = FIRST_BACKOFF_S if self._sessions > sessions else min(2 * wait_s, MAX_BACKOFF_S)
             await asyncio.sleep(wait_s)

@@ -47,6 +47,8 @@ async def knock(
         raise RefusedError(f"{where}: TLS: {error.reason}; check tls_ca and the certificates") from error
     except OSError as error:
         raise SilentError(f"{where}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SilentError(f"{where}: is no host name ({error})") from error
 
 
 async def _accepted(reader: asyncio.StreamReader, protocol: int, where: str) -> None:

@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Connection:
             ConfigError: not an http or https address.
         """
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_port(parts):
             raise ConfigError(f"{url!r} is no address", where="url", remedy="give e.g. http://127.0.0.1:8080")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url, self._path, self._token = url, parts.path.rstrip("/"), token
@@ -57,7 +57,7 @@ class Connection:
         try:
             response = self._exchange(method, self._path + path, data, sent)
             status, content, found = response.status, response.read(), response.msg
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # a ValueError: no host name
             self.close()
             why = str(error) or type(error).__name__
             raise SilentError(f"{self._url}: no answer ({why}); check that coldplate serve runs there") from error
@@ -88,6 +88,14 @@ def decoded(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise RefusedError(f"not an answer of coldplate: {error}") from error
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether its port, if it names one, is one."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _refusal(url: str, status: int, content: bytes) -> RefusedError | SilentError:

@@ -178,7 +178,7 @@ class Influx2Store(InfluxStore):
             )
         except ApiException as error:
             return _reply_of(error)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # a ValueError: no host name
             raise no_answer(self._server.url, error) from error
         return Reply(status=204, headers={}, body=b"")
 

@@ -82,7 +82,7 @@ class Server:
                 method, self.url + path, params=params, data=data, allow_redirects=False
             ) as answer:
                 return Reply(status=answer.status, headers=answer.headers, body=await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # a ValueError: no host name
             raise no_answer(self.url, error) from error
 
 

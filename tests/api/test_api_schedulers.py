@@ -133,3 +133,7 @@ def test_the_client_says_when_nobody_is_there():
         Client("http://127.0.0.1:9", timeout_s=1.0).hints()
     with pytest.raises(ConfigError, match="is no address"):
         Client("coldplate:8080")
+    with pytest.raises(ConfigError, match="is no address"):
+        Client("http://127.0.0.1:99999")
+    with pytest.raises(SilentError, match="no answer"):
+        Client("http://coldplate..lan:8080").hints()

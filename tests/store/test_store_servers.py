@@ -53,6 +53,18 @@ async def test_a_wrong_token_waits_and_says_what_to_do(influx2_front, open_front
     await store.close()
 
 
+@pytest.mark.parametrize(
+    "url", ["influx1+http://store..lan/db", "influx2+http://store..lan?org=o&bucket=b", "vm+http://store..lan"]
+)
+async def test_what_is_no_host_name_is_a_store_that_does_not_answer(url):
+    """Samples wait in the spool until the site file is mended; they are never set aside for it."""
+    store = open_samples(store_url(url, {}), "", ScaledClock())
+    for ask in (store.write(many(3)), store.last(["a/x"])):
+        with pytest.raises(StoreError, match=r"store\.\.lan.*no answer"):
+            await ask
+    await store.close()
+
+
 async def test_a_missing_bucket_waits_and_says_what_to_do(influx2_front, open_front):
     """404 is a StoreError that tells to create the bucket."""
     store = open_front(influx2_front, bucket="elsewhere")
