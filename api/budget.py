@@ -30,7 +30,7 @@ class BudgetBody(Body):
     kw: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, description="IT power allowed [kW]")]
     reason: Reason
     until: Annotated[
-        float | AwareDatetime,
+        Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] | AwareDatetime,
         Field(description="Site time: seconds since 1970, or ISO 8601 with an offset"),
     ]
     source: Source = "operator"

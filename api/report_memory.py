@@ -23,6 +23,7 @@ SCHEMA = 1
 EVERY_S = 2.0
 """A kill loses no more than this of what was told [s]; processes tell again within their period."""
 _TYPES: dict[str, Any] = {"schedulers": Report, "loans": LoanReport, "sheds": ShedReport}
+_News = dict[str, dict[str, tuple[float, Any]]]
 log = logging.getLogger("coldplate.reports")
 
 
@@ -50,29 +51,37 @@ class ReportMemory:
 
     def save(self) -> None:
         """Write what is new."""
-        if self.file is None or self._changes() == self._saved:
-            return
-        kept = {kind: {n: [at_s, codec.to_plain(r)] for n, (at_s, r) in d.kept().items()} for kind, d in self._rows()}
-        self._saved = self._changes()
-        try:
-            replace_file(self.file, msgspec.json.encode({"schema": SCHEMA, **kept}) + b"\n")
-        except StoreError as error:
-            log.warning("reports not kept: %s", error)
+        if self.file is not None and (news := self._news()) is not None:
+            _write(self.file, news)
 
     async def run(self) -> None:
         """Save again and again; runs until cancelled, and once more then."""
         try:
             while True:
                 await asyncio.sleep(EVERY_S)
-                await asyncio.to_thread(self.save)
+                # What is new is taken here: reports come in while a thread writes
+                if self.file is not None and (news := self._news()) is not None:
+                    await asyncio.to_thread(_write, self.file, news)
         finally:
             self.save()
 
-    def _rows(self) -> list[tuple[str, ReportDesk[Any, Any]]]:
-        return list(self.desks.items())
+    def _news(self) -> _News | None:
+        """What is to be kept, where it is not yet."""
+        if self._changes() == self._saved:
+            return None
+        self._saved = self._changes()
+        return {kind: desk.kept() for kind, desk in self.desks.items()}
 
     def _changes(self) -> tuple[int, ...]:
         return tuple(desk.changes for desk in self.desks.values())
+
+
+def _write(file: Path, news: _News) -> None:
+    kept = {kind: {n: [at_s, codec.to_plain(r)] for n, (at_s, r) in rows.items()} for kind, rows in news.items()}
+    try:
+        replace_file(file, msgspec.json.encode({"schema": SCHEMA, **kept}) + b"\n")
+    except StoreError as error:
+        log.warning("reports not kept: %s", error)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class BudgetDesk:
     async def _set(self, budget: Budget) -> Answer:
         shares(self._site, budget.scope)
         late_s = self._clock.now() - budget.until_s
-        if late_s >= 0:
+        if not late_s < 0:  # also where it is no number
             return Answer(accepted=False, text=f"until lies {late_s:.0f} s in the past of the site's clock")
         if self._key(budget) not in self._budgets and len(self._budgets) >= MOST_BUDGETS:
             return Answer(accepted=False, text=f"{MOST_BUDGETS} budgets are set already; end some of them")

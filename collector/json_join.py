@@ -14,6 +14,9 @@ from devices.json_payload import JsonPoint, Stamp
 from plant.errors import ConfigError, PermanentError
 from plant.points import PointId
 
+MOST_MISSED = 1_000_000_000
+"""A number that is so far ahead is of another count, or none: nobody sent so many messages in between."""
+
 
 @dataclass(slots=True)
 class _Reading:
@@ -78,7 +81,8 @@ class JsonJoin:
         if not math.isfinite(seq):
             return
         # A smaller number is a restarted publisher
-        if reading.next is not None and seq > reading.next:
-            self.missed_messages += int(seq) - reading.next
+        missed = 0 if reading.next is None else int(seq) - reading.next
+        if 0 < missed <= MOST_MISSED:
+            self.missed_messages += missed
             self.last_gap = (topic, now_s)
         reading.next = int(seq) + 1

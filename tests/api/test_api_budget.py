@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 
 from plant.budgets import Budget, BudgetEnd, BudgetSource
@@ -48,6 +51,8 @@ async def test_it_needs_the_token(edge, client, method):
         ({"kw": -1}, "kw: "),
         ({"kw": "much"}, "kw: "),
         ({"until": "noon"}, "until"),
+        ({"until": 1e30}, "until"),
+        ({"until": math.nan}, "until"),
         ({"until": "2026-01-01T00:00:00"}, "until"),
         ({"source": "controller"}, "source: "),
         ({"reason": ""}, "reason: "),
@@ -56,7 +61,8 @@ async def test_it_needs_the_token(edge, client, method):
 )
 async def test_what_cannot_be_understood_is_named(edge, client, bearer, change, said):
     """422; nothing reaches the edge; nobody plays the controller."""
-    got = await client.put("/v1/budget", json=body(4e9) | change, headers=bearer)
+    text = json.dumps(body(4e9) | change)  # which has a word for what is no number
+    got = await client.put("/v1/budget", content=text, headers=bearer | {"Content-Type": "application/json"})
     assert got.status_code == 422
     assert said in got.json()["error"]
     assert edge.budgets == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import httpx
@@ -13,8 +14,9 @@ from api.app import create_app
 from api.hint_journal import NEW, OLD, HintJournal, whole
 from api.hints_given import OUTCOME_WINDOW_S, HintsGiven
 from api.problems import ProblemError
-from api.report_desk import FORGOTTEN_S
-from api.report_memory import KEPT
+from api.report_desk import FORGOTTEN_S, ReportDesk
+from api.report_memory import KEPT, ReportMemory
+from placement.scheduler_reports import Report
 from placement.workload import Place
 from placement.workload_hints import WorkloadHints
 from store.embedded import EmbeddedStore
@@ -106,6 +108,27 @@ async def test_the_server_saves_by_itself(app, client, bearer, tmp_path, until):
     before = (tmp_path / KEPT).stat().st_mtime_ns
     app.state.service.memory.save()
     assert (tmp_path / KEPT).stat().st_mtime_ns == before
+
+
+async def test_reports_that_come_in_while_it_saves_do_not_end_it(tmp_path, monkeypatch, until):
+    """A thread writes what was there when it began; the loop goes on taking reports."""
+    monkeypatch.setattr("api.report_memory.EVERY_S", 0.01)
+    desk = ReportDesk(most=99, stand=lambda *_: None)
+    memory = ReportMemory({"schedulers": desk}, tmp_path / KEPT)
+
+    def clock() -> float:
+        """The steady clock; where a thread asks for it, a report comes in at the same moment."""
+        if threading.current_thread() is not threading.main_thread():
+            desk._told[f"other-{len(desk._told)}"] = desk._told["hpc"]
+        return time.monotonic()
+
+    desk.real_s = clock
+    saving = asyncio.create_task(memory.run())
+    desk.take("hpc", Report(kind="slurm", dry_run=True, period_s=9.0, last_success=None, sent_at=1.0, nodes=0))
+    await until(lambda: saving.done() or (tmp_path / KEPT).exists())
+    assert not saving.done()
+    saving.cancel()
+    await asyncio.gather(saving, return_exceptions=True)
 
 
 def hint(number: int, valid_until: float = 1e9) -> WorkloadHints:

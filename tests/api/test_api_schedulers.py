@@ -61,6 +61,9 @@ async def test_reports_need_the_token_and_a_free_name(client, bearer):
     got = await client.put("/v1/schedulers/one-more", json=put, headers=bearer)
     assert (got.status_code, "GET /v1/schedulers" in got.json()["remedy"]) == (409, True)
     assert (await client.put("/v1/schedulers/s0", json=put | {"kind": "pbs"}, headers=bearer)).status_code == 422
+    for wrong in (10**30, -1):
+        told = await client.put("/v1/schedulers/s0", json=put | {"repaired": wrong}, headers=bearer)
+        assert (told.status_code, (await client.get("/v1/schedulers")).status_code) == (422, 200)
 
 
 async def test_the_client_speaks_with_a_real_server(app, edge, until, bearer):

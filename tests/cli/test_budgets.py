@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,8 @@ async def test_it_ends_at_its_time(room):
     room.open()
     assert room.desk.budgets() == []
     await room.watch(lambda: ("coldplate", "budget-end", "rack-01") in room.entries())
+    never = await room.desk.take(room.budget(for_s=math.nan))
+    assert (never.accepted, room.desk.budgets()) == (False, [])
     late = await room.desk.take(room.budget(for_s=-5))
     assert (late.accepted, late.text) == (False, "until lies 5 s in the past of the site's clock")
 
