@@ -26,12 +26,17 @@ FILES = (
     "commissioning.key",
     "jobs.json",
     "budgets.json",
+    "switchback.json",
+    "model.json",
+    "swings.json",
+    "billing.json",
+    "balances.json",
     "outcomes.json",
     "reports.json",
     "hints.jsonl",
     "hints.old.jsonl",
 )
-FOLDERS = ("spool", "audit")
+FOLDERS = ("spool", "audit", "shed-books")
 _PRIVATE = 0o600
 
 

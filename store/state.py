@@ -1,7 +1,6 @@
 """The state directory: everything that outlives a process, with a version, a lock, a backup and a restore.
 
-version  edge.lock  epoch  token  modes.json  jobs.json  budgets.json  outcomes.json  reports.json  hints.jsonl
-commissioning.json  bus.sock  history.sqlite  spool/  audit/
+What is in it: docs/operating.md; what a backup holds of it: `store.archive`.
 """
 
 from __future__ import annotations

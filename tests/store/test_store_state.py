@@ -219,6 +219,29 @@ def test_a_damaged_archive_is_said(tmp_path, content):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_backup_holds_all_that_a_site_remembers(tmp_path):
+    """What docs/operating.md names; a plan that has begun, e.g., would be refused without how far it is."""
+    table = (ROOT / "docs" / "operating.md").read_text("utf-8").partition("## State")[2].partition("\n\n`coldplate")[0]
+    named = {
+        n.removesuffix("*.jsonl")
+        for row in table.split("\n| `")[1:]
+        for n in ("`" + row.split("|")[0]).split("`")[1::2]
+    }
+    assert {"version", "switchback.json", "shed-books/", "balances.json"} <= named
+    state = StateDir(tmp_path / "state")
+    kept = {
+        name + ("it" if name.endswith("/") else "")
+        for name in named - {"history.sqlite", "edge.lock", "version", "epoch"}
+    }
+    for name in kept:
+        (state.path / name).write_text(name)
+    state.backup(tmp_path / "b.tar.gz")
+    again = StateDir.restore(tmp_path / "again", tmp_path / "b.tar.gz")
+    assert {name: (again.path / name).read_text() for name in kept} == {name: name for name in kept}
+    (state.path / "version").unlink()
+    assert StateDir(state.path).path == state.path, "its files are known without their version, too"
+
+
 def test_a_backup_that_fails_leaves_no_half_file(tmp_path):
     """When the target folder is missing the backup raises StoreError."""
     state = StateDir(tmp_path / "state")
