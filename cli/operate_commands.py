@@ -1,4 +1,4 @@
-"""`all-to-default`, `status`, `report` and `state`: what people do to a site that runs."""
+"""`all-to-default`, `acknowledge`, `recalibrated`, `report` and `state`: what people do to a site that runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from store.state import VERSION, StateDir
 
 STATE = typer.Option(Path("state"), "--state", help="The site's state directory.")
 SITE = typer.Argument(..., exists=True, dir_okay=False, help="The site file.")
+_THAT_OF_RUN = "name the directory that `coldplate run --state` uses"
 state_app = typer.Typer(no_args_is_help=True, help="Backup, restore and migrate a state directory.")
 
 
@@ -105,6 +106,7 @@ def report(
     from store.open import open_store, store_url
 
     loaded = load_site(site)
+    as_json, as_pdf = _written(out)
     kept = open_store(store_url(store), state, loaded.retention, read_only=True)
 
     async def build() -> None:
@@ -115,17 +117,25 @@ def report(
             model = await build_report(loaded, kept, start_s, end_s)
         finally:
             await kept.close()
-        out.with_suffix(".json").write_bytes(render_json(model))
-        out.with_suffix(".pdf").write_bytes(render_pdf(model, language))
+        as_json.write_bytes(render_json(model))
+        as_pdf.write_bytes(render_pdf(model, language))
 
     asyncio.run(build())
-    print(f"{out.with_suffix('.json')}\n{out.with_suffix('.pdf')}")
+    print(f"{as_json}\n{as_pdf}")
+
+
+def _written(out: Path) -> tuple[Path, Path]:
+    """Where a report goes. Raises: ConfigError: no such folder."""
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {out.parent}", where="--out", remedy="make it, or name another")
+    name = out.name.removesuffix(".json").removesuffix(".pdf")
+    return out.with_name(f"{name}.json"), out.with_name(f"{name}.pdf")
 
 
 @state_app.command("backup")
 def backup(archive: Path, state: Path = STATE) -> None:
     """Write a consistent copy, also while the site runs."""
-    StateDir(state).backup(archive)
+    _existing(state).backup(archive)
     print(archive)
 
 
@@ -139,14 +149,23 @@ def restore(archive: Path, state: Path = STATE) -> None:
 @state_app.command("migrate")
 def migrate(state: Path = STATE) -> None:
     """Bring a state directory to this version's schema (also done at every start)."""
-    StateDir(state)
+    _existing(state)
     print(f"{state} is of schema version {VERSION}")
 
 
 @state_app.command("verify-audit")
 def verify_audit(state: Path = STATE) -> None:
     """Check every audit chain; name the first entry that does not hold."""
+    if not (state / "audit").is_dir():
+        raise ConfigError("there is no audit", where=str(state), remedy=_THAT_OF_RUN)
     checks = {path.name: verify(path) for path in sorted((state / "audit").glob("*.jsonl"))}
     for name, check in checks.items():
         print(f"{name}: {check.entries} entries hold" + (f"; then {check.fault}" if check.fault else ""))
     raise typer.Exit(0 if all(check.ok for check in checks.values()) else 1)
+
+
+def _existing(state: Path) -> StateDir:
+    """The state directory of a site. Raises: ConfigError: there is none."""
+    if not state.is_dir() or not any(state.iterdir()):
+        raise ConfigError("there is no state directory", where=str(state), remedy=_THAT_OF_RUN)
+    return StateDir(state)
