@@ -58,12 +58,6 @@ _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 VERSION = version("coldplate")
 
 
-def _schedulers() -> ReportDesk[Report, SchedulerState]:
-    return ReportDesk(
-        MOST_SCHEDULERS, lambda name, report, age_s, host_s: state_of(name, report, age_s, report.sent_at - host_s)
-    )
-
-
 def _loans() -> ReportDesk[LoanReport, Lender]:
     return ReportDesk(MOST_LENDERS, lambda name, report, age_s, _: lender_of(name, report, age_s))
 
@@ -86,12 +80,20 @@ class Service:
     closing: bool = False
     streams: int = 0
     given: HintsGiven = field(default_factory=HintsGiven)
-    schedulers: ReportDesk[Report, SchedulerState] = field(default_factory=_schedulers)
     loans: ReportDesk[LoanReport, Lender] = field(default_factory=_loans)
     sheds: ReportDesk[ShedReport, ShedProcess] = field(default_factory=_sheds)
     shed_books: ShedBooks = field(default_factory=ShedBooks)
     held_then: HeldThen = field(default_factory=HeldThen)
     packing: PackingWorth = field(default_factory=PackingWorth)
+
+    @cached_property
+    def schedulers(self) -> ReportDesk[Report, SchedulerState]:
+        """What adapters report of schedulers."""
+
+        def stand(name: str, report: Report, age_s: float, host_s: float) -> SchedulerState:
+            return state_of(name, report, age_s, report.sent_at - host_s, self.site.jobs)
+
+        return ReportDesk(MOST_SCHEDULERS, stand)
 
     @cached_property
     def memory(self) -> ReportMemory:
@@ -142,6 +144,7 @@ class Service:
             found.append(_store_lost(self.mirror))
         now_s = self.mirror.now_s
         found += scheduler_reports.conditions(self.schedulers.states(), now_s)
+        found += self.hints.strangers.conditions(now_s)
         found += loan_reports.conditions(self.loans.states(), now_s)
         return found + shed_reports.conditions(self.sheds.states(), bool(self.mirror.shed), now_s)
 

@@ -64,6 +64,7 @@ class ShedBody(Body):
     last_error: Words = ""
     owner: Annotated[str, Field(max_length=253)] = ""
     limits: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    unknown_nodes: Annotated[list[Words], Field(max_length=MOST_JOBS)] = Field(default_factory=list)
 
     def report(self) -> ShedReport:
         """As a record."""
@@ -80,6 +81,7 @@ class ShedBody(Body):
             last_error=self.last_error,
             owner=self.owner,
             limits=self.limits,
+            unknown_nodes=tuple(self.unknown_nodes),
         )
 
 

@@ -21,6 +21,7 @@ from placement.scheduler_reports import Report, state_of
 from placement.shed.plan import ShedPlan
 from placement.shed.reports import ShedReport, ShedState
 from plant.intents import Answer
+from plant.job_knowledge import JobKnowledge
 from plant.records import Headroom, ShedRequest
 from plant.sheds import ShedKept
 from store.codec import from_plain
@@ -28,7 +29,7 @@ from store.codec import from_plain
 
 @dataclass
 class Api:
-    """scores: by node; racks, cdus: of nodes; names: by scheduler; silent: hangs up.
+    """scores: by node; racks, cdus: of nodes; names: by scheduler; said: where the site file says so; silent: hangs up.
 
     ahead_s: the site's clock less this host's.
     """
@@ -37,6 +38,7 @@ class Api:
     racks: dict[str, str] = field(default_factory=dict)
     cdus: dict[str, str] = field(default_factory=dict)
     names: dict[str, dict[str, str]] = field(default_factory=dict)
+    said: JobKnowledge = field(default_factory=JobKnowledge)
     life_s: float = 60.0
     ahead_s: float = 0.0
     budgets: list[BudgetShown] = field(default_factory=list)
@@ -91,7 +93,7 @@ class Api:
                 else:
                     report = msgspec.json.decode(body, type=Report)
                     api.reports.append(report)
-                    self._say(state_of(self.path.rpartition("/")[2], report, 0.0, 0.0))
+                    self._say(state_of(self.path.rpartition("/")[2], report, 0.0, 0.0, api.said))
 
             def _say(self, record: object) -> None:
                 if api.silent:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cli.processes import stamped, stop_on_signals
 from devices.http import HttpEndpoint
@@ -18,6 +18,7 @@ from placement.shed.act import Shedder, ShedOptions
 from placement.shed.book import ShedBook
 from placement.shed.caps import Caps, Place
 from placement.shed.file import SchedulerForm, ShedForm, places_of
+from placement.shed.node_watch import NodeWatch
 from placement.shed.reports import ShedReport
 from placement.shed.stops import Scheduler
 from placement.shed.wishes import ShedWish
@@ -80,15 +81,20 @@ async def act_on(
         ConfigError: a cluster's client or configuration is missing.
     """
     async with open_hands(form) as (places, schedulers):
+        watch = NodeWatch(schedulers, form.node_at)
         shedder = Shedder(Caps(places, book, options.acts), schedulers, book, options)
-        return await ShedRun(shedder, hear, tell, stamped).work(once=once, until_empty=until_empty)
+        return await ShedRun(shedder, watch, hear, tell, stamped).work(once=once, until_empty=until_empty)
 
 
 @dataclass(slots=True)
 class ShedRun:
-    """hear: asks the API (blocking); tell: where reports go (blocking), None: nowhere; say: gets lines for people."""
+    """watch: of the nodes that limits are named for; hear: asks the API (blocking).
+
+    tell: where reports go (blocking), None: nowhere; say: gets lines for people.
+    """
 
     shedder: Shedder
+    watch: NodeWatch
     hear: Callable[[], ShedWish]
     tell: Callable[[ShedReport], object] | None
     say: Callable[[str], None]
@@ -126,7 +132,9 @@ class ShedRun:
             self._stuck = str(error)
             return False
         self._stuck = ""
-        report = self.shedder.report()
+        for news in [] if wish.plans else await self.watch.look():
+            self.say(news)
+        report = replace(self.shedder.report(), unknown_nodes=self.watch.unknown)
         await self._report(report)
         return not report.last_error
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.processes import stamped, stop_on_signals
-from placement.scheduler_reports import Report
+from placement.scheduler_reports import Report, SchedulerState
 from placement.sync_cycle import Cycle, Reporter
 from placement.wishes import Ear, Wishes
 from plant.errors import ColdplateError
@@ -27,7 +27,7 @@ class SyncLoop:
     reporter: Reporter
     act: Callable[[Wishes], Awaitable[Cycle]]
     more: Callable[[Wishes, Cycle], Coroutine[Any, Any, None]]
-    report: Callable[[Report], object] | None
+    report: Callable[[Report], SchedulerState] | None
     _said: tuple[str, ...] = ()
 
     async def work(self, *, once: bool) -> bool:
@@ -52,13 +52,19 @@ class SyncLoop:
         if wishes.problem:
             cycle.errors.append(wishes.problem)
         await cycle.part(self.more(wishes, cycle))
-        report = self.reporter.report(cycle)
-        if self.report is not None:
-            with contextlib.suppress(ColdplateError):  # the API is away: told by its own silence
-                await asyncio.to_thread(self.report, report)
+        await self._tell(cycle)
         lines = (*cycle.lines, *(f"error: {error}" for error in cycle.errors))
         for line in lines:
             if line not in self._said:
                 stamped(line)
         self._said = lines
         return not cycle.errors
+
+    async def _tell(self, cycle: Cycle) -> None:
+        """The API, which knows where the site file says what a scheduler does not have."""
+        report = self.reporter.report(cycle)
+        if self.report is None:
+            return
+        with contextlib.suppress(ColdplateError):  # the API is away: told by its own silence
+            state = await asyncio.to_thread(self.report, report)
+            cycle.say("unknown to the scheduler, by the site file", [str(n) for n in state.lacked if n.where])

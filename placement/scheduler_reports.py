@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from plant.job_knowledge import JobKnowledge
 from plant.records import Condition, Message, Params, Severity
 
 MOST_SCHEDULERS = 20
@@ -14,6 +15,8 @@ LEAST_SILENCE_S = 10.0
 GREATEST_SKEW_S = 30.0
 """Clocks further apart than this let hints and budgets seem to end too early or too late [s]."""
 NAMES_SHOWN = 20
+NAMED = 3
+"""Nodes of each side that a condition names."""
 TEXTS = {
     "scheduler_silent": (
         "{name} has reported nothing for {age_s:.0f} s; what it last wrote stands",
@@ -24,7 +27,7 @@ TEXTS = {
         "see to what the sentence names; it tries again every {period_s:.0f} s",
     ),
     "scheduler_unknown_nodes": (
-        "{name} lacks {only_here} nodes of the site file, which lacks {only_there} of its own (first: {first})",
+        "{name} lacks {only_here} nodes of the site file ({here}), which lacks {only_there} of its own ({there})",
         "correct jobs.nodes (or jobs.names.{name}: what {name} calls them) or add the nodes there; they are left alone",
     ),
     "scheduler_clock_skew": (
@@ -59,10 +62,25 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lacked:
+    """A node of the site file that a scheduler lacks, by the name that it should have there; where: `file:line`."""
+
+    name: str
+    node: str
+    where: str
+
+    def __str__(self) -> str:
+        """For people of any language."""
+        other = f" = {self.node}" if self.node != self.name else ""
+        return f"{self.name}{other}" + (f" ({self.where})" if self.where else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerState:
     """A report as kept: age_s since it came [s, real]; state: ok, dry-run, failing or silent.
 
     clock_skew_s: the scheduler's clock (the process's where that is not known) less coldplate's host's [s].
+    lacked: the first of the nodes that the report says the scheduler lacks, with where the site file names them.
     """
 
     name: str
@@ -70,10 +88,16 @@ class SchedulerState:
     age_s: float
     clock_skew_s: float
     report: Report
+    lacked: tuple[Lacked, ...] = ()
 
 
-def state_of(name: str, report: Report, age_s: float, reporter_skew_s: float) -> SchedulerState:
-    """How it stands; age_s: since the report came; reporter_skew_s: sent_at less our host's clock at arrival [s]."""
+def state_of(
+    name: str, report: Report, age_s: float, reporter_skew_s: float, jobs: JobKnowledge | None = None
+) -> SchedulerState:
+    """How it stands; age_s: since the report came; reporter_skew_s: sent_at less our host's clock at arrival [s].
+
+    jobs: what the site file says of nodes.
+    """
     silent = age_s > max(SILENT_AFTER * report.period_s, LEAST_SILENCE_S)
     rest = "dry-run" if report.dry_run else "ok"
     return SchedulerState(
@@ -82,7 +106,13 @@ def state_of(name: str, report: Report, age_s: float, reporter_skew_s: float) ->
         age_s=round(age_s, 3),
         clock_skew_s=round(reporter_skew_s + (report.scheduler_skew_s or 0.0), 3),
         report=report,
+        lacked=_lacked(name, report, jobs or JobKnowledge()),
     )
+
+
+def _lacked(name: str, report: Report, jobs: JobKnowledge) -> tuple[Lacked, ...]:
+    shown = report.only_here[:NAMES_SHOWN]
+    return tuple(Lacked(name=n, node=jobs.node(n), where=jobs.said_at(name, n)) for n in shown)
 
 
 def conditions(states: Iterable[SchedulerState], now_s: float) -> list[Condition]:
@@ -116,7 +146,6 @@ def _codes(state: SchedulerState) -> Iterator[str]:
 
 def _message(code: str, state: SchedulerState, template: str) -> Message:
     report = state.report
-    first = next(iter((*report.only_here, *report.only_there)), "")
     params: Params = {
         "name": state.name,
         "tool": _TOOLS.get(report.kind, report.kind),
@@ -125,7 +154,13 @@ def _message(code: str, state: SchedulerState, template: str) -> Message:
         "period_s": report.period_s,
         "only_here": len(report.only_here),
         "only_there": len(report.only_there),
-        "first": first,
+        "here": _first(state.lacked, len(report.only_here)),
+        "there": _first(report.only_there, len(report.only_there)),
         "skew_s": abs(state.clock_skew_s),
     }
     return Message(code=code, text=template.format(**params), params=params)
+
+
+def _first(names: Sequence[object], count: int) -> str:
+    """The first few of count names, for people of any language."""
+    return ", ".join([*map(str, names[:NAMED]), *(["…"] if count > NAMED else [])]) or "-"

@@ -45,13 +45,19 @@ class Cycle:
         if error not in self.errors:
             self.errors.append(error)
 
-    def compare(self, both: int, only_here: tuple[str, ...], only_there: tuple[str, ...]) -> None:
-        """Nodes that both sides know, and those of the site file and of the scheduler that the other one lacks."""
+    def compare(
+        self, both: int, only_here: tuple[str, ...], only_there: tuple[str, ...], strangers: tuple[str, ...] = ()
+    ) -> None:
+        """Nodes that both sides know, and those of the site file and of the scheduler that the other one lacks.
+
+        strangers: schedulers that the site file has names of nodes for, where it has none for this one.
+        """
         self.nodes, self.only_here, self.only_there = both, only_here, only_there
         if not both and only_here and only_there:
             self.errors.append(
                 f"no node is known to both sides: the site file has {only_here[0]!r}, the scheduler {only_there[0]!r}; "
                 "name the scheduler's nodes under jobs.nodes in the site file, or under jobs.names what it calls them"
+                + (f"; jobs.names is for {', '.join(strangers)}: is --name one of them?" if strangers else "")
             )
         self.say("unknown to the scheduler, left alone", only_here)
         self.say("unknown to the site file, neutral", only_there)

@@ -28,6 +28,7 @@ class Wishes:
     places: the nodes as last heard, for where they stand: that stays true when their scores are over.
     budgets_known: False until they were heard once: what a run before us holds is not let go for want of an answer.
     site_ahead_s: the site's clock less this host's [s]; problem: why the API was not heard just now.
+    strangers: schedulers that the site file has names of nodes for, where it has none for the one that asks.
     """
 
     hints_id: str = ""
@@ -38,6 +39,7 @@ class Wishes:
     budgets_known: bool = True
     site_ahead_s: float = 0.0
     problem: str = ""
+    strangers: tuple[str, ...] = ()
 
     @property
     def scores(self) -> dict[str, int]:
@@ -125,7 +127,12 @@ class Ear:
             budgets_known=self._budgets is not None,
             site_ahead_s=self._ahead_s,
             problem=problem,
+            strangers=self._strangers(),
         )
+
+    def _strangers(self) -> tuple[str, ...]:
+        named = self._hints.names if self._hints is not None else {}
+        return () if self.scheduler in named else tuple(named)
 
     def _ask(self) -> None:
         heard = self.client.hints()

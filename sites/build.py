@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from plant.errors import ConfigError
 from plant.points import Point, PointId
 from plant.topology import Climate, Equipment, Limit, Link, SensorFault, Site, Source, Tariff, Workload
+from sites.document import Document
 from sites.form import EquipmentForm, LimitForm, SiteForm
 from sites.groups import drives_of, envelopes_of, group_of
 from sites.jobs import job_knowledge
@@ -27,15 +28,15 @@ def all_points(form: SiteForm) -> dict[PointId, Point]:
     return points
 
 
-def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
-    """The site; `form` must have no faults."""
+def build_site(form: SiteForm, document: Document, endpoints: Endpoints) -> Site:
+    """The site; `form` must have no faults, and is `document`'s."""
     points, drives = all_points(form), drives_of(form)
     head, usual = form.site, usual_figures(form)
     return Site(
         id=head.id,
         name=head.name,
         name_zh=head.name_zh,
-        path=path,
+        path=document.path,
         timezone=head.timezone,
         coolant=head.coolant.fluid,
         glycol_percent=head.coolant.percent,
@@ -54,7 +55,7 @@ def build_site(form: SiteForm, path: str, endpoints: Endpoints) -> Site:
         workload=_workload(form),
         retention=form.retention.model_dump(),
         out_of_service=out_of_service(form),
-        jobs=job_knowledge(form, path),
+        jobs=job_knowledge(form, document),
         sensors=tuple(SensorFault(**row.model_dump()) for row in form.sensors),
         objective=form.objective,
         carbon_price_per_kg=form.carbon.price_per_kg,

@@ -39,6 +39,17 @@ class Document:
             line, node = entry
         return f"{self.path}:{line + 1}"
 
+    def entries(self, place: Place) -> dict[str, str]:
+        """`file:line` of each entry of the mapping at `place`; empty where there is none."""
+        node: Node = self.root
+        for part in place:
+            entry = _entry(node, part)
+            if entry is None:
+                return {}
+            node = entry[1]
+        pairs = node.value if isinstance(node, MappingNode) else []
+        return {key.value: f"{self.path}:{key.start_mark.line + 1}" for key, _ in pairs if isinstance(key, ScalarNode)}
+
 
 def _entry(node: Node, part: str | int) -> tuple[int, Node] | None:
     """Line and node of one entry; of a repeated key the last, since merged keys come first and own keys override."""

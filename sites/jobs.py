@@ -8,21 +8,36 @@ from pathlib import Path
 from plant.errors import ConfigError
 from plant.hostlist import hosts, names_there
 from plant.job_knowledge import JobKnowledge
+from sites.document import Document
 from sites.form import SiteForm
 from sites.problem import Fault, one_of
 
 
-def job_knowledge(form: SiteForm, path: str) -> JobKnowledge:
-    """As the plant's own type; `form` must have no faults, `path` is the site file's."""
+def job_knowledge(form: SiteForm, document: Document) -> JobKnowledge:
+    """As the plant's own type; `form` must have no faults, `document` is the site file."""
     jobs = form.jobs
     nodes = {n: rack for rack, words in jobs.nodes.items() for word in words for n in hosts(word)}
     return JobKnowledge(
-        file=str(Path(path).parent / jobs.file) if jobs.file else "",
+        file=str(Path(document.path).parent / jobs.file) if jobs.file else "",
         rack_of_node=nodes,
         leaf_of_node={n: leaf for leaf, words in jobs.leaves.items() for word in words for n in hosts(word)},
         names={name: names_there(names, nodes) for name, names in jobs.names.items()},
+        node_at=_nodes_at(form, document),
+        named_at={name: _named_at(names, name, document) for name, names in jobs.names.items()},
         gpu_power_w=dict(jobs.gpu_power_w),
     )
+
+
+def _nodes_at(form: SiteForm, document: Document) -> dict[str, str]:
+    """Node -> `file:line` of its rack's nodes."""
+    lines = document.entries(("jobs", "nodes"))
+    return {n: lines.get(rack, "") for rack, words in form.jobs.nodes.items() for word in words for n in hosts(word)}
+
+
+def _named_at(names: Mapping[str, str], scheduler: str, document: Document) -> dict[str, str]:
+    """What a scheduler calls a node -> `file:line` of where that is said."""
+    lines = document.entries(("jobs", "names", scheduler))
+    return {own: lines.get(word, "") for word, there in names.items() for own in hosts(there)}
 
 
 def job_faults(form: SiteForm) -> Iterator[Fault]:

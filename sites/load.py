@@ -25,4 +25,4 @@ def load_site(path: str | Path, endpoints: Mapping[str, tuple[str, int]] | None 
         if problem.severity == "fault":
             raise problem.error()
     assert form is not None, "a file without a form has a fault"
-    return build_site(form, document.path, endpoints or {})
+    return build_site(form, document, endpoints or {})

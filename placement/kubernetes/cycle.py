@@ -45,7 +45,7 @@ class KubernetesCycle:
         else:
             cycle.say("marks", list(done.patches))
         cycle.errors += [f"{node}: {why}" for node, why in list(done.failed.items())[:5]]
-        cycle.compare(len(wishes.places) - len(done.unknown), done.unknown, done.unmarked)
+        cycle.compare(len(wishes.places) - len(done.unknown), done.unknown, done.unmarked, wishes.strangers)
 
 
 def marks(wishes: Wishes, node_kw: float, before: frozenset[str], now_s: float) -> dict[str, Mark]:

@@ -40,6 +40,15 @@ class KubernetesJobs:
             for name, pods in groups.items()
         }
 
+    async def nodes(self) -> frozenset[str]:
+        """Every node.
+
+        Raises:
+            SilentError: the API server did not answer.
+            RefusedError: it said no (permissions).
+        """
+        return frozenset(await self.cluster.nodes())
+
     async def signal(self, job: str) -> str:
         """Nothing: an eviction sends TERM and gives the pod its own grace period."""
         del job

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from devices.http_options import Option, read_options
 from placement.form_file import ClusterForm, Form, read_form, refused
@@ -90,6 +90,18 @@ class ShedForm(Form):
     schema_: Annotated[Literal[1], Field(alias="schema")]
     schedulers: Annotated[tuple[SchedulerForm, ...], Field(min_length=1, max_length=20)]
     limits: tuple[LimitsForm, ...] = ()
+    _lines: tuple[str, ...] = PrivateAttr(())
+
+    def read_from(self, document: Document) -> Self:
+        """The same, which knows where its nodes are named."""
+        self._lines = tuple(document.where(("limits", i, "nodes")) for i in range(len(self.limits)))
+        return self
+
+    @property
+    def node_at(self) -> dict[str, str]:
+        """Node with power limits -> `file:line` where it is named."""
+        pairs = zip(self.limits, self._lines, strict=True)
+        return {node: line for limits, line in pairs for word in limits.nodes for node in hosts(word)}
 
 
 def read_shed_file(path: Path) -> ShedForm:
@@ -101,7 +113,7 @@ def read_shed_file(path: Path) -> ShedForm:
     form, document = read_form(path, ShedForm, "shed file", _SEE)
     for fault in _faults(form, document):
         raise fault
-    return form
+    return form.read_from(document)
 
 
 def places_of(limits: LimitsForm) -> list[LimitPlace]:

@@ -30,6 +30,10 @@ TEXTS = {
         "{name} only says what it would do, while load has to come off",
         "start it with --act, or take the load off by hand",
     ),
+    "shed_unknown_nodes": (
+        "{name} has power limits for {unknown} nodes that no scheduler has: {first}",
+        "correct the names under limits in its shed file; jobs on nodes without limits can't be capped",
+    ),
 }
 
 
@@ -39,7 +43,8 @@ class ShedReport:
 
     held: jobs with less than their power; stopped: those that were requeued; relief_w: by loop, what that gives [W];
     uncapped: jobs whose caps could not be set; lease_left_s: how long it holds all this without hearing the API [s];
-    deeds: the newest; last_error: "" when all went well; owner: of its book; limits: power limits that it has set.
+    deeds: the newest; last_error: "" when all went well; owner: of its book; limits: power limits that it has set;
+    unknown_nodes: nodes that its file names limits for and no scheduler has, with `file:line`.
     """
 
     acts: bool
@@ -54,6 +59,7 @@ class ShedReport:
     last_error: str = ""
     owner: str = ""
     limits: int = 0
+    unknown_nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +134,8 @@ def _codes(process: ShedProcess, asked: bool) -> Iterator[str]:
         yield "shed_failing"
     if asked and not process.report.acts:
         yield "shed_dry"
+    if process.report.unknown_nodes:
+        yield "shed_unknown_nodes"
 
 
 def _message(code: str, process: ShedProcess, template: str) -> Message:
@@ -139,5 +147,7 @@ def _message(code: str, process: ShedProcess, template: str) -> Message:
         "limits": process.report.limits,
         "error": process.report.last_error,
         "period_s": process.report.period_s,
+        "unknown": len(process.report.unknown_nodes),
+        "first": next(iter(process.report.unknown_nodes), ""),
     }
     return Message(code=code, text=template.format(**params), params=params)

@@ -41,6 +41,9 @@ class Scheduler(Protocol):
     async def runs(self) -> dict[str, Run]:
         """Every job that runs."""
 
+    async def nodes(self) -> frozenset[str]:
+        """Every node."""
+
     async def signal(self, job: str) -> str:
         """Tell a job to save itself; what is to be remembered of it until it is let in again."""
 

@@ -118,7 +118,7 @@ class SlurmCycle:
         cycle.say("weights", done.changed)
         self.here = frozenset(wishes.nodes) - set(done.unknown)
         cycle.repaired = len(done.repaired)
-        cycle.compare(len(wishes.nodes) - len(done.unknown), done.unknown, done.unscored)
+        cycle.compare(len(wishes.nodes) - len(done.unknown), done.unknown, done.unscored, wishes.strangers)
 
     async def _blocks(self, wishes: Wishes) -> list[list[str]]:
         if self.options.blocks is Blocks.LEAF:

@@ -89,7 +89,7 @@ async def _allowed(slurm: Slurm, job: str, avoid: Sequence[str]) -> None:
     here = await read_nodes(slurm)
     strange = [node for node in avoid if node not in here]
     if strange:
-        raise RefusedError(f"Slurm knows no node {strange[0]!r}")
+        raise RefusedError(f"Slurm knows no node {', '.join(map(repr, strange))}; name its own (sinfo -N) with --avoid")
     asked = (await slurm.run("squeue", "-h", "-j", job, "-o", "%n")).strip()
     wanted = set((await expand(slurm, [asked]))[asked] if asked else ()) & set(avoid)
     if wanted:

@@ -42,6 +42,15 @@ class SlurmJobs:
             if job.state == "RUNNING"
         }
 
+    async def nodes(self) -> frozenset[str]:
+        """Every node of every partition.
+
+        Raises:
+            SilentError: no answer.
+            RefusedError: Slurm refused.
+        """
+        return frozenset(await read_nodes(self.slurm))
+
     async def signal(self, job: str) -> str:
         """USR1 to its batch script; the nodes that it excludes by itself.
 

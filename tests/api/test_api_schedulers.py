@@ -47,7 +47,9 @@ async def test_bad_news_is_a_condition(client, bearer):
     assert shown["clock_skew_s"] == pytest.approx(-120, abs=30)
     found = {c["code"]: c["cause"]["text"] for c in (await client.get("/v1/conditions")).json()["conditions"]}
     assert found["scheduler_failing"] == "hpc: scontrol: no answer"
-    assert found["scheduler_unknown_nodes"].startswith("hpc lacks 1 nodes of the site file, which lacks 2 of its own")
+    assert (
+        found["scheduler_unknown_nodes"] == "hpc lacks 1 nodes of the site file (n1), which lacks 2 of its own (x1, x2)"
+    )
     assert "scheduler_clock_skew" in found
     assert 'coldplate_scheduler_repaired_total{name="hpc"} 7.0' in (await client.get("/metrics")).text
 

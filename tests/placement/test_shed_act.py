@@ -15,8 +15,10 @@ from devices.redfish_power import PowerLimit
 from placement.shed.act import Shedder, ShedOptions
 from placement.shed.book import ShedBook
 from placement.shed.caps import Caps, Place
+from placement.shed.file import read_shed_file
+from placement.shed.node_watch import LOOK_S, NodeWatch
 from placement.shed.plan import ShedJob, ShedNeed, shed_plan
-from placement.shed.reports import ShedReport, ShedState, process_of
+from placement.shed.reports import ShedReport, ShedState, conditions, process_of
 from placement.shed.stops import Run
 from placement.shed.wishes import ShedWish
 from plant.errors import ConflictError, RefusedError, SilentError
@@ -47,6 +49,12 @@ class Cluster:
         if self.silent:
             raise SilentError("the controller does not answer")
         return dict(self.running)
+
+    async def nodes(self) -> frozenset[str]:
+        """All."""
+        if self.silent:
+            raise SilentError("the controller does not answer")
+        return frozenset(("n1", "n2"))
 
     async def signal(self, job: str) -> str:
         """Its own exclusions."""
@@ -446,3 +454,30 @@ def test_a_book_of_a_dead_host_is_taken_over_once_its_lease_is_over(tmp_path):
     client.kept = ShedKept(owner="third")
     with pytest.raises(RefusedError, match="holds something itself"):
         take_over(client, "shed", book, said.append, wait=False)
+
+
+async def test_limits_for_nodes_that_nobody_has_are_told_once(tmp_path):
+    """With the line; a scheduler that is silent keeps what was seen last; what is mended goes."""
+    file = tmp_path / "shed.yaml"
+    limits = '  - {nodes: [n1, n2o], bmc: "{node}.bmc", paths: [/p], full_w: 100}\n'
+    file.write_text("schema: 1\nschedulers:\n  - {name: hpc, kind: slurm}\nlimits:\n" + limits)
+    cluster, now_s = Cluster(), 0.0
+    watch = NodeWatch({"hpc": cluster}, read_shed_file(file).node_at, lambda: now_s)
+    assert await watch.look() == [
+        f"no scheduler has n2o ({file}:5); correct it under limits",
+        "1 nodes have no power limit in the shed file, e.g. n2",
+    ]
+    assert watch.unknown == (f"n2o ({file}:5)",)
+    assert await watch.look() == []
+    now_s = LOOK_S
+    assert await watch.look() == []
+    cluster.silent, now_s = True, 2 * LOOK_S
+    (silent,) = await watch.look()
+    assert "is not known: the controller does not answer" in silent
+    assert watch.unknown
+    cluster.silent, now_s = False, 3 * LOOK_S
+    watch.node_at = {"n1": "", "n2": ""}
+    assert (await watch.look(), watch.unknown) == ([], ())
+    told = process_of("shed", ShedReport(acts=True, period_s=2.0, sent_at=0.0, unknown_nodes=("n2o (s:5)",)), 0.0)
+    (condition,) = conditions([told], False, 0.0)
+    assert condition.cause.text == "shed has power limits for 1 nodes that no scheduler has: n2o (s:5)"

@@ -20,6 +20,7 @@ from placement.slurm.memory import Memory
 from placement.slurm.nodes import read_nodes
 from placement.slurm.notes import read_notes
 from placement.wishes import Ear
+from plant.job_knowledge import JobKnowledge
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
@@ -89,11 +90,26 @@ def test_nodes_that_slurm_calls_otherwise(make_lab, make_api, tmp_path):
     status, said = sync(lab, api, tmp_path, "--budget", "none")
     assert status == 1
     assert "the site file has 'a-1.dc', the scheduler 'n1'" in said
+    assert "jobs.names is for hpc: is --name one of them?" in said
     job = lab.submit("sleep 60", "-w", "n2", "--time=10")
     lab.until(lambda: lab.job(job)["JobState"] == "RUNNING", WAIT_S, "a start")
     assert sync(lab, api, tmp_path, "--write", "--budget", "none", "--name", "hpc")[0] == 0
     assert weights(lab) == {"n1": 10, "n2": 25}
     assert api.jobs[-1]["jobs"][0]["racks"] == ["rack-a-2.dc"]
+
+
+def test_a_wrong_name_is_told_with_its_line(make_lab, make_api, tmp_path):
+    """The log says once what Slurm lacks, what the site calls it and where; the other names go on."""
+    lab = make_lab(real=2)
+    names = {"a-1": "n1", "a-2": "n2x"}
+    said = JobKnowledge(
+        rack_of_node=dict.fromkeys(names, "r"), names={"slurm": names}, named_at={"slurm": {"n2x": "s:7"}}
+    )
+    api = make_api({"a-1": 0, "a-2": 0}, names={"slurm": names}, said=said)
+    status, told = sync(lab, api, tmp_path, "--write", "--budget", "none")
+    assert (status, weights(lab)["n1"]) == (0, 25)
+    assert told.count("unknown to the scheduler, by the site file: n2x = a-2 (s:7)") == 1
+    assert "unknown to the site file, neutral: n2" in told
 
 
 def test_jobs_choose_by_a_note(make_lab, make_api, tmp_path):

@@ -22,6 +22,7 @@ export interface SchedulerState {
   state: string;
   age_s: number;
   clock_skew_s: number;
+  lacked: { name: string; node: string; where: string }[];
   report: {
     kind: string;
     dry_run: boolean;
