@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from placement.form_words import said
 from placement.slurm.commands import TIMEOUT_S
 from plant.errors import ConfigError
 from sites.document import Document, read_document
@@ -29,7 +30,7 @@ class ClusterForm(Form):
     kind: Literal["slurm", "kubernetes"]
     conf: Path | None = None
     kubeconfig: Path | None = None
-    timeout_s: Annotated[float, Field(ge=0.5, le=120)] = TIMEOUT_S
+    timeout_s: Annotated[float, Field(ge=0.5, le=120, strict=True)] = TIMEOUT_S
 
     @model_validator(mode="after")
     def _reached(self) -> Self:
@@ -50,10 +51,10 @@ def read_form(path: Path, form: type[F], kind: str, see: str) -> tuple[F, Docume
     try:
         return form.model_validate(document.data), document
     except ValidationError as error:
-        first = error.errors()[0]
-        text = str(first["msg"]).removeprefix("Value error, ")
-        name = ".".join(map(str, first["loc"])) or "file"
-        raise ConfigError(f"{name}: {text}", where=document.where(first["loc"]), remedy=see) from error
+        first = error.errors(include_url=False)[0]
+        text, remedy = said(first, form)
+        remedies = "; ".join(filter(None, (remedy, see)))
+        raise ConfigError(text, where=document.where(first["loc"]), remedy=remedies) from error
 
 
 def refused(check: Callable[[], object], where: str) -> Iterator[ConfigError]:

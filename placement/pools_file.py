@@ -15,6 +15,7 @@ from plant.errors import ConfigError
 from plant.hostlist import hosts, names_there
 from sites.document import Document
 
+LEAST_POOLS = 2
 _SEE = "docs/schedulers.md shows a pools file"
 
 
@@ -34,8 +35,8 @@ class PoolForm(ClusterForm):
 
     nodes: tuple[str, ...] = ()
     names: dict[str, str] = Field(default_factory=dict)
-    keep_idle: Annotated[int, Field(ge=0, le=20_000)] = 1
-    gpus_per_node: Annotated[int, Field(ge=1, le=1000)] = 8
+    keep_idle: Annotated[int, Field(ge=0, le=20_000, strict=True)] = 1
+    gpus_per_node: Annotated[int, Field(ge=1, le=1000, strict=True)] = 8
 
     @property
     def home(self) -> tuple[str, ...]:
@@ -51,11 +52,11 @@ class PoolForm(ClusterForm):
 class PlannerForm(Form):
     """What the planner may propose. node_kw: what a full node draws; least_score: of a node worth lending (0..100)."""
 
-    node_kw: Annotated[float, Field(gt=0, le=1000)] = 10.0
-    least_score: Annotated[int, Field(ge=0, le=100)] = 34
-    most_loans: Annotated[int, Field(ge=0, le=20_000)] = 8
-    hours: Annotated[float, Field(gt=0, le=24 * 365)] = 8.0
-    drain_limit_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 3600.0
+    node_kw: Annotated[float, Field(gt=0, le=1000, strict=True)] = 10.0
+    least_score: Annotated[int, Field(ge=0, le=100, strict=True)] = 34
+    most_loans: Annotated[int, Field(ge=0, le=20_000, strict=True)] = 8
+    hours: Annotated[float, Field(gt=0, le=24 * 365, strict=True)] = 8.0
+    drain_limit_s: Annotated[float, Field(gt=0, le=30 * 86400, strict=True)] = 3600.0
 
 
 class PoolsForm(Form):
@@ -63,7 +64,7 @@ class PoolsForm(Form):
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
     allow: Allow = Allow.NONE
-    pools: Annotated[tuple[PoolForm, ...], Field(min_length=2, max_length=20)]
+    pools: Annotated[tuple[PoolForm, ...], Field(max_length=20)]
     planner: PlannerForm = PlannerForm()
 
     @property
@@ -85,6 +86,10 @@ def read_pools(path: Path) -> PoolsForm:
 
 
 def _faults(form: PoolsForm, document: Document) -> Iterator[ConfigError]:
+    if len(form.pools) < LEAST_POOLS:
+        remedy = f"name the cluster that lends and the one that borrows; {_SEE}"
+        message = f"{len(form.pools)} pool is named, and a loan needs two" if form.pools else "no pool is named"
+        yield ConfigError(message, where=document.where(("pools",)), remedy=remedy)
     seen: dict[str, str] = {}
     for i, pool in enumerate(form.pools):
         if pool.name in {p.name for p in form.pools[:i]}:

@@ -21,7 +21,7 @@ def hosts(expression: str) -> tuple[str, ...]:
     """
     texts = _PARTS.split(expression)
     choices = [_numbers(text, expression) if i % 2 else [text] for i, text in enumerate(texts)]
-    if any(c in text for text in texts[::2] for c in "[],"):
+    if not expression or any(c in "[]," or c.isspace() for text in texts[::2] for c in text):
         raise ConfigError(f"{expression!r} is no list of hosts", remedy="write one word such as gpu[001-018]")
     found = tuple("".join(parts) for parts in itertools.islice(itertools.product(*choices), MOST_HOSTS + 1))
     if len(found) > MOST_HOSTS:
@@ -40,16 +40,15 @@ def names_there(names: Mapping[str, str], nodes: Iterable[str]) -> dict[str, str
     """
     found: dict[str, str] = {}
     for node, own in names.items():
+        if not own:
+            raise ConfigError(f"{node!r} has an empty name there", remedy="give each node one name")
         many, as_many = hosts(node), hosts(own)
         if len(many) != len(as_many):
             message = f"{node!r} is {len(many)} nodes and {own!r} is {len(as_many)}"
             raise ConfigError(message, remedy="write ranges of one length")
         twice = next((n for n in many if n in found), None)
-        if twice is not None or not own:
-            message = (
-                f"node {twice!r} has two names there" if twice is not None else f"{node!r} has an empty name there"
-            )
-            raise ConfigError(message, remedy="give each node one name")
+        if twice is not None:
+            raise ConfigError(f"node {twice!r} has two names there", remedy="give each node one name")
         found |= zip(many, as_many, strict=True)
     called: dict[str, str] = {}
     for node in dict.fromkeys((*found, *nodes)):

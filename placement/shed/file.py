@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,8 @@ from plant.hostlist import hosts
 from sites.document import Document
 
 _SEE = "docs/schedulers.md shows a shed file"
-Watts = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_PLACEHOLDER = re.compile(r"\{[^}]*\}?")
+Watts = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
 
 
 def _https() -> dict[str, Option]:
@@ -29,7 +31,7 @@ class SchedulerForm(ClusterForm):
     """One cluster. interruptible: how Slurm's jobs say that they may be requeued; checkpoint_s: what USR1 may take."""
 
     interruptible: tuple[str, ...] = ()
-    checkpoint_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    checkpoint_s: Annotated[float, Field(ge=0, le=3600, strict=True)] = 10.0
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -51,14 +53,14 @@ class LimitsForm(Form):
     """
 
     nodes: Annotated[tuple[str, ...], Field(min_length=1)]
-    bmc: Annotated[str, Field(min_length=1, max_length=253)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    bmc: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^/\s]+$")]
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 443
     options: dict[str, Option] = Field(default_factory=_https)
     paths: Annotated[tuple[Annotated[str, Field(pattern=r"^/")], ...], Field(min_length=1, max_length=64)]
-    gpus: Annotated[int, Field(ge=1, le=1000)] = 1
-    first_gpu: Annotated[int, Field(ge=0, le=1)] = 0
+    gpus: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    first_gpu: Annotated[int, Field(ge=0, le=1, strict=True)] = 0
     full_w: Watts
-    idle_w: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    idle_w: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)] = 0.0
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -153,6 +155,10 @@ def _faults(form: ShedForm, document: Document) -> Iterator[ConfigError]:
         yield from refused(partial(read_options, limits.options), document.where(("limits", i, "options")))
         yield from refused(partial(places_of, limits), document.where(("limits", i, "nodes")))
         for place in places_of(limits):
+            strange = _PLACEHOLDER.search(place.name)
+            if strange:
+                where, remedy = document.where(("limits", i)), "{node} does, and in paths {gpu}"
+                yield ConfigError(f"{strange[0]} stands for nothing", where=where, remedy=remedy)
             if place.name in seen:
                 where = document.where(("limits", i, "paths"))
                 yield ConfigError(f"{place.name} stands twice", where=where, remedy="name each limit once")

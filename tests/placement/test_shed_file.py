@@ -42,7 +42,7 @@ def test_every_limit_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("schema: 1", "schema: 2", "shed.yaml:1: schema"),
+        ("schema: 1", "schema: 2", "shed.yaml:1: schema is 2, 1 is needed; docs/schedulers.md shows a shed file"),
         ("name: k8s", "name: hpc", r"shed.yaml:4: two schedulers are called 'hpc'"),
         ("qos=spot", "all", r"shed.yaml:3: 'all' names no jobs"),
         ("kind: kubernetes", "kind: kubernetes, conf: /x", "conf is for kind: slurm"),
@@ -51,6 +51,22 @@ def test_every_limit_is_found(tmp_path):
         ("password_file: /etc/coldplate/bmc", "password: x", "secret in clear"),
         ("nodes: [", 'nodes: ["n[1", ', r"shed.yaml:\d+: 'n\[1' is no list of hosts"),
         ("idle_w: 150", "idle_w: 1300", "idle_w must be below full_w"),
+        ("idle_w: 150", "idle_w: -5", r"shed.yaml:13: limits\[0\].idle_w is -5, at least 0 is needed"),
+        (
+            "full_w: 1200",
+            "full_w: 1.2 kW",
+            r"shed.yaml:12: limits\[0\].full_w is '1.2 kW', a number is needed, without",
+        ),
+        ("full_w: 1200", "full_w: .nan", r"shed.yaml:12: limits\[0\].full_w is nan, a number is needed"),
+        ("    full_w: 1200\n", "", r"shed.yaml:6: limits\[0\].full_w is missing"),
+        ("gpus: 2", "gpu: 2", r"shed.yaml:10: limits\[0\].gpu: unknown key; did you mean 'gpus'"),
+        ("limits:", "limit:", r"shed.yaml:5: limit: unknown key; did you mean 'limits'"),
+        ('nodes: ["gpu[01-02]"]', "nodes: []", r"shed.yaml:6: limits\[0\].nodes has 0 entries, at least 1 needed"),
+        ('"/redfish/v1/S', '"redfish/v1/S', r"shed.yaml:9: limits\[0\].paths\[0\] is .* a path that begins with /"),
+        ("GPU_{gpu}", "GPU_{GPU}", "shed.yaml:6: {GPU} stands for nothing"),
+        ('bmc: "{node}.bmc"', 'bmc: "{nodes}.bmc"', "shed.yaml:6: {nodes} stands for nothing"),
+        ('bmc: "{node}.bmc"', 'bmc: "https://{node}.bmc"', r"shed.yaml:7: limits\[0\].bmc .*needed: a host's name"),
+        ('bmc: "{node}.bmc"', 'bmc: ""', r"shed.yaml:7: limits\[0\].bmc is empty"),
         ('bmc: "{node}.bmc"', "bmc: one", "one:443/redfish/v1/Chassis/1/Power#0 stands twice"),
     ],
 )
