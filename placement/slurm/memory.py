@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,14 @@ class _Kept:
     mean_w: dict[str, float] = field(default_factory=dict)
     variance: dict[str, float] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
+
+
+def _kept(file: Path) -> _Kept:
+    """What another run knows; nothing where the file is something else, or damaged."""
+    try:
+        return codec.from_plain(_Kept, codec.decode(file.read_bytes()))
+    except (ConfigError, OSError):
+        return _Kept()
 
 
 class Memory:
@@ -47,7 +56,7 @@ class Memory:
     def writer(self, slurm: Slurm) -> WeightWriter:
         """A writer that remembers before it changes anything."""
         wrote = {node: tuple(weights) for node, weights in self._kept.wrote.items()}
-        return WeightWriter(slurm, base=dict(self._kept.base), wrote=wrote, remember=self._remember)
+        return WeightWriter(slurm, base=dict(self._kept.base), wrote=wrote, remember=self._remember, meet=self._meet)
 
     def power(self, default_w: float) -> JobPower:
         """What kinds of jobs draw, as learned so far."""
@@ -69,6 +78,24 @@ class Memory:
         self._kept.base = dict(writer.base)
         self._kept.wrote = {node: list(weights) for node, weights in writer.wrote.items()}
         self._write()
+
+    def _meet(self, weights: Mapping[str, int]) -> None:
+        """A run under another name wrote some of these weights, and still counts on giving them back.
+
+        Raises:
+            ConfigError: so it is; they would else be taken for the administrator's, and ours added to them.
+        """
+        for file in sorted(self._path.parent.glob("*.json")):
+            other = _kept(file) if file != self._path else _Kept()
+            ours = [n for n, w in weights.items() if w in other.wrote.get(n, ()) and w != other.base.get(n)]
+            if ours:
+                known = f"stop that one, then go on from what it knows (mv {file} {self._path})"
+                back = f"coldplate slurm take-back --name {file.stem} --state {file.parent} --write"
+                raise ConfigError(
+                    f"the weights of {len(ours)} nodes ({ours[0]} first) are those that `--name {file.stem}` wrote",
+                    where=str(self._path),
+                    remedy=f"{known}, or let it give them back ({back})",
+                )
 
     def _write(self) -> None:
         replace_file(self._path, codec.encode(codec.to_plain(self._kept)) + b"\n")

@@ -39,7 +39,8 @@ class WeightWriter:
 
     wrote: what we last wrote and, while that may not have been done, what we wrote before. blocks: nodes that jobs
     should find together (a network leaf, a CDU's racks); a node in none is its own. remember: writes base and wrote
-    down, called before a change: a process that forgets them takes our weights for the administrator's.
+    down, called before a change: a process that forgets them takes our weights for the administrator's. meet: raises
+    where weights, seen for the first time, are not his but those of another run of ours.
     """
 
     slurm: Slurm
@@ -47,6 +48,7 @@ class WeightWriter:
     base: dict[str, int] = field(default_factory=dict)
     wrote: dict[str, tuple[int, ...]] = field(default_factory=dict)
     remember: Callable[[WeightWriter], None] | None = None
+    meet: Callable[[Mapping[str, int]], None] | None = None
 
     async def sync(self, scores: Mapping[str, int], *, dry: bool = False) -> Sync:
         """One cycle: read all weights, write those that differ (dry: tell them). scores: node -> 0..100, high is good.
@@ -54,6 +56,7 @@ class WeightWriter:
         Raises:
             SilentError: the controller did not answer; nothing is lost, the next cycle repeats all.
             RefusedError: it refused.
+            ConfigError: weights are those of a run under another name.
         """
         nodes = await read_nodes(self.slurm)
         self._learn(nodes)
@@ -96,6 +99,8 @@ class WeightWriter:
 
     def _learn(self, nodes: Mapping[str, Node]) -> None:
         """A weight that is not the one we wrote is the administrator's."""
+        if self.meet is not None and not self.base:
+            self.meet({name: node.weight for name, node in nodes.items()})
         for name, node in nodes.items():
             if node.weight not in self.wrote.get(name, ()):
                 self.base[name] = node.weight

@@ -141,6 +141,27 @@ def test_the_administrators_weights_survive_our_restarts(make_lab, make_api, tmp
     assert weights(lab) == {"n1": 10, "n2": 500, "n3": 10}
 
 
+def test_weights_of_a_run_under_another_name_are_not_taken_for_his(make_lab, make_api, tmp_path):
+    """Told with both ways out, and nothing is written; either way the administrator's own stay known."""
+    lab, api = make_lab(real=2), make_api({"n1": 0, "n2": 100})
+    words = ("--write", "--budget", "none")
+    assert sync(lab, api, tmp_path, *words)[0] == 0
+    assert weights(lab) == {"n1": 25, "n2": 10}
+    (tmp_path / "other.json").write_text("[]")
+    status, said = sync(lab, api, tmp_path, *words, "--name", "hpc")
+    assert (status, weights(lab)) == (1, {"n1": 25, "n2": 10})
+    assert "the weights of 1 nodes (n1 first) are those that `--name slurm` wrote" in api.reports[-1].last_error
+    assert f"mv {tmp_path}/slurm.json {tmp_path}/hpc.json" in said
+    (tmp_path / "slurm.json").rename(tmp_path / "hpc.json")
+    assert sync(lab, api, tmp_path, *words, "--name", "hpc")[0] == 0
+    assert weights(lab) == {"n1": 25, "n2": 10}, "nothing was added to what was ours"
+    assert sync(lab, api, tmp_path, *words)[0] == 1
+    back = ["slurm", "take-back", "--name", "hpc", "--state", str(tmp_path), "--write", "--conf", str(lab.conf)]
+    assert "1 weights" in CliRunner().invoke(app, back).output
+    assert sync(lab, api, tmp_path, *words)[0] == 0
+    assert weights(lab) == {"n1": 25, "n2": 10}
+
+
 async def test_a_cycle_cut_off_in_mid_write(make_lab, make_api, tmp_path):
     """The controller dies after half of the commands, and our process with it: the next one sets all right."""
     lab, api = make_lab(real=3), make_api({"n1": 0, "n2": 100, "n3": 30})
