@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
@@ -59,7 +60,8 @@ class HttpLink:
         readers: list[Reader] = [*self._pages, *units]
         self._health = LinkHealth(link.id, self.endpoint.name, clock, ledger, attrgetter("object"))
         self._targets = [_Target(reader, self._health, intake) for reader in readers]
-        self._bad_lines, self._bad_since_s = 0, 0.0
+        self._bad_lines, self._bad_since_s = 0, -math.inf
+        self._unmapped, self._unmapped_s = 0, -math.inf
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -94,16 +96,24 @@ class HttpLink:
     def judge(self) -> None:
         """Bring the conditions on what could not be read or joined up to date."""
         for page in self._pages:
-            if page.join.unmapped:
-                params: Params = {"count": page.join.unmapped, "topic": page.join.last_unmapped, "link": self.link}
-                self._ledger.raise_("unmapped_messages", self.link, self._clock.now(), params)
+            self._judge_unmapped(page)
             self._judge_lines(page)
+
+    def _judge_unmapped(self, page: DcgmReader) -> None:
+        now_s = self._clock.now()
+        if page.join.unmapped > self._unmapped:
+            self._unmapped, self._unmapped_s = page.join.unmapped, now_s
+        if abs(now_s - self._unmapped_s) <= FORGIVEN_AFTER_S:
+            params: Params = {"count": page.join.unmapped, "topic": page.join.last_unmapped, "link": self.link}
+            self._ledger.raise_("unmapped_messages", self.link, now_s, params)
+        else:
+            self._ledger.clear("unmapped_messages", self.link)
 
     def _judge_lines(self, page: DcgmReader) -> None:
         now_s = self._clock.now()
         if page.bad_lines > self._bad_lines:
             self._bad_lines, self._bad_since_s = page.bad_lines, now_s
-        if self._bad_lines and now_s - self._bad_since_s <= FORGIVEN_AFTER_S:
+        if abs(now_s - self._bad_since_s) <= FORGIVEN_AFTER_S:  # far ahead: from before the clock was set back
             params: Params = {"count": page.bad_lines, "topic": self.endpoint.options.metrics_path, "link": self.link}
             self._ledger.raise_("unparsable_messages", self.link, now_s, params | {"error": repr(page.last_bad)})
         else:

@@ -158,6 +158,7 @@ class MqttLink:
 
     def _judge_bms(self) -> None:
         """A BMS that beat once and no longer does; one that never did shows in its stale points."""
+        self._beat_s = min(self._beat_s, self._clock.now())  # a clock may be set back
         silent_s = self._clock.now() - self._beat_s
         if math.isfinite(silent_s) and silent_s > BMS_SILENT_S and self._state == "up":
             self._raise("bms_silent", {"seconds": round(silent_s)})
@@ -165,7 +166,7 @@ class MqttLink:
             self._ledger.clear("bms_silent", self.link)
 
     def _recent(self, at_s: float) -> bool:
-        return self._clock.now() - at_s <= FORGIVEN_AFTER_S
+        return abs(self._clock.now() - at_s) <= FORGIVEN_AFTER_S  # far ahead: from before the clock was set back
 
     def _subscriber(self, link: Link, client_id: str, topics: Sequence[str], *, once: bool = False) -> Subscriber:
         return Subscriber(

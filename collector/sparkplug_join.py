@@ -177,7 +177,8 @@ class SparkplugJoin:
         return [row for targets in node.devices.values() for row in _silent(targets, node.end_s(now_s))]
 
     def _ask_for_birth(self, name: str, node: _Node, now_s: float) -> None:
-        if self._ask is not None and node.dead_since_s is None and now_s - node.asked_s >= REBIRTH_EVERY_S:
+        lately = abs(now_s - node.asked_s) < REBIRTH_EVERY_S  # far ahead: from before the clock was set back
+        if self._ask is not None and node.dead_since_s is None and not lately:
             node.asked_s = now_s
             self.rebirths_asked += 1
             self._ask(name)

@@ -306,6 +306,18 @@ async def test_a_missing_gpu_is_unknown_not_zero(peers, make_site, tmp_path):
             assert "gpu 0 of stranger" in rig.codes()["unmapped_messages", "http"].cause.text
 
 
+async def test_a_stranger_that_went_is_forgiven(peers, make_site, tmp_path, monkeypatch):
+    """Once the exporter no longer tells of GPUs that the site does not know, the condition goes."""
+    monkeypatch.setattr("collector.http_link.FORGIVEN_AFTER_S", 60.0)
+    exporter = Exporter(gpus("n1", each=2) + gpus("stranger", each=1))
+    async with serving(exporter.app) as port:
+        rig = Rig(make_site, tmp_path, port, [rack("n1")])
+        async with peers.running(rig.collector.run()):
+            await peers.until(lambda: ("unmapped_messages", "http") in rig.codes())
+            del exporter.gpus[2]
+            await peers.until(lambda: ("unmapped_messages", "http") not in rig.codes(), 10)
+
+
 async def test_a_missing_metric_is_a_mismatch_and_xid_is_kept(peers, make_site, tmp_path):
     """Profiling counters that an exporter does not export are named; the last XID stands as it is."""
     exporter = Exporter(gpus("n1"), hidden={"DCGM_FI_PROF_DRAM_ACTIVE"})
