@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from placement.slurm.commands import Slurm
+from placement.slurm.rows import row_begin, rows_of
 from placement.slurm.stoppable import Stoppable, stoppable_jobs
 
 _FIELDS = "%i|%T|%D|%S|%e|%l|%N|%Y|%u|%A|%r|%j"
@@ -48,8 +49,9 @@ async def read_jobs(slurm: Slurm, interruptible: Sequence[Stoppable] = ()) -> li
         SilentError: no answer.
         RefusedError: Slurm refused.
     """
-    text = await slurm.run("squeue", "-a", "-h", "-t", "running,pending,suspended,completing", "-o", _FIELDS)
-    rows = [line.split("|", 11) for line in text.splitlines() if line.count("|") >= 11]
+    begin, states = row_begin(), "running,pending,suspended,completing"
+    text = await slurm.run("squeue", "-a", "-h", "-t", states, "-o", begin + _FIELDS)
+    rows = [row.split("|", 11) for row in rows_of(text, begin)]
     nodes = await expand(slurm, {names for row in rows for names in row[6:8] if names and names not in _NOWHERE})
     stop = await stoppable_jobs(slurm, interruptible)
     return [_job(row, nodes, stop) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from placement.slurm.commands import Slurm
+from placement.slurm.rows import row_begin, rows_of
 
 PREFIX = "coldplate:"
 """Begins every drain reason that is ours; any other is somebody else's, and left alone."""
@@ -46,12 +47,14 @@ async def read_nodes(slurm: Slurm) -> dict[str, Node]:
         SilentError: no answer.
         RefusedError: Slurm refused.
     """
-    found = (_node(line) for line in (await slurm.run("sinfo", "-a", "-h", "-N", "-o", _FIELDS)).splitlines() if line)
+    begin = row_begin()
+    text = await slurm.run("sinfo", "-a", "-h", "-N", "-o", begin + _FIELDS)
+    found = (_node(row) for row in rows_of(text, begin))
     return {node.name: node for node in found}
 
 
-def _node(line: str) -> Node:
-    name, weight, state, reason = line.split("|", 3)
+def _node(row: str) -> Node:
+    name, weight, state, reason = row.split("|", 3)
     plain = state.rstrip("*~#!%$@^-+")
     return Node(
         name.strip(), int(weight), plain, answers="*" not in state, reason="" if reason.strip() == "none" else reason

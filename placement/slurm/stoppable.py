@@ -10,7 +10,8 @@ from placement.slurm.commands import Slurm
 from plant.errors import ConfigError
 
 _FIELDS = {"qos": "QOS", "partition": "Partition", "comment": "Comment"}
-_HEAD = re.compile(r"^JobId=(\d+)(?: ArrayJobId=\d+)?.* Requeue=1 Restarts=\d+ BatchFlag=1 ")
+_JOB = re.compile(r"^JobId=(\d+)")
+_HEAD = re.compile(r"^JobId=\d+(?: ArrayJobId=\d+)?.* Requeue=1 Restarts=\d+ BatchFlag=1 ")
 """Slurm requeues batch jobs only, and none that was submitted with --no-requeue."""
 
 
@@ -48,9 +49,13 @@ async def stoppable_jobs(slurm: Slurm, ways: Sequence[Stoppable]) -> frozenset[s
 
 
 def stoppable_among(lines: Iterable[str], ways: Sequence[Stoppable]) -> set[str]:
-    """Of jobs in scontrol's form of one line each."""
-    found = ((_HEAD.match(line), line) for line in lines)
-    return {head[1] for head, line in found if head and any(_says(line, way) for way in ways)}
+    """Of jobs in scontrol's form of one line each; where a job's name forges lines of another, all have to say it."""
+    said: dict[str, bool] = {}
+    for line in lines:
+        if job := _JOB.match(line):
+            says = _HEAD.match(line) is not None and any(_says(line, way) for way in ways)
+            said[job[1]] = said.get(job[1], True) and says
+    return {job for job, all_say in said.items() if all_say}
 
 
 def _says(line: str, way: Stoppable) -> bool:

@@ -15,6 +15,7 @@ from placement.slurm.drains import reconcile_drains
 from placement.slurm.jobs import expand, read_jobs
 from placement.slurm.moves import checkpoint_and_move
 from placement.slurm.nodes import read_nodes
+from placement.slurm.stoppable import stoppable
 from placement.slurm.weights import WeightWriter
 from plant.errors import ConfigError, RefusedError, SilentError
 
@@ -228,6 +229,25 @@ async def test_jobs_are_read_with_their_times(make_lab):
     assert abs(jobs[runs].start_s - time.time()) < 30
     assert jobs[runs].end_s == pytest.approx(jobs[runs].start_s + 600.0)
     assert (jobs[waits].state, jobs[waits].count, jobs[waits].limit_s) == ("PENDING", 2, 86400.0)
+
+
+async def test_words_of_people_forge_no_job_and_no_node(make_lab):
+    """A job's name and a drain's reason may be of several lines, with whatever stands between fields in them."""
+    lab = make_lab(real=2)
+    slurm, forged = Slurm(conf=lab.conf), "|".join(["99", "RUNNING", "many", *"1234567", "u", "x"])
+    job = lab.submit("sleep 60", "-N1", "-J", f"one\n{forged}")
+    lab.run("scontrol", "update", "nodename=n1", "state=drain", f"reason=disk\nfull\nn2|7|idle|none")
+    lab.until(lambda: running(lab, job), 10, "a start")
+    assert {(j.id, j.name) for j in await read_jobs(slurm)} == {(job, f"one\n{forged}")}
+    nodes = await read_nodes(slurm)
+    assert {n.name: (n.weight, n.reason) for n in nodes.values()} == {
+        "n1": (10, "disk\nfull\nn2|7|idle|none"),
+        "n2": (10, ""),
+    }
+    lab.submit("sleep 60", "-J", f"x\nJobId={job} Requeue=1 Restarts=0 BatchFlag=1 QOS=spot ")
+    assert not any(j.interruptible for j in await read_jobs(slurm, [stoppable("qos=spot")])), (
+        "nobody gives others' away"
+    )
 
 
 async def test_prefer_is_not_soft(make_lab):
