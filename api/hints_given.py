@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from api.hint_journal import HintJournal, Line, whole
@@ -23,6 +25,7 @@ class HintsGiven:
     journal: HintJournal | None = None
     _kept: OrderedDict[str, WorkloadHints | Line] = field(default_factory=OrderedDict)
     _ended: set[str] = field(default_factory=set)
+    _telling: set[str] = field(default_factory=set)
 
     def recall(self, now_s: float) -> None:
         """Take over what an earlier server gave and may still be told of; now_s [s since 1970, site clock]."""
@@ -59,20 +62,26 @@ class HintsGiven:
             raise ProblemError(410, text, "ask for a new one: POST /v1/hints")
         return whole(found) if isinstance(found, Line) else found
 
+    @contextmanager
+    def telling(self, hint_id: str) -> Iterator[None]:
+        """While its outcome is told; only the first one of a hint counts, also where two are told at once.
+
+        Raises:
+            ProblemError: 409, it has been told already, or is being told.
+        """
+        if hint_id in self._ended or hint_id in self._telling:
+            raise ProblemError(409, f"the outcome of hint {hint_id} has been told already", "one outcome for each hint")
+        self._telling.add(hint_id)
+        try:
+            yield
+        finally:
+            self._telling.discard(hint_id)
+
     def ended(self, hint_id: str) -> None:
         """Note that its outcome has been told."""
         if self.journal is not None:
             self.journal.ended(hint_id)
         self._ended.add(hint_id)
-
-    def check_open(self, hint_id: str) -> None:
-        """Only the first outcome of a hint counts.
-
-        Raises:
-            ProblemError: 409, it has been told already.
-        """
-        if hint_id in self._ended:
-            raise ProblemError(409, f"the outcome of hint {hint_id} has been told already", "one outcome for each hint")
 
     def close(self) -> None:
         """End the journal."""

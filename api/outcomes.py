@@ -80,7 +80,7 @@ async def outcome(here: Here, hint_id: HintId, body: OutcomeBody) -> Response:
     now_s = here.mirror.now_s
     used_s = now_s if body.used_at is None else body.used_at
     hint = here.given.valid(hint_id, used_s)
-    here.given.check_open(hint_id)
-    answer = await told(here.bus.outcome(body.outcome(hint, now_s, here.site.jobs)))
-    here.given.ended(hint_id)
+    with here.given.telling(hint_id):
+        answer = await told(here.bus.outcome(body.outcome(hint, now_s, here.site.jobs)))
+        here.given.ended(hint_id)
     return answer

@@ -12,6 +12,8 @@ UNKNOWN_SPREAD = 0.35
 """Relative spread of a kind that never ran: between an idle node and a full one."""
 LEAST_SPREAD = 0.10
 """Nobody predicts a job better than a tenth (Fugaku: 12 %, Perlmutter: 3-8 % within one code)."""
+MOST_KINDS = 20_000
+"""Names of jobs come and go for years; what has not run for longest is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,19 @@ class JobPower:
         """One job more that ran at node_w [W] a node. A reading that is no power is left out."""
         if not (math.isfinite(node_w) and node_w > 0):
             return
-        runs = self.runs.get(kind, 0)
+        runs = self.runs.pop(kind, 0)  # and in again at the end: the order is that of the last runs
         share = max(WEIGHT, 1.0 / (runs + 1))
         before = self.mean_w.get(kind, node_w)
         self.mean_w[kind] = before + share * (node_w - before)
         spread = self.variance.get(kind, 0.0)
         self.variance[kind] = (1.0 - share) * (spread + share * (node_w - before) ** 2)
         self.runs[kind] = runs + 1
+        while len(self.runs) > MOST_KINDS:
+            self._forget(next(iter(self.runs)))
+
+    def _forget(self, kind: str) -> None:
+        for learnt in (self.mean_w, self.variance, self.runs):
+            learnt.pop(kind, None)
 
     def estimate(self, kind: str) -> Estimate:
         """What a node of such a job will draw."""

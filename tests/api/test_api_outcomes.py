@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from cli.outcomes import OutcomeDesk
@@ -22,6 +23,15 @@ async def test_an_outcome_reaches_the_edge_once(informed, edge, bearer):
     assert (heard.hint, heard.followed, heard.nodes, heard.hinted, heard.it_j) == (hint["id"], True, 2, 1, 7.2e6)
     again = await informed.post(path, json=told, headers=bearer)
     assert (again.status_code, "told already" in again.json()["error"]) == (409, True)
+
+
+async def test_of_two_that_tell_at_once_one_counts(informed, edge, bearer):
+    """A client that asks again because the first answer is slow, e.g.; the totals have it once."""
+    hint = (await informed.post("/v1/hints", json={"power_kw": 5})).json()
+    path, told = f"/v1/hints/{hint['id']}/outcome", {"followed": True}
+    answers = await asyncio.gather(*(informed.post(path, json=told, headers=bearer) for _ in range(3)))
+    assert sorted(a.status_code for a in answers) == [200, 409, 409]
+    assert len(edge.outcomes) == 1
 
 
 async def test_a_hint_used_after_its_end_is_expired(informed, edge, bearer):

@@ -85,3 +85,14 @@ def test_power_is_learned_where_a_rack_runs_one_kind_only():
     learn(jobs, found, power, learned)
     assert (power.runs, learned) == ({jobs[0].kind: 1}, {"1"})
     assert power.estimate(jobs[0].kind).power_w == 6e3
+
+
+def test_what_has_not_run_for_longest_is_forgotten(monkeypatch):
+    """Names of jobs come and go for years; the file of them is written anew at each that is learned."""
+    monkeypatch.setattr("placement.job_power.MOST_KINDS", 3)
+    power = JobPower(default_w=5000.0)
+    for kind in ("a", "b", "c", "a", "d", "e"):
+        power.learn(kind, 3e3)
+    assert list(power.runs) == ["a", "d", "e"]
+    assert power.runs.keys() == power.mean_w.keys() == power.variance.keys()
+    assert power.runs["a"] == 2
