@@ -236,7 +236,7 @@ async def test_words_of_people_forge_no_job_and_no_node(make_lab):
     lab = make_lab(real=2)
     slurm, forged = Slurm(conf=lab.conf), "|".join(["99", "RUNNING", "many", *"1234567", "u", "x"])
     job = lab.submit("sleep 60", "-N1", "-J", f"one\n{forged}")
-    lab.run("scontrol", "update", "nodename=n1", "state=drain", f"reason=disk\nfull\nn2|7|idle|none")
+    lab.run("scontrol", "update", "nodename=n1", "state=drain", "reason=disk\nfull\nn2|7|idle|none")
     lab.until(lambda: running(lab, job), 10, "a start")
     assert {(j.id, j.name) for j in await read_jobs(slurm)} == {(job, f"one\n{forged}")}
     nodes = await read_nodes(slurm)
