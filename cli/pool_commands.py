@@ -23,6 +23,7 @@ CONFIG = typer.Option(Path("pools.yaml"), "--config", help="The pools file; docs
 STATE = typer.Option(Path("pools"), "--state", help="The folder in which loans are written down.")
 API = typer.Option("", "--api", help="coldplate's API, for headroom; without it the planner proposes nothing.")
 JSON = typer.Option(False, "--json", help="For programs.")
+MOST_HOURS = 24.0 * 365
 pools_app = typer.Typer(no_args_is_help=True, help="Nodes lent between Slurm and Kubernetes.")
 
 
@@ -82,7 +83,9 @@ def lend(
     to: str = typer.Option(..., "--to", help="The pool that gets it."),
     lender: str = typer.Option("", "--from", help="The pool that gives it; by default the one it is at home in."),
     until: str = typer.Option("", "--until", help="ISO time at which it goes back, UTC unless it says otherwise."),
-    hours: float = typer.Option(8.0, "--hours", min=0.0, help="The same as a span, where --until is not given."),
+    hours: float = typer.Option(
+        8.0, "--hours", min=0.0, max=MOST_HOURS, help="The same as a span, where --until is not given."
+    ),
     drain_limit_s: float = typer.Option(3600.0, "--drain-limit", min=1.0, help="Seconds that jobs there have to end."),
     owner: str = typer.Option("", "--owner", help="Who answers for it; you by default."),
     reason: str = typer.Option("", "--reason", help="What users read at the node."),
@@ -104,7 +107,7 @@ def lend(
     if to == given:
         raise ConfigError(f"{node} is in {to} already", where="--to", remedy="name another pool")
     due_s = moment(until, "--until") if until else now_s + 3600.0 * hours
-    if due_s <= now_s:
+    if not due_s > now_s:
         raise ConfigError("lies in the past", where="--until", remedy="give a time to come")
 
     def make(loan_id: str) -> Loan:

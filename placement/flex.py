@@ -20,6 +20,8 @@ from plant.errors import ConfigError
 TYPE = "grid.loadtarget.set.v1"
 MOST_BYTES = 256_000
 MOST_TARGETS = 200
+LAST_S = 253_402_300_799.0
+"""The last second of the year 9999 [s since 1970]: some mean for ever by it, in whatever time zone."""
 _WATTS = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
 _SEE = "the sender must follow dsx-flex 1.7.0"
 
@@ -140,7 +142,8 @@ def _target(event: _Event, isv: str, target: _Target, where: str, now_s: float) 
     if end_s <= start_s:
         raise ConfigError("the end does not come after the start", where=f"{where}.interval", remedy=_SEE)
     limit = target.load_constraint
-    if limit is not None and not (limit.value > 0 and math.isfinite(limit.value)):
+    power_w = None if limit is None else limit.value * _WATTS[limit.unit]
+    if limit is not None and power_w is not None and not 0 < power_w < math.inf:
         remedy = "send null to remove a constraint"
         raise ConfigError(f"{limit.value} is no power limit", where=f"{where}.load_constraint.value", remedy=remedy)
     return LoadTarget(
@@ -148,7 +151,7 @@ def _target(event: _Event, isv: str, target: _Target, where: str, now_s: float) 
         isv=isv,
         correlation=event.correlationid or event.id,
         feeds=tuple(target.feed_tags),
-        power_w=None if limit is None else limit.value * _WATTS[limit.unit],
+        power_w=power_w,
         start_s=start_s,
         end_s=end_s,
     )
@@ -163,7 +166,7 @@ def _moment(text: str | None, where: str, otherwise_s: float) -> float:
         raise ConfigError(f"{text[:60]!r} is no time", where=where, remedy=_SEE) from None
     if moment.tzinfo is None:
         raise ConfigError(f"{text!r} has no time zone", where=where, remedy="send UTC: 2026-12-01T06:00:00Z")
-    return moment.timestamp()
+    return min(max(moment.timestamp(), 0.0), LAST_S)
 
 
 def _decoded(text: bytes, kind: Any, where: str) -> Any:

@@ -55,7 +55,7 @@ class LoanBook:
         try:
             return codec.from_plain(Loan, codec.decode(path.read_bytes()))
         except FileNotFoundError:
-            raise RefusedError(f"no loan {loan_id}; `coldplate pools status` lists them") from None
+            raise _unknown(loan_id) from None
         except ConfigError as error:
             remedy = "compare both clusters by hand, then correct or remove the file"
             raise ConfigError(error.message, where=str(path), remedy=remedy) from error
@@ -84,6 +84,7 @@ class LoanBook:
             await self.keep(loan)
             for old in [known for known in loans if known.state in OVER][:-KEPT_OVER]:
                 self._path(old.id).unlink(missing_ok=True)
+                self._lock(old.id).unlink(missing_ok=True)
         return loan
 
     @contextmanager
@@ -91,9 +92,11 @@ class LoanBook:
         """Hold the lock of a loan's id, of the `book`, or of the `runner`; the end of the process releases it.
 
         Raises:
-            RefusedError: another process holds it for longer than wait_s [s].
+            RefusedError: another process holds it for longer than wait_s [s], or there is no such loan.
         """
-        path = self.folder / f"{name}.lock"
+        if name not in ("book", "runner") and not self._path(name).exists():
+            raise _unknown(name)
+        path = self._lock(name)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             deadline = time.monotonic() + wait_s
@@ -106,12 +109,19 @@ class LoanBook:
             os.close(descriptor)
 
     def _numbers(self) -> list[int]:
-        return [int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit()]
+        return [int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdecimal()]
+
+    def _lock(self, name: str) -> Path:
+        return self.folder / f"{name}.lock"
 
     def _path(self, loan_id: str) -> Path:
-        if not loan_id.isdigit():
+        if not loan_id.isdecimal():
             raise RefusedError(f"{loan_id!r} is no loan's number; `coldplate pools status` lists them")
         return self.folder / f"{loan_id}.json"
+
+
+def _unknown(loan_id: str) -> RefusedError:
+    return RefusedError(f"no loan {loan_id}; `coldplate pools status` lists them")
 
 
 def _locked(descriptor: int) -> bool:

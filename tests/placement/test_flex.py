@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_a_target_is_understood():
     data = {"targets": [{"interval": {}, "load_constraint": {"value": 500, "unit": "kilowatt"}}]}
     (other,) = load_targets(TOPIC, event(data), str.encode, NOW_S, unsigned=True)
     assert (other.power_w, other.end_s, other.feeds) == (500e3, math.inf, ())
+
+
+def test_for_ever_is_the_last_second_of_9999_in_any_time_zone():
+    """West of Greenwich it is a second that no calendar has; what is none may not end the process that hears it."""
+    (one,) = heard(target(20.0, start="0001-01-01T00:00:00+05:00", end="9999-12-31T23:59:59-05:00"))
+    assert (one.start_s, datetime.fromtimestamp(one.end_s, UTC).year) == (0.0, 9999)
 
 
 def test_of_a_feeds_targets_the_newest_that_holds_counts():
