@@ -35,6 +35,15 @@ class _ExpiredError(RefusedError):
     """A list's next page is of a state that the server has forgotten."""
 
 
+class _PageMetadata(msgspec.Struct):
+    next: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct):
+    items: list[dict[str, Any]] | None
+    metadata: _PageMetadata = msgspec.field(default_factory=_PageMetadata)
+
+
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
     """An open connection: `kubernetes_asyncio.client.CoreV1Api`."""
@@ -60,7 +69,9 @@ class Kubernetes:
             RefusedError: it said no (permissions).
         """
         _, date = await _asked(partial(self.core.list_node, limit=1))
-        return None if date is None else parsedate_to_datetime(date).timestamp()
+        with suppress(ValueError):  # a date that is none
+            return None if date is None else parsedate_to_datetime(date).timestamp()
+        return None
 
     async def pods(self, node: str = "") -> list[Mapping[str, Any]]:
         """All pods that are not over, as they come; or those of one node.
@@ -175,9 +186,9 @@ class Kubernetes:
                     raise
                 items, token, again = [], "", False
                 continue
-            body = msgspec.json.decode(answer)
-            items += body["items"] or ()
-            token = body.get("metadata", {}).get("continue", "")
+            page = _page(answer)
+            items += page.items or ()
+            token = page.metadata.next
             if not token:
                 return items
 
@@ -234,13 +245,21 @@ async def _asked(ask: Callable[..., Awaitable[Any]], *, gone_is_fine: bool = Fal
     try:
         answer = await ask(_preload_content=False, _request_timeout=TIMEOUT_S)
         body = await answer.read()
-    except (ClientError, TimeoutError, OSError) as error:
+    except (ClientError, TimeoutError, OSError, ValueError) as error:  # a ValueError: no host name
         raise SilentError(f"the API server does not answer: {type(error).__name__}") from error
     if answer.status >= 400 and not (answer.status == _GONE and gone_is_fine):
         known = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(answer.status)
         words = f"the API server says {answer.status}: {known or _said(body) or answer.reason}"
         raise {_NOT_NOW: SilentError, _EXPIRED: _ExpiredError}.get(answer.status, RefusedError)(words)
     return body, answer.headers.get("Date")
+
+
+def _page(body: bytes) -> _Page:
+    """One page of a list. Raises: SilentError: it is none, e.g. a proxy's own words."""
+    try:
+        return msgspec.json.decode(body, type=_Page)
+    except msgspec.DecodeError as error:
+        raise SilentError(f"what answers is no API server of Kubernetes: {error}; check the kubeconfig") from error
 
 
 def _said(body: bytes) -> str:

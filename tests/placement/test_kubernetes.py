@@ -8,7 +8,7 @@ import json
 import pytest
 
 import placement.kubernetes.cluster as cluster_module
-from placement.kubernetes.cluster import AT_ONCE, connect
+from placement.kubernetes.cluster import AT_ONCE, Kubernetes, connect
 from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
 from placement.kubernetes.pool import CORDONED, KubernetesPool
 from placement.kubernetes.writer import write
@@ -241,3 +241,29 @@ async def test_a_list_whose_state_was_forgotten_begins_anew(server):
         mock.forgets = 2
         with pytest.raises(RefusedError, match="410: The provided continue parameter is too old"):
             await cluster.nodes()
+
+
+class Portal:
+    """What stands before the API server and answers everything in its own words."""
+
+    status, headers = 200, {"Date": "yesterday"}
+
+    def __init__(self, words: bytes) -> None:
+        self.words = words
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self.words
+
+    async def list_node(self, **_: object) -> Portal:
+        """Its answer to a question for nodes."""
+        return self
+
+
+@pytest.mark.parametrize("words", [b"<html>log in</html>", b"[]", b"{}", b'{"items": [1]}', b'{"items": "\xff"}'])
+async def test_what_is_no_api_server_is_told(words):
+    """A proxy's page with status 200: this cycle fails with its reason, and the next is tried."""
+    cluster = Kubernetes(Portal(words))
+    with pytest.raises(SilentError, match="no API server of Kubernetes"):
+        await cluster.nodes()
+    assert await cluster.clock() is None
