@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cli.doctor_checks import Check
 from collector.http_readers import DcgmReader, Reader, RedfishReader
+from collector.mqtt_options import link_options
 from collector.wiring import Wire, wires
 from devices.http import HttpEndpoint
 from devices.http_options import read_options
@@ -15,7 +16,6 @@ from devices.modbus import ModbusEndpoint
 from devices.modbus_options import modbus_endpoint
 from devices.mqtt_probe import knock
 from devices.readplan import UnitReader
-from devices.tls import Tls
 from plant.clock import ScaledClock
 from plant.errors import ConfigError, RefusedError, SilentError
 from plant.topology import Link, Site
@@ -59,18 +59,17 @@ async def _unit(link: Link, endpoint: ModbusEndpoint, wire: Wire) -> Check:
     return await _timed(f"link {link.id}, {wire.equipment}", read)
 
 
-async def _mqtt(_site: Site, link: Link, _found: Sequence[Wire]) -> list[Check]:
-    options = link.options
-    tls = Tls(*(str(options.get(name, "")) for name in ("tls_ca", "tls_cert", "tls_key")))
+async def _mqtt(site: Site, link: Link, _found: Sequence[Wire]) -> list[Check]:
+    options = link_options(site, link)
 
     async def connect() -> str:
         await knock(
             link.host,
             link.port,
-            protocol=int(options.get("protocol", 4)),
-            username=str(options.get("username", "")),
-            password=str(options.get("password", "")),
-            tls=tls.context() if options.get("tls") or tls.ca else None,
+            protocol=options.protocol,
+            username=options.username,
+            password=options.password,
+            tls=options.tls.context() if options.tls else None,
         )
         return f"the broker at {link.host}:{link.port} takes us"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actuator.checkout import Instrument
-from collector.mqtt_options import Options
+from collector.mqtt_options import link_options
 from devices import dsx_integration
 from devices.dsx import INTEGRATION
 from devices.dsx_device import DsxDevice
@@ -34,7 +34,7 @@ def bms_integrations(site: Site, clock: Clock) -> dict[str, BmsIntegration]:
 
 def _integration(site: Site, link: Link, clock: Clock) -> BmsIntegration:
     """Its session is its own and is kept nowhere: a broker must not hold requests back for later."""
-    options, name = Options.of(site, link), str(link.options.get("integration", INTEGRATION))
+    options, name = link_options(site, link), str(link.options.get("integration", INTEGRATION))
     subscriber = Subscriber(
         link.host,
         link.port,

@@ -12,7 +12,7 @@ from collector.gpu_join import GpuJoin
 from collector.intake import Intake
 from collector.json_join import JsonJoin
 from collector.late_values import LateValues
-from collector.mqtt_options import Options
+from collector.mqtt_options import link_options
 from collector.mqtt_partition import SPARKPLUG, Partition
 from collector.rows import Row
 from collector.sparkplug_join import SparkplugJoin
@@ -46,7 +46,7 @@ class MqttLink:
     def __init__(self, site: Site, link: Link, wires: list[Wire], intake: Intake, clock: Clock, ledger: Ledger) -> None:
         self.link = link.id
         self._intake, self._clock, self._ledger = intake, clock, ledger
-        self.options = options = Options.of(site, link)
+        self.options = options = link_options(site, link)
         of = {name: [w for w in wires if w.profile.format == name] for name in ("dsx", "gpu", "sparkplug", "json")}
         self._has_dsx = bool(of["dsx"]) or options.discover
         self.join = DsxJoin(of["dsx"], discover=options.discover)

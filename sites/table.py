@@ -194,6 +194,10 @@ def _link(table: Table, row: Row) -> str:
 
 
 def _endpoint(table: Table, row: Row) -> dict[str, Any]:
-    transport = load_profile(row["profile"]).transport if row["profile"] in profile_names() else "modbus-tcp"
-    custom = 502 if transport == "modbus-tcp" else 1883
-    return {"transport": transport, "host": row["host"], "port": _number(table, row, "port") if row["port"] else custom}
+    profile = load_profile(row["profile"]) if row["profile"] in profile_names() else None
+    found: dict[str, Any] = {"transport": profile.transport if profile else "modbus-tcp", "host": row["host"]}
+    if row["port"]:
+        return found | {"port": _number(table, row, "port")}
+    if profile and profile.format == "redfish":
+        return found | {"port": 443, "options": {"tls": True}}
+    return found | {"port": {"mqtt": 1883, "http": 9400}.get(found["transport"], 502)}

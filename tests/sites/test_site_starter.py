@@ -73,6 +73,18 @@ def test_a_point_list_becomes_a_sound_site(tmp_path: Path) -> None:
     assert site.equipment["pump"].sources[0].link == "cooler"
 
 
+def test_ports_are_those_of_custom(tmp_path: Path) -> None:
+    """Where a point list names none: exporters and Redfish units are no brokers, and Redfish speaks TLS."""
+    more = "rack-02,rack,dcgm-gpu,gpus,10.0.0.7,,,,,\ncdu-1,cdu,redfish-cdu,unit,10.0.0.8,,,1,,\n"
+    text, found = site_from_csv(_csv(tmp_path, POINTS + more), "listed")
+    assert found == []
+    path = tmp_path / "site.yaml"
+    path.write_text(text, encoding="utf-8")
+    links = load_site(path).links
+    assert (links["gpus"].transport, links["gpus"].port, links["gpus"].options) == ("http", 9400, {})
+    assert (links["unit"].transport, links["unit"].port, links["unit"].options) == ("http", 443, {"tls": True})
+
+
 FAULTS: dict[str, tuple[str, str, int, str, str]] = {
     "no column": ("equipment,kind,", "equipment,sort,", 1, "column 'kind' is missing", "equipment,kind,name"),
     "unknown column": (",meters\n", ",meter\n", 1, "unknown column 'meter'", "'meters'"),
