@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,7 +115,7 @@ def clock_checks(state: Path, now_s: float | None = None) -> list[Check]:
     now_s = time.time() if now_s is None else now_s
     text = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
     remedy = "set the machine's clock, and keep it by NTP or PTP"
-    newest_s = max((p.stat().st_mtime for p in _files(state)), default=0.0)
+    newest_s = max((found.st_mtime for found in _files(state).values()), default=0.0)
     if not EARLIEST_S <= now_s <= LATEST_S:
         return [Check(name="clock", status="fail", text=f"{text} can't be", remedy=remedy)]
     if newest_s > now_s + _CLOCK_SLACK_S:
@@ -127,9 +129,10 @@ def spool_checks(state: Path) -> list[Check]:
     spool = state / "spool"
     if not spool.is_dir():
         return []
-    waiting = [p for p in _files(spool) if p.parent == spool]
-    size = sum(p.stat().st_size for p in waiting)
-    age_s = time.time() - min((p.stat().st_mtime for p in waiting), default=time.time())
+    files = _files(spool)
+    waiting = [found for p, found in files.items() if p.parent == spool]
+    size = sum(found.st_size for found in waiting)
+    age_s = time.time() - min((found.st_mtime for found in waiting), default=time.time())
     late = len(waiting) > 2 and age_s > OLD_SPOOL_S
     checks = [
         Check(
@@ -139,7 +142,7 @@ def spool_checks(state: Path) -> list[Check]:
             remedy="check that the store takes samples, and that an edge runs" if late else "",
         )
     ]
-    aside = [p for p in _files(spool) if p.parent != spool]
+    aside = [p for p in files if p.parent != spool]
     if aside:
         batches = len({p.stem for p in aside})  # each has its frame and its reason
         text = f"{batches} batches that the store would not take are kept in {aside[0].parent}"
@@ -172,9 +175,15 @@ async def store_checks(state: Path, site: Site, given: str | None = None) -> lis
     return [Check(name="store", status="ok", text=text, round_trip_ms=took_ms)]
 
 
-def _files(folder: Path) -> list[Path]:
-    """Regular files; what goes while we look is passed over."""
-    return [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else []
+def _files(folder: Path) -> dict[Path, os.stat_result]:
+    """Regular files as they are; what goes while we look is passed over."""
+    found: dict[Path, os.stat_result] = {}
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            looked = path.stat()
+            if stat.S_ISREG(looked.st_mode):
+                found[path] = looked
+    return found
 
 
 def _size(size: float) -> str:

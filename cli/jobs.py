@@ -103,8 +103,9 @@ class JobDesk:
                 return
             self._seen = signature
             await self._take_file(self._file, state.st_size)
-        except FileNotFoundError:
-            return  # nobody has written it yet; an old list runs out by itself
+        except FileNotFoundError:  # nobody has written it yet, or it was taken away; an old list runs out by itself
+            self._seen = None
+            self._faults.pop(FILE_SOURCE, None)
         except (OSError, ConfigError) as error:
             text = error.strerror or "unreadable" if isinstance(error, OSError) else str(error)
             self._fault(f"{self._file.name}: {text}")

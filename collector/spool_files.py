@@ -78,7 +78,7 @@ class SpoolFiles:
         """Cut torn tails, note damage: the segments by number, and how many tails were torn."""
         segments: dict[int, Segment] = {}
         torn = 0
-        for path in sorted(self.folder.glob("*.seg")):
+        for path in sorted(p for p in self.folder.glob("*.seg") if p.stem.isdecimal()):  # any other is not ours
             data = path.read_bytes()
             segment = _examined(data)
             if segment.size < len(data):

@@ -174,7 +174,10 @@ class Profile(_Strict):
 
     def point(self, name: str) -> ProfilePoint:
         """The point of that name. Raises: KeyError."""
-        return next(p for p in self.points if p.name == name)
+        found = next((p for p in self.points if p.name == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
 
 
 def profile_names() -> list[str]:

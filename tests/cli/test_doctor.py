@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cli import logs
 from cli.doctor import examine
-from cli.doctor_checks import clock_checks, state_checks
+from cli.doctor_checks import clock_checks, spool_checks, state_checks
 from cli.main import app
 from collector.spool import Spool
 from plant.clock import ScaledClock
@@ -222,6 +222,24 @@ def test_state_version_and_clock_are_judged(tmp_path):
     assert clock_checks(state)[0].status == "ok"
     assert "can't be" in clock_checks(state, now_s=1000.0)[0].text
     assert "before the newest file" in clock_checks(state, now_s=time.time() - 3600)[0].text
+
+
+def test_what_goes_while_we_look_is_passed_over(tmp_path, monkeypatch):
+    """A running edge stores its spool's segments and removes them."""
+    state = StateDir(tmp_path / "state")
+    segments = [state.spool / f"0000000{n}.seg" for n in (1, 2)]
+    for segment in segments:
+        segment.write_bytes(b"x" * 1000)
+    looked, left = Path.stat, [1]
+
+    def look(path, **options):
+        found = looked(path, **options)
+        if path == segments[0] and left and left.pop():
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", look)
+    assert [c.status for c in (*spool_checks(state.path), *clock_checks(state.path))] == ["ok", "ok"]
 
 
 def test_the_command_prints_and_exits_by_what_failed(tmp_path, lab_site_path):

@@ -120,3 +120,7 @@ async def test_a_wrong_file_is_a_condition_and_the_last_list_counts(room):
     room.file.write_text(json.dumps(document(power_kw=62.0)))
     await room.watch(lambda: not room.codes())
     assert [j.power_w for j in room.desk.outlook()] == [62e3]
+    room.file.write_text("{")
+    await room.watch(lambda: "outlook_unreadable" in room.codes())
+    room.file.unlink()
+    await room.watch(lambda: "outlook_unreadable" not in room.codes())

@@ -138,6 +138,18 @@ def test_a_torn_tail_costs_only_the_torn_frame(tmp_path, cut):
     assert times(spool) == [0, 1, 2, 20, 21, 22]
 
 
+def test_a_file_that_is_none_of_ours_is_left_alone(tmp_path):
+    """A copy that somebody made beside a segment, e.g.; the spool opens, and the copy stays as it is."""
+    spool = open_spool(tmp_path)
+    spool.append([batch(0)])
+    spool.close()
+    path = next(tmp_path.glob("*.seg"))
+    copy = path.with_name(f"{path.stem} (copy).seg")
+    copy.write_bytes(path.read_bytes() + b"torn")
+    assert times(open_spool(tmp_path)) == [0, 1, 2]
+    assert copy.read_bytes().endswith(b"torn")
+
+
 def test_a_flipped_bit_is_never_read_as_data(tmp_path):
     """Damage inside a frame is found by its checksum; what lies before and what comes after is kept."""
     spool = open_spool(tmp_path)

@@ -21,6 +21,14 @@ FIRST = "  - {name: a, quantity: power, unit: W, table: holding, address: 10, ty
 SECOND_LINE = 11
 
 
+def test_a_point_that_a_profile_has_not_is_a_key_error():
+    """As for a dict; a StopIteration would end whoever iterates."""
+    profile = load_profile("generic-cdu")
+    assert profile.point(profile.points[0].name) is profile.points[0]
+    with pytest.raises(KeyError, match="nothing-such"):
+        profile.point("nothing-such")
+
+
 def written(tmp_path, second, first=FIRST, head=HEAD):
     """A profile file with two points, the second on line 11."""
     path = tmp_path / "test.yaml"
