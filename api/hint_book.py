@@ -19,7 +19,7 @@ from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_
 from placement.hints import HEADROOM_MAX_AGE_S
 from placement.kubernetes.extender import Extender, PodPower
 from placement.kubernetes.promises import Budgeted, Promises
-from placement.kubernetes.strangers import Strangers
+from placement.kubernetes.questions import Questions
 from placement.nodes import Array, NodeTable, node_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
@@ -46,7 +46,7 @@ class Edition:
     blocks: Mapping[str, str]
     pod_power: PodPower
     promises: Promises
-    strangers: Strangers
+    questions: Questions
     jobs: JobKnowledge
     budgets: tuple[Budgeted, ...] = ()
 
@@ -63,7 +63,7 @@ class Edition:
     @cached_property
     def extender(self) -> Extender:
         """The Kubernetes scheduler extender over the table."""
-        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.jobs.also, self.strangers)
+        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.jobs.also, self.questions)
 
 
 class HintBook:
@@ -72,7 +72,7 @@ class HintBook:
     def __init__(self, site: Site, mirror: Mirror) -> None:
         self._site, self._mirror = site, mirror
         self._promises = Promises(mirror.real_s)
-        self.strangers = Strangers(mirror.real_s)
+        self.questions = Questions(mirror.real_s)
         self._key: tuple[float, ...] = ()
         self._edition: Edition | None = None
 
@@ -169,7 +169,7 @@ class HintBook:
             blocks=self._blocks,
             pod_power=self.pod_power,
             promises=self._promises,
-            strangers=self.strangers,
+            questions=self.questions,
             jobs=self._site.jobs,
             budgets=tuple(
                 Budgeted(scope=s.budget.scope, room_w=s.room_w, shares=shares(self._site, s.budget.scope))

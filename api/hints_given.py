@@ -20,9 +20,13 @@ OUTCOME_WINDOW_S = 86_400.0
 
 @dataclass(slots=True)
 class HintsGiven:
-    """The newest hints by id. journal: where they outlive the process; None: nowhere."""
+    """The newest hints by id. journal: where they outlive the process; None: nowhere.
+
+    late: how many outcomes were told of hints that had expired when they were used, since this server started.
+    """
 
     journal: HintJournal | None = None
+    late: int = 0
     _kept: OrderedDict[str, WorkloadHints | Line] = field(default_factory=OrderedDict)
     _ended: set[str] = field(default_factory=set)
     _telling: set[str] = field(default_factory=set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -9,18 +10,21 @@ from pydantic import Field
 
 from api.answers import Problem, Responses, reply
 from api.commands import Actor, Body, operator
+from api.hints_given import HintsGiven
+from api.problems import ProblemError
 from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.workload_hints import WorkloadHints
 from plant.intents import Answer
 from plant.job_knowledge import JobKnowledge
-from plant.outcomes import HintOutcome, Outcomes
+from plant.outcomes import HintOutcome, OutcomeTotals
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
 HintId = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[\w-]+$")]
 Kwh = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 J_PER_KWH = 3.6e6
+EXPIRED = 410
 _ANSWERS: Responses = ANSWERS | {
     404: {"model": Problem, "description": "No such hint"},
     409: {"model": Problem, "description": "Its outcome has been told already, or the edge refused"},
@@ -61,10 +65,20 @@ class OutcomeBody(Body):
         )
 
 
-@router.get("/v1/hints", response_model=Outcomes, tags=["placement"], summary="What became of hints")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintSummary:
+    """Outcomes as the edge keeps them; late: those refused since this server started, as the hint had expired."""
+
+    totals: OutcomeTotals
+    newest: tuple[HintOutcome, ...]
+    late: int
+
+
+@router.get("/v1/hints", response_model=HintSummary, tags=["placement"], summary="What became of hints")
 async def summary(here: Here) -> Response:
     """Totals since the first outcome, over restarts, and the newest fifty."""
-    return reply(here.mirror.outcomes)
+    known = here.mirror.outcomes
+    return reply(HintSummary(totals=known.totals, newest=known.newest, late=here.given.late))
 
 
 @router.post(
@@ -79,8 +93,17 @@ async def outcome(here: Here, hint_id: HintId, body: OutcomeBody) -> Response:
     """Once for each hint, any time later; a hint that had expired when it was used is answered as expired."""
     now_s = here.mirror.now_s
     used_s = now_s if body.used_at is None else body.used_at
-    hint = here.given.valid(hint_id, used_s)
+    hint = _used(here.given, hint_id, used_s)
     with here.given.telling(hint_id):
         answer = await told(here.bus.outcome(body.outcome(hint, now_s, here.site.jobs)))
         here.given.ended(hint_id)
     return answer
+
+
+def _used(given: HintsGiven, hint_id: str, used_s: float) -> WorkloadHints:
+    """The hint, if it held when it was used; one that had expired is counted, so that people see it."""
+    try:
+        return given.valid(hint_id, used_s)
+    except ProblemError as error:
+        given.late += error.status == EXPIRED
+        raise

@@ -36,15 +36,15 @@ class ReportBody(Body):
     nodes: Annotated[int, Field(ge=0, le=10_000_000, description="Nodes that both sides know")] = 0
     only_here: Nodes = Field(default_factory=list, description="In the site file, unknown to the scheduler")
     only_there: Nodes = Field(default_factory=list, description="In the scheduler, unknown to the site file")
+    foreign: Nodes = Field(default_factory=list, description="Drained by others, and left to them")
     repaired: Annotated[int, Field(ge=0, le=10**12, description="Nodes set right again since its start")] = 0
     last_error: Annotated[str, Field(max_length=2000)] = ""
     scheduler_skew_s: Finite | None = Field(default=None, description="The scheduler's clock less the process's [s]")
 
     def report(self) -> Report:
         """As a record."""
-        return Report(
-            **(self.model_dump() | {"only_here": tuple(self.only_here), "only_there": tuple(self.only_there)})
-        )
+        nodes = {name: tuple(getattr(self, name)) for name in ("only_here", "only_there", "foreign")}
+        return Report(**(self.model_dump() | nodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ class Service:
             found.append(_store_lost(self.mirror))
         now_s = self.mirror.now_s
         found += scheduler_reports.conditions(self.schedulers.states(), now_s)
-        found += self.hints.strangers.conditions(now_s)
+        found += self.hints.questions.conditions(now_s)
         found += loan_reports.conditions(self.loans.states(), now_s)
         return found + shed_reports.conditions(self.sheds.states(), bool(self.mirror.shed), now_s)
 

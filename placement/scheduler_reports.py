@@ -44,6 +44,7 @@ class Report:
 
     period_s: length of a cycle [s]; last_success, sent_at: [s since 1970] by the process's own clock; nodes: how many
     both sides know; only_here: named in the site file, unknown to the scheduler; only_there: the other way round;
+    foreign: nodes that are drained for others' reasons, and that it would drain too: left to them;
     repaired: nodes set right again since its start, because something had changed them; last_error: "" when all went
     well; scheduler_skew_s: the scheduler's clock less the process's [s], None where it can't be told.
     """
@@ -56,6 +57,7 @@ class Report:
     nodes: int
     only_here: tuple[str, ...] = ()
     only_there: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     repaired: int = 0
     last_error: str = ""
     scheduler_skew_s: float | None = None

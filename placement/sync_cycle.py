@@ -15,7 +15,8 @@ from plant.errors import ColdplateError, SilentError
 class Cycle:
     """lines: what was done or (dry) would be; errors: what could not be; silent: the scheduler does not answer.
 
-    nodes: known to both sides; repaired: in this cycle; skew_s: the scheduler's clock less ours [s].
+    nodes: known to both sides; foreign: to be drained, had others not done it; repaired: in this cycle;
+    skew_s: the scheduler's clock less ours [s].
     """
 
     lines: list[str] = field(default_factory=list)
@@ -24,6 +25,7 @@ class Cycle:
     nodes: int = 0
     only_here: tuple[str, ...] = ()
     only_there: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     repaired: int = 0
     skew_s: float | None = None
 
@@ -94,6 +96,7 @@ class Reporter:
             nodes=cycle.nodes,
             only_here=cycle.only_here,
             only_there=cycle.only_there,
+            foreign=cycle.foreign,
             repaired=self.repaired,
             last_error="; ".join(cycle.errors)[:2000],
             scheduler_skew_s=cycle.skew_s,

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from placement.kubernetes.promises import Budgeted, Promises, lessened, rack_rows
-from placement.kubernetes.strangers import Strangers
+from placement.kubernetes.questions import Questions
 from placement.nodes import NodeTable, neutral_score, scores
 from plant.errors import ConfigError
 
@@ -117,13 +117,13 @@ class Extender:
         promises: Promises | None = None,
         budgets: Sequence[Budgeted] = (),
         also: Mapping[str, str] | None = None,
-        strangers: Strangers | None = None,
+        questions: Questions | None = None,
     ) -> None:
-        """also: other names of nodes -> the table's; strangers: remembers those that have neither."""
+        """also: other names of nodes -> the table's; questions: remembers what they show."""
         # all nodes of a rack have the same room: they are judged by rack, which is twenty times as fast
         self._table, self._power, self._budgets = rack_rows(table), power, budgets
         self._promises = promises or Promises(time.monotonic)
-        self._strangers = strangers or Strangers(time.monotonic)
+        self._questions = questions or Questions(time.monotonic)
         self._judged: dict[float, _Judged] = {}
         self._version = -1
         self._last: tuple[str, float, _Judged] | None = None
@@ -142,7 +142,7 @@ class Extender:
         """
         args = _decode(body)
         names = _names(args)
-        self._strangers.look(names, self._rack_of)
+        self._questions.look(names, self._rack_of, whole=args.node_names is None)
         try:
             judged = self._for(args.pod)
         except ConfigError as error:

@@ -106,6 +106,7 @@ class SlurmCycle:
         self.shut = frozenset(wishes.shut_scopes(self.options.node_kw, self.shut))
         cycle.say("drained", done.drained)
         cycle.say("resumed", done.resumed)
+        cycle.foreign = done.foreign
         cycle.say("left to others, who drained them", done.foreign)
 
     async def _weights(self, wishes: Wishes, cycle: Cycle) -> None:

@@ -80,8 +80,9 @@ async def test_a_pod_whose_power_is_none_passes_nowhere(roomy):
     assert (got.status_code, "ExtenderArgs" in got.json()["remedy"]) == (422, True)
 
 
-async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy):
-    """Without nodeCacheCapable: 8 MB of nodes come back untouched; beyond 64 MiB the answer says what to set."""
+async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy, app):
+    """Without nodeCacheCapable: 8 MB of nodes come back untouched; beyond 64 MiB the answer says what to set; people are told."""
+    app.state.service.hints.questions.steady_s = lambda: 1000.0
     filler = {f"label-{i}": "x" * 40 for i in range(30)}
     nodes = [{"metadata": {"name": f"n-{i}", "labels": filler}} for i in range(4999)] + [
         {"metadata": {"name": "rack-02"}}
@@ -92,6 +93,11 @@ async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy):
     assert answer["NodeNames"] is None
     assert answer["Nodes"]["items"] == nodes[:4999]
     assert list(answer["FailedNodes"]) == ["rack-02"]
+    told = {c["code"]: c for c in (await roomy.get("/v1/conditions")).json()["conditions"]}["extender_whole_nodes"]
+    assert told["cause"]["text"].startswith("kube-scheduler sends the extender 5000 whole nodes for a pod")
+    assert (told["severity"], "nodeCacheCapable: true" in told["remedy"]["text"]) == ("info", True)
+    app.state.service.hints.questions.steady_s = lambda: 2000.0
+    assert "extender_whole_nodes" not in (await roomy.get("/v1/conditions")).text
     got = await roomy.post("/k8s/extender/filter", content=b"", headers={"content-length": "67108865"})
     assert (got.status_code, "nodeCacheCapable: true" in got.json()["remedy"]) == (413, True)
 

@@ -64,7 +64,7 @@ async def test_a_name_that_a_scheduler_lacks_is_told_with_its_line(tmp_path):
 async def test_nodes_that_the_extender_is_asked_about_and_nobody_knows(informed, app):
     """They pass, so somebody is told; not of those that have a name, and not for ever."""
     question = {"Pod": {}, "NodeNames": ["ip-08.internal", "gpu08", "ip-8o.internal"]}
-    desk, now_s = app.state.service.hints.strangers, 1000.0
+    desk, now_s = app.state.service.hints.questions, 1000.0
     desk.steady_s = lambda: now_s
     assert (await informed.post("/k8s/extender/filter", json=question)).json()["NodeNames"] == question["NodeNames"]
     found = {c["code"]: c for c in (await informed.get("/v1/conditions")).json()["conditions"]}

@@ -35,12 +35,14 @@ async def test_of_two_that_tell_at_once_one_counts(informed, edge, bearer):
 
 
 async def test_a_hint_used_after_its_end_is_expired(informed, edge, bearer):
-    """410, and nothing is counted; used in time and told much later is fine; who was refused may tell again."""
+    """410, and only that it was late is counted; used in time and told much later is fine; who was refused may tell again."""
     hint = (await informed.post("/v1/hints", json={"power_kw": 5})).json()
     path = f"/v1/hints/{hint['id']}/outcome"
     late = await informed.post(path, json={"followed": True, "used_at": hint["valid_until"] + 5}, headers=bearer)
     assert (late.status_code, late.json()["remedy"]) == (410, "ask for a new one: POST /v1/hints")
     assert edge.outcomes == []
+    shown = (await informed.get("/v1/hints")).json()
+    assert (shown["late"], shown["totals"]["told"]) == (1, 0)
     told = {"followed": False, "used_at": hint["generated_at"]}
     edge.answer = Answer(accepted=False, text="no")
     assert (await informed.post(path, json=told, headers=bearer)).status_code == 409

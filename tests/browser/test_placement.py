@@ -109,8 +109,10 @@ async def fill(served) -> None:
         repaired=3,
         scheduler_skew_s=-0.03,
     )
+    served.service.given.late = 3
     await report(
         served, "k8s-a", kind="kubernetes", last_error="no answer", only_here=["n1"], only_there=["x1", "x2"],
+        foreign=["n7"],
         scheduler_skew_s=-90,
     )  # fmt: skip
 
@@ -124,6 +126,9 @@ async def test_the_filled_panel_is_accessible(visit, served, tmp_path, language,
     for table in ("budgets", "schedulers", "rooms", "outcomes"):
         await panel.locator(f"[data-{table}]").wait_for()
     assert "-0.0" not in await panel.locator("[data-schedulers]").inner_text(), "what rounds to nothing has no sign"
+    table = await panel.locator("[data-schedulers]").inner_text()
+    assert all(word in table for word in ("n1", "x1", "n7", "no answer")), table
+    assert await panel.locator("[data-late]").inner_text() == "3"
     folder = os.environ.get("COLDPLATE_SCREENSHOTS", str(tmp_path))
     await panel.screenshot(path=f"{folder}/placement-{language}-{theme}.png")
     await assert_accessible(page)

@@ -16,7 +16,7 @@ from controller.reasons import TEMPLATES
 from devices.profiles import load_profile, profile_names
 from placement.budgets import TEXTS as BUDGETS
 from placement.job_lists import TEXTS as JOBS
-from placement.kubernetes.strangers import TEXTS as STRANGERS
+from placement.kubernetes.questions import TEXTS as QUESTIONS
 from placement.loan_reports import TEXTS as LOANS
 from placement.scheduler_reports import TEXTS as SCHEDULERS
 from placement.shed.reports import TEXTS as SHEDS
@@ -32,7 +32,7 @@ CONTROLLER = {code.removesuffix("_remedy") for code in TEMPLATES if code.endswit
     sorted(
         {
             *TEXTS,
-            *STRANGERS,
+            *QUESTIONS,
             *JOBS,
             *BUDGETS,
             *SCHEDULERS,

@@ -19,6 +19,7 @@ from placement.slurm.cycle import BudgetBy, SlurmCycle, SlurmOptions
 from placement.slurm.memory import Memory
 from placement.slurm.nodes import read_nodes
 from placement.slurm.notes import read_notes
+from placement.sync_cycle import Reporter
 from placement.wishes import Ear
 from plant.job_knowledge import JobKnowledge
 
@@ -204,6 +205,7 @@ async def test_drains_of_a_run_before_us_are_taken_up_or_given_back(make_lab, ma
     api.budgets = [budget(5.0, scope="rack-n2", over_kw=1.0)]
     done = await cycle.run(ear.hear())
     assert done.lines[:2] == ["resumed: n1", "left to others, who drained them: n2"]
+    assert Reporter("slurm", 10.0, dry=False).report(done).foreign == ("n2",)
     nodes = await read_nodes(slurm)
     assert (nodes["n1"].drains, nodes["n2"].reason) == (False, "bad DIMM")
 

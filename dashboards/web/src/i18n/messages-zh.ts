@@ -219,6 +219,8 @@ export const messagesZh: Record<string, string> = {
   scheduler_unknown_nodes_remedy: '更正站点文件的 jobs.nodes（jobs.names.{name}：{name} 对节点的叫法），或在调度器中添加这些节点；其间不会改动它们',
   extender_unknown_nodes: 'kube-scheduler 向扩展器询问了站点文件中没有的 {count:0} 个节点（{first}）；这些节点未经判断即放行',
   extender_unknown_nodes_remedy: '在站点文件的 jobs.nodes 中写入它们，或更正 jobs.names 中对它们的叫法',
+  extender_whole_nodes: 'kube-scheduler 每个 Pod 都向扩展器发送 {count:0} 个完整的节点对象，只发名称即可',
+  extender_whole_nodes_remedy: '在 kube-scheduler 的配置中为该扩展器设置 nodeCacheCapable: true，见 packaging/kubernetes',
   shed_silent: '{name}（{owner}）已有 {age_s:0} 秒没有报告；{jobs:0} 个作业的功率仍受限制，没有进程将其归还：{limits:0} 个功率限值不会自行到期',
   shed_silent_remedy: '重新启动它（coldplate shed --act）：它会从自己的记录继续，故障结束后归还限值；若其主机已失效，请在另一台主机上以 --take-over 启动',
   shed_unknown_nodes: '{name} 为 {unknown:0} 个任何调度器都没有的节点配置了功率限值：{first}',

@@ -75,7 +75,7 @@ export const fetchBudgets = (): Promise<{ budgets: BudgetShown[] }> => ask('/v1/
 export const fetchSchedulers = (): Promise<{ schedulers: SchedulerState[] }> => ask('/v1/schedulers');
 export const fetchLoans = (): Promise<{ lenders: Lender[] }> => ask('/v1/loans');
 export const fetchSheds = (): Promise<{ processes: ShedProcess[] }> => ask('/v1/shed');
-export const fetchOutcomes = (): Promise<{ totals: OutcomeTotals }> => ask('/v1/hints');
+export const fetchOutcomes = (): Promise<{ totals: OutcomeTotals; late: number }> => ask('/v1/hints');
 export const setBudget = (body: BudgetBody, token: string): Promise<Answer> => send('PUT', '/v1/budget', body, token);
 export const endBudget = (which: Omit<BudgetBody, 'kw' | 'until'>, token: string): Promise<Answer> =>
   ask(`/v1/budget?${new URLSearchParams({ ...which })}`, { method: 'DELETE', headers: bearer(token) });

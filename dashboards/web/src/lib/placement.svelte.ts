@@ -13,6 +13,8 @@ class PlacementNews {
   /** Processes that take load off when cooling fails; most sites have one or none. */
   sheds: ShedProcess[] = $state.raw([]);
   totals: OutcomeTotals | null = $state.raw(null);
+  /** Hints that were used after their end. */
+  late = $state.raw(0);
   /** Rack -> least and greatest score of its nodes, 0 to 100. */
   scores: Map<string, [number, number]> = $state.raw(new Map());
   private etag = '';
@@ -32,7 +34,7 @@ class PlacementNews {
       fetchSchedulers().then((body) => (this.schedulers = body.schedulers)),
       fetchLoans().then((body) => (this.lenders = body.lenders)),
       fetchSheds().then((body) => (this.sheds = body.processes)),
-      fetchOutcomes().then((body) => (this.totals = body.totals)),
+      fetchOutcomes().then((body) => ({ totals: this.totals, late: this.late } = body)),
       this.loadScores(),
     ]);
   }

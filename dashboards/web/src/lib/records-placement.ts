@@ -30,6 +30,7 @@ export interface SchedulerState {
     nodes: number;
     only_here: string[];
     only_there: string[];
+    foreign: string[];
     repaired: number;
     last_error: string;
   };
