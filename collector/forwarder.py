@@ -1,6 +1,6 @@
 """Drains the spool into the store, oldest first; a store that is down only makes the spool longer.
 
-A backlog goes in large writes, read ahead in a thread. There is one forwarder and one write at a time, and what fails
+A backlog goes in large writes. There is one forwarder and one write at a time, and what fails
 is tried again before anything younger, so the samples of a series arrive in their order.
 """
 
@@ -10,15 +10,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from collector.conditions import Ledger
+from collector.parcels import Parcel, Reader
 from collector.replay import REPLAY_S, ReplayWindow
 from collector.spool import Spool
-from collector.spool_files import Cursor
 from collector.spool_reader import SpooledBatch
 from plant.clock import Clock
 from plant.errors import RetryError
@@ -34,24 +33,6 @@ MAX_WRITE_SAMPLES = 50_000
 GROWTH_SAMPLES = 1000
 MAX_BISECTIONS = 1000
 _SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """Frames that go in one write; `batch` holds those that could be read (None: none)."""
-
-    frames: list[SpooledBatch]
-    batch: SampleBatch | None
-
-    @property
-    def samples(self) -> int:
-        """In all frames."""
-        return sum(frame.samples for frame in self.frames)
-
-    @property
-    def whole(self) -> bool:
-        """Whether every frame could be read."""
-        return all(frame.batch is not None for frame in self.frames)
 
 
 class Forwarder:
@@ -73,7 +54,7 @@ class Forwarder:
         self._spool, self._store, self._clock, self._jitter = spool, store, clock, jitter
         self._window = ReplayWindow(spool, store, keep_s=replay_s, now=monotonic)
         self._ledger = Ledger()
-        self._ahead: asyncio.Task[Parcel] | None = None
+        self._reader = Reader(spool)
         self._write_samples = MAX_WRITE_SAMPLES
         self._backoff_s = 0.0
         self._retry_after_s: float | None = None
@@ -90,7 +71,7 @@ class Forwarder:
                 if not await self.forward_one():
                     await asyncio.sleep(self.pause_s())
         finally:
-            self._drop_ahead()
+            self._reader.drop_ahead()
 
     async def drain(self) -> None:
         """Forward until the spool is empty or the store fails."""
@@ -101,8 +82,8 @@ class Forwarder:
         """Forward what is oldest, in one write; False if there is none or the store does not take it now."""
         try:
             if await self._window.check():
-                self._drop_ahead()
-            parcel = await self._next()
+                self._reader.drop_ahead()
+            parcel = await self._reader.next(self._write_samples)
             if not parcel.frames:
                 return False
             await self._forward(parcel)
@@ -148,30 +129,6 @@ class Forwarder:
             "spool_dropped_samples": self._spool.dropped_samples,
             "spool_damaged_frames": self._spool.damaged_frames,
         }
-
-    # --- reading ---
-
-    async def _next(self) -> Parcel:
-        ahead, self._ahead = self._ahead, None
-        parcel = await ahead if ahead is not None else None
-        if parcel is None or not parcel.frames:
-            parcel = await asyncio.to_thread(self._read, None, self._write_samples)
-        if parcel.samples >= self._write_samples:  # there is a backlog
-            reading = asyncio.to_thread(self._read, parcel.frames[-1].end, self._write_samples)
-            self._ahead = asyncio.create_task(reading)
-        return parcel
-
-    def _read(self, after: Cursor | None, samples: int) -> Parcel:
-        frames = self._spool.read_on(after, samples)
-        batches = [frame.batch for frame in frames if frame.batch is not None]
-        return Parcel(frames, SampleBatch.joined(batches) if batches else None)
-
-    def _drop_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.cancel()
-            self._ahead = None
-
-    # --- writing ---
 
     async def _forward(self, parcel: Parcel) -> None:
         """All of it in one write; where the store refuses that, each frame by itself."""
@@ -280,7 +237,7 @@ class Forwarder:
     def _failed(self, error: Exception) -> None:
         """Smaller writes from now on, and what was read ahead is read again: nothing may overtake."""
         self.failures += 1
-        self._drop_ahead()
+        self._reader.drop_ahead()
         self._window.failed(error)
         self._write_samples = max(self._write_samples // 2, 1)
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), MAX_BACKOFF_S)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,7 +25,8 @@ from store.columns import Floats
 from store.influxql import Source
 from store.line_protocol import ESCAPES, FIELDS, LineWriter
 from store.rollups import Samples
-from store.server import Reply, Server, basic_or, refusal
+from store.server import Server, basic_or, refusal
+from store.victoria_facts import FUTURE_S, MISSING, Facts, ask_facts, checked, out_of_reach
 
 T = TypeVar("T")
 LINES_AT_ONCE = 50_000
@@ -34,7 +34,6 @@ BUCKETS_AT_ONCE = 10_000
 """VictoriaMetrics refuses more than 30,000 a series."""
 SMALLEST_STEP_MS = 60_000
 """Below it VictoriaMetrics replaces the newest 30 s of a query by older values, so smaller steps are made here."""
-FUTURE_S = 2 * 86_400.0
 LONGEST_QUERY = 14_000
 """VictoriaMetrics refuses more than 16,384 bytes; some are for the functions."""
 LOOK_BACK_S = (3600.0, 86_400.0, 32 * 86_400.0, 3650 * 86_400.0)
@@ -46,11 +45,6 @@ FUNCTIONS = {
     "sum": "sum_over_time",
     "count": "count_over_time",
 }
-_START = re.compile(rb"^vm_app_start_timestamp(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
-_FLAG = r'^flag\{{name="{}", ?value="([^"]*)"'
-_UNIT_S = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0, "": 31 * 86_400.0}
-_HIDDEN = frozenset({400, 401, 403, 404, 405})
-_MISSING = "look at the paths and the tenant in the store's URL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +87,6 @@ class _Answer(msgspec.Struct):
     data: _Data = field(default_factory=_Data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a server says of itself: when it started, whether it drops duplicates, how long it keeps samples [s]."""
-
-    started_s: float | None
-    deduplicates: bool
-    kept_s: float | None
-
-
 class VictoriaStore:
     """plant.ports.Store over HTTP; the clock is the site's, and says where `last` begins to look."""
 
@@ -114,7 +99,7 @@ class VictoriaStore:
         self._source, self._clock = source, clock
         tags = {"site": source.site} if source.site else {}
         self._lines = LineWriter(source.measurement, tags, {**ESCAPES, "\\": "\\\\"})
-        self._facts: _Facts | None = None
+        self._facts: Facts | None = None
 
     async def started_s(self) -> float | None:
         """The latest start of a process that holds samples [s since 1970]; None where none says.
@@ -122,12 +107,12 @@ class VictoriaStore:
         Raises:
             StoreError: one does not answer.
         """
-        self._facts = await self._ask_facts()
+        self._facts = await ask_facts(self._storage)
         return self._facts.started_s
 
     async def write(self, batch: SampleBatch) -> WriteResult:
         """Take a batch; rows that the server would silently drop are refused here, by name."""
-        rejected = _out_of_reach(batch, await self._known_facts())
+        rejected = out_of_reach(batch, await self._known_facts())
         there = np.setdiff1d(np.arange(len(batch)), list(rejected)) if rejected else np.arange(len(batch))
         made = self._lines.lines(batch.take(there) if rejected else batch)
         for i in range(0, len(made.lines), LINES_AT_ONCE):
@@ -163,7 +148,7 @@ class VictoriaStore:
             await self._put(lines[:half])
             await self._put(lines[half:])
         elif not reply.ok:
-            raise refusal(self._write.url, reply, _MISSING)
+            raise refusal(self._write.url, reply, MISSING)
 
     async def _history(self, points: Sequence[PointId], span: Span, aggregate: str) -> dict[PointId, Series]:
         step_ms = span.step_ms
@@ -176,7 +161,7 @@ class VictoriaStore:
     async def _exported(self, points: Sequence[PointId], span: Span, aggregate: str) -> dict[PointId, Series]:
         match = self._selector("|".join(FIELDS), points)
         form = [("match[]", match), ("start", _seconds(span.start_ms)), ("end", _seconds(span.end_ms - 1))]
-        reply = _checked(self._read, await self._read.post("/api/v1/export", {}, form))
+        reply = checked(self._read, await self._read.post("/api/v1/export", {}, form))
         fields: dict[PointId, dict[str, list[_Exported]]] = {}
         for line in reply.body.splitlines():
             row = _decoded(line, _Exported, self._read.url)
@@ -211,7 +196,7 @@ class VictoriaStore:
     async def _matrix(self, text: str, start_ms: int, end_ms: int, step_ms: int) -> list[_Matrix]:
         form = [("query", text), ("start", _seconds(start_ms)), ("end", _seconds(end_ms)), ("step", f"{step_ms}ms")]
         reply = await self._read.post("/api/v1/query_range", {}, [*form, ("nocache", "1")])
-        return _decoded(_checked(self._read, reply).body, _Answer, self._read.url).data.result
+        return _decoded(checked(self._read, reply).body, _Answer, self._read.url).data.result
 
     async def _newest(self, points: Sequence[PointId], back_s: float) -> dict[PointId, tuple[float, float, int]]:
         """The newest code says when and how good; a value of the same time goes with it."""
@@ -222,7 +207,7 @@ class VictoriaStore:
         )
         at_s = self._clock.now() + (FUTURE_S if back_s > FUTURE_S else 60.0)
         form = [("query", f"union({', '.join(parts)})"), ("time", f"{at_s:.3f}"), ("nocache", "1")]
-        reply = _checked(self._read, await self._read.post("/api/v1/query", {}, form))
+        reply = checked(self._read, await self._read.post("/api/v1/query", {}, form))
         found: dict[PointId, dict[str, float]] = {}
         for row in _decoded(reply.body, _Answer, self._read.url).data.result:
             if row.value is not None:
@@ -234,19 +219,10 @@ class VictoriaStore:
         site = f", site={_text(self._source.site)}" if self._source.site else ""
         return f"{{__name__=~{_text(f'{self._source.measurement}_({names})')}, point=~{_text(these)}{site}}}"
 
-    async def _known_facts(self) -> _Facts:
+    async def _known_facts(self) -> Facts:
         if self._facts is None:
-            self._facts = await self._ask_facts()
+            self._facts = await ask_facts(self._storage)
         return self._facts
-
-    async def _ask_facts(self) -> _Facts:
-        """A proxy that hides /metrics is a server that does not say; one that is down is a StoreError."""
-        replies = [(server, await server.get("/metrics")) for server in self._storage]
-        asked = [b"" if r.status in _HIDDEN else _checked(server, r).body for server, r in replies]
-        starts = [float(found.group(1)) for body in asked if (found := _START.search(body))]
-        seen = [_flag(body, "dedup.minScrapeInterval") not in {"", "0", "0s"} for body in asked]
-        kept = [s for body in asked if (s := _seconds_of(_flag(body, "retentionPeriod"))) is not None]
-        return _Facts(max(starts, default=None), bool(seen) and all(seen), min(kept, default=None))
 
 
 def _groups(points: Sequence[PointId], selectors: int) -> Iterator[Sequence[PointId]]:
@@ -263,41 +239,12 @@ def _groups(points: Sequence[PointId], selectors: int) -> Iterator[Sequence[Poin
         yield group
 
 
-def _out_of_reach(batch: SampleBatch, facts: _Facts) -> dict[int, str]:
-    """Rows that the server would drop, by place, with the reason."""
-    now_s = time.time()  # the server's clock is the real one, also where the site's is not
-    oldest_s = max(0.0, now_s - facts.kept_s) if facts.kept_s else 0.0
-    out = (batch.time_s < oldest_s) | (batch.time_s > now_s + FUTURE_S)
-    text = "{}: time {} is out of what the server keeps, {:.0f} to {:.0f}; see its -retentionPeriod"
-    span = (oldest_s, now_s + FUTURE_S)
-    rows = ((i, batch.names[batch.index[i]], float(batch.time_s[i])) for i in np.flatnonzero(out).tolist())
-    return {i: text.format(point, time_s, *span) for i, point, time_s in rows}
-
-
-def _flag(body: bytes, name: str) -> str:
-    found = re.search(_FLAG.format(re.escape(name)), body.decode("utf-8", "replace"), re.MULTILINE)
-    return found.group(1) if found else ""
-
-
-def _seconds_of(period: str) -> float | None:
-    """A -retentionPeriod; months where it names no unit."""
-    found = re.fullmatch(r"([0-9.]+)([hdwy]?)", period)
-    return float(found.group(1)) * _UNIT_S[found.group(2)] if found else None
-
-
 def _seconds(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03d}"
 
 
 def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _checked(server: Server, reply: Reply) -> Reply:
-    if reply.ok:
-        return reply
-    error = refusal(server.url, reply, _MISSING)
-    raise error if isinstance(error, StoreError) else StoreError(str(error))
 
 
 def _decoded(body: bytes, kind: type[T], url: str) -> T:
