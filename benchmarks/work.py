@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.plants import Utilisation
 from plant.errors import ConfigError
@@ -38,9 +37,12 @@ class Work:
 
 
 @lru_cache(maxsize=2)
-def _trace(path: Path) -> npt.NDArray[np.float64]:
+def _trace(path: Path) -> list[list[float]]:
+    """Share of full load above rest [0..1], by step and CDU; lists, as one element at a time is asked for."""
     rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(1, CDUS + 1))
-    return np.asarray(rows / np.quantile(rows, 0.999), dtype=np.float64)
+    share = (rows / np.quantile(rows, 0.999) - IDLE_SHARE) / (1.0 - IDLE_SHARE)
+    found: list[list[float]] = np.clip(share, 0.0, 1.0).tolist()
+    return found
 
 
 def frontier(data: Path | None, racks: tuple[str, ...], offset_s: float) -> Utilisation:
@@ -54,12 +56,12 @@ def frontier(data: Path | None, racks: tuple[str, ...], offset_s: float) -> Util
         remedy = "it comes from github.com/HewlettPackard/sustain-lc; name the folder that has `frontier/` with --data"
         raise ConfigError("no Frontier trace", where=str(path), remedy=remedy)
     share = _trace(path)
+    last = len(share) - 1
     column = {rack: index % CDUS for index, rack in enumerate(racks)}
 
     def utilisation(rack: str, time_s: float) -> float:
         row = int(((time_s + offset_s) % 86400.0) / STEP_S)
-        wanted = float(share[min(row, len(share) - 1), column[rack]])
-        return min(max((wanted - IDLE_SHARE) / (1.0 - IDLE_SHARE), 0.0), 1.0)
+        return share[min(row, last)][column[rack]]
 
     return utilisation
 

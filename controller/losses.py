@@ -63,8 +63,13 @@ class Loop:
 
 
 def stacked(rows: list[Losses]) -> Losses:
-    """Rows of one loss each as columns."""
+    """Losses below one another, as columns."""
     return Losses(**{f.name: np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Losses)})
+
+
+def tiled(losses: Losses, times: int) -> Losses:
+    """The same losses several times over."""
+    return Losses(**{f.name: np.tile(getattr(losses, f.name), times) for f in fields(Losses)})
 
 
 def losses_of(

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from controller import inputs
 from controller.cold_plates import hottest_plates
 from controller.design import rack_design
-from controller.losses import FACILITY_RESERVE_K, losses_of, stacked
-from controller.transient import COARSE_S, Losses, seconds_to_limit, steady_case_c
+from controller.losses import FACILITY_RESERVE_K, losses_of, stacked, tiled
+from controller.transient import COARSE_S, Array, Losses, seconds_to_limit, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -40,16 +40,15 @@ def reserve_heats_w(
     inf where it carries its racks' nameplates; a group of which an input or a design figure is missing is absent.
     upper_w: expected heat by subject [W]. All groups are looked at in one go: that costs hardly more than one of them.
     """
-    rows: dict[str, list[list[Losses]]] = {}
+    grids: dict[str, Losses] = {}
     for group in groups:
         with contextlib.suppress(StaleError, ConfigError):
-            rows[group.id] = _grid(site, snapshot, group, upper_w)
-    if not rows:
+            grids[group.id] = _grid(site, snapshot, group, upper_w)
+    if not grids:
         return {}
-    flat = [row for grid in rows.values() for kinds in grid for row in kinds]
-    holds = np.isinf(seconds_to_limit(stacked(flat), COARSE_S))
-    ends = np.cumsum([len(SHARES) * len(grid[0]) for grid in rows.values()])[:-1]
-    parts = zip(rows, np.split(holds, ends), strict=True)
+    holds = np.isinf(seconds_to_limit(stacked(list(grids.values())), COARSE_S))
+    ends = np.cumsum([len(grid.heat_w) for grid in grids.values()])[:-1]
+    parts = zip(grids, np.split(holds, ends), strict=True)
     return {name: _carried(part) * _nameplate_w(site, site.groups[name]) for name, part in parts}
 
 
@@ -62,7 +61,7 @@ def _carried(holds: npt.NDArray[np.bool_]) -> float:
     return SHARES[first - 1] if first else 0.0
 
 
-def _grid(site: Site, snapshot: Snapshot, group: CoolingGroup, upper_w: Mapping[str, float]) -> list[list[Losses]]:
+def _grid(site: Site, snapshot: Snapshot, group: CoolingGroup, upper_w: Mapping[str, float]) -> Losses:
     """For each share of the nameplate, the loss as each kind of rack feels it."""
     plates = [
         replace(p, gpu_w=max(p.gpu_w, p.kind.gpu_power_w)) for p in hottest_plates(site, snapshot, group, upper_w)
@@ -70,7 +69,7 @@ def _grid(site: Site, snapshot: Snapshot, group: CoolingGroup, upper_w: Mapping[
     largest = max(group.members, key=lambda m: site.equipment[m].design.get("heat_w", 0.0))
     rows = losses_of(site, snapshot, group, plates, upper_w, {largest})
     scale = _nameplate_w(site, group) / max(upper_w[group.id], 1.0)
-    return [[_carrying(row, share * scale, group) for row in rows] for share in SHARES]
+    return _carrying(tiled(stacked(rows), len(SHARES)), np.repeat(SHARES, len(rows)) * scale, group)
 
 
 def _nameplate_w(site: Site, group: CoolingGroup) -> float:
@@ -78,23 +77,23 @@ def _nameplate_w(site: Site, group: CoolingGroup) -> float:
     return sum(d.power_w * d.liquid_fraction for d in (rack_design(site, r) for r in group.racks))
 
 
-def _carrying(row: Losses, share: float, group: CoolingGroup) -> Losses:
-    """The same loss with a share of the heat [1], from where the devices go by themselves."""
-    supply_c = np.minimum(row.least_supply_c, inputs.design_value(group, inputs.SUPPLY))
-    facility_c = row.facility_c
+def _carrying(losses: Losses, share: Array, group: CoolingGroup) -> Losses:
+    """The same losses with shares of their heat [1], from where the devices go by themselves."""
+    supply_c = np.minimum(losses.least_supply_c, inputs.design_value(group, inputs.SUPPLY))
+    facility_c = losses.facility_c
     if inputs.FACILITY in group.commands:
         facility_c = np.minimum(facility_c, inputs.design_value(group, inputs.FACILITY) + FACILITY_RESERVE_K)
-    heat_w = share * row.heat_w
-    flow = np.maximum(row.flow_most, 1e-9)
+    heat_w = share * losses.heat_w
+    flow = np.maximum(losses.flow_most, 1e-9)
     started = replace(
-        row,
+        losses,
         heat_w=heat_w,
         supply_c=supply_c,
         least_supply_c=supply_c,
-        return_c=supply_c + heat_w / (flow * row.coolant_j_m3_k),
+        return_c=supply_c + heat_w / (flow * losses.coolant_j_m3_k),
         facility_c=facility_c,
-        flow_first=row.flow_most,
-        flow_last=row.flow_most,
-        plate_tau_s=np.zeros(1),
+        flow_first=losses.flow_most,
+        flow_last=losses.flow_most,
+        plate_tau_s=np.zeros_like(heat_w),
     )
     return replace(started, case_c=steady_case_c(started, supply_c, flow))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,11 @@ class Ledger:
     violation_s: dict[str, float] = field(default_factory=dict)
     highest_case_c: float = -273.15
     least_dew_margin_k: float = 1e3
+    _bounds: list[tuple[str, str, float, float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Unpack the limits, which are looked at in every step."""
+        self._bounds = [_bounds_of(limit) for limit in self.limits.values()]
 
     @property
     def cooling_j(self) -> float:
@@ -45,15 +51,15 @@ class Ledger:
         self.seconds += dt_s
         self.highest_case_c = max(self.highest_case_c, extremes[CASE][1])
         self.least_dew_margin_k = min(self.least_dew_margin_k, extremes[DEW_POINT][0])
-        for limit in self.limits.values():
-            found = extremes.get(limit.quantity)
-            if found and _outside(limit, *found):
-                self.violation_s[limit.id] = self.violation_s.get(limit.id, 0.0) + dt_s
+        for limit, quantity, least, most in self._bounds:
+            found = extremes.get(quantity)
+            if found and (found[0] < least or found[1] > most):
+                self.violation_s[limit] = self.violation_s.get(limit, 0.0) + dt_s
 
     def _of(self, quantity: str) -> float:
         return sum(self.violation_s.get(i, 0.0) for i, limit in self.limits.items() if limit.quantity == quantity)
 
 
-def _outside(limit: Limit, lowest: float, highest: float) -> bool:
-    below = limit.minimum is not None and lowest < limit.minimum
-    return below or (limit.maximum is not None and highest > limit.maximum)
+def _bounds_of(limit: Limit) -> tuple[str, str, float, float]:
+    least = -math.inf if limit.minimum is None else limit.minimum
+    return limit.id, limit.quantity, least, math.inf if limit.maximum is None else limit.maximum
