@@ -12,6 +12,7 @@ from controller import inputs
 from controller.chance import above
 from controller.cold_plates import HORIZON_S, most_heat_w
 from controller.design import LoopDesign, RackDesign, loop_design, rack_design
+from controller.facility_plant import figure
 from controller.feeds import feed_rooms_w
 from controller.fluids import fluid
 from controller.heats import Heat
@@ -113,11 +114,12 @@ def _of_loop(site: Site, snapshot: Snapshot, group: CoolingGroup, heat: Heat | N
 
 
 def _of_sidecar(site: Site, group: CoolingGroup, heat: Heat | None) -> _Shared:
-    heat_w, sidecar = _known_heat(heat), site.equipment[group.master].design
+    heat_w, sidecar = _known_heat(heat), site.equipment[group.master]
+    rated_w, fans_w = figure(sidecar, "heat_w"), figure(sidecar, "fan_power_w")
     # fans by the cube law around the present point: dP/dQ = 3 P / (0.6 Q), with Q the sidecar's design heat
-    marginal = 5.0 * sidecar["fan_power_w"] * (max(heat_w, 0.0) / sidecar["heat_w"]) ** 4 / sidecar["heat_w"]
+    marginal = 5.0 * fans_w * (max(heat_w, 0.0) / rated_w) ** 4 / rated_w
     marginal *= max((rack_design(site, r).liquid_fraction for r in group.racks), default=1.0)
-    return _Shared(heat_w=heat_w, most_w={"cdu": sidecar["heat_w"]}, marginal=marginal)
+    return _Shared(heat_w=heat_w, most_w={"cdu": rated_w}, marginal=marginal)
 
 
 def _looking_ahead(site: Site, shared: _Shared, group: CoolingGroup, ahead: Forecast | None) -> _Shared:

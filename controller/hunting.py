@@ -57,7 +57,7 @@ def _errors(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[tup
 
 
 def _looked(swing: Swing, error: float, band: float, now_s: float) -> Swing:
-    recent = tuple(t for t in swing.changes_s if now_s - t < WINDOW_S)
+    recent = tuple(t for t in swing.changes_s if 0.0 <= now_s - t < WINDOW_S)
     if not abs(error) > band:  # NaN too
         return Swing(swing.side, recent)
     side = int(math.copysign(1, error))

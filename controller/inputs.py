@@ -22,9 +22,9 @@ from plant.topology import CoolingGroup, Equipment, Site
 FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
 AIR = "air_temperature"
+"""Role of the air unit's setpoint; it is no part of a loop's own search, see `air`."""
 MEASURED = {DP: "tcs_differential_pressure", FACILITY: "fws_supply_temperature"}
 """Of a CDU: what stands for a setpoint that nobody commands; the loop lives with it as it is."""
-"""Role of the air unit's setpoint; it is no part of a loop's own search, see `air`."""
 DESIGN_KEY = {
     SUPPLY: "supply_temperature_c",
     DP: "differential_pressure_pa",
@@ -49,7 +49,7 @@ def design_value(group: CoolingGroup, role: str) -> float:
 
 
 def rack_power(site: Site, snapshot: Snapshot, rack: str) -> float:
-    """One rack's electric power [W], from its own reading or from its GPUs.
+    """One rack's electric power [W].
 
     Raises:
         StaleError: no good reading.
@@ -73,9 +73,13 @@ def current_setpoints(site: Site, snapshot: Snapshot, group: CoolingGroup) -> di
     """Role -> the setpoint that the device follows now [SI]; of a shared plant also those that another group commands.
 
     Raises:
-        StaleError: one is not good.
+        StaleError: one is not good, or a pressure or flow that the group commands is none at all.
     """
-    return {role: snapshot.value(effective_point(site, point)) for role, point in setpoint_points(site, group).items()}
+    now = {role: snapshot.value(effective_point(site, point)) for role, point in setpoint_points(site, group).items()}
+    for role in (DP, FLOW):
+        if role in group.commands and not now[role] > 0.0:
+            raise StaleError(f"{effective_point(site, group.commands[role])}: {now[role]:g} is nothing to go on from")
+    return now
 
 
 def supply_setpoint(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:

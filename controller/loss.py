@@ -123,7 +123,7 @@ def _looked_up(table: Array, share: Array, approach_k: Array) -> Array:
     row = np.clip(np.interp(share, _FLOW_SHARES, np.arange(len(_FLOW_SHARES))), 0, len(_FLOW_SHARES) - 1.000001)
     column = np.interp(approach_k, _APPROACHES_K, np.arange(len(_APPROACHES_K)))
     column = np.clip(column, 0, len(_APPROACHES_K) - 1.000001)
-    i, j = row.astype(np.intp), column.astype(np.intp)
+    i, j = (np.fmax(place, 0.0).astype(np.intp) for place in (row, column))  # NaN is in no place, and stays NaN
     up, right = row - i, column - j
     near = table[i, j] * (1 - right) + table[i, j + 1] * right
     far = table[i + 1, j] * (1 - right) + table[i + 1, j + 1] * right

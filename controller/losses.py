@@ -22,7 +22,7 @@ from controller.facility_plant import facility_m3, upstream
 from controller.fluids import fluid
 from controller.heats import cdu_heats
 from controller.model import rack_flow
-from controller.problems import limit_values
+from controller.problems import case_limit_c
 from controller.transient import PUMP_RAMPS, VALVE_STROKES, Losses, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
@@ -89,9 +89,7 @@ def losses_of(
     if group.id not in upper_w:
         raise StaleError(f"{group.id}: no forecast of its heat yet")
     now = measured_loop(site, snapshot, group)
-    limit_c = limit_values(site)[0].get("case_temperature")
-    if limit_c is None:
-        raise ConfigError("a limit of case_temperature")
+    limit_c = case_limit_c(site)
     left = [m for m in group.members if m not in lost and _runs(site, now, m)]
     base = _rest(site, snapshot, group, left, now, upper_w[group.id] * HEAT_RESERVE, master_lost=group.master in lost)
     return [_row(kind, base, now, limit_c) for kind in plates]

@@ -68,7 +68,7 @@ _HOT_LOG = float(np.log(_HOT_SHARES[0])), float(np.log(_HOT_SHARES[1] / _HOT_SHA
 def _place(values: Array, first: float, step: float, count: int) -> tuple[np.ndarray, Array]:
     """Index of the step that a value lies in, and how far in [0..1]."""
     position = np.clip((values - first) / step, 0.0, count - 1.000001)
-    index = position.astype(np.intp)
+    index = np.fmax(position, 0.0).astype(np.intp)  # what is no number stays none, and is in no place
     return index, position - index
 
 

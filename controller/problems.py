@@ -36,12 +36,10 @@ def bounds(
         ConfigError: the site limits no case.
     """
     tops, floors = limit_values(site)
-    if "case_temperature" not in tops:
-        raise ConfigError("a limit of case_temperature", remedy="add one under `limits`")
     margin_k = site.envelopes[group.commands[inputs.SUPPLY]].dew_point_margin_k or 0.0
     margin_k = max(margin_k, floors.get("dew_point_margin", 0.0))
     return Bounds(
-        case_c=tops["case_temperature"],
+        case_c=case_limit_c(site),
         rack_return_c=tops.get("rack_return_temperature", np.inf),
         rack_flow_m3_s=floors.get("rack_flow_m3_s", 0.0),
         supply_c=(floors.get("tcs_supply_temperature", -np.inf), tops.get("tcs_supply_temperature", np.inf)),
@@ -63,6 +61,18 @@ def limit_values(site: Site) -> tuple[dict[str, float], dict[str, float]]:
         if limit.minimum is not None:
             floors[limit.quantity] = max(limit.minimum, floors.get(limit.quantity, -np.inf))
     return tops, floors
+
+
+def case_limit_c(site: Site) -> float:
+    """The tightest limit of a GPU's case [°C].
+
+    Raises:
+        ConfigError: the site has none.
+    """
+    limit_c = limit_values(site)[0].get("case_temperature")
+    if limit_c is None:
+        raise ConfigError("a limit of case_temperature", remedy="add one under `limits`")
+    return limit_c
 
 
 def build_problem(

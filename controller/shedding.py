@@ -56,12 +56,12 @@ def shed_request(
     """The least load to take off so that no case meets its limit within the hour; None where there is reserve."""
     try:
         share = _bearable(site, snapshot, group, found, ahead, goal)
+        if share >= 1.0:
+            return None
         it_w = sum(inputs.rack_power(site, snapshot, rack) for rack in group.racks)
         expected_w = most_heat_w(ahead, 0.5)[group.id] * it_w / inputs.racks_heat(site, snapshot, group.racks)
     except (StaleError, ConfigError):
         return None  # nothing can be promised, so nothing is asked: the causes' own conditions stand
-    if share >= 1.0:
-        return None
     return request(group, (1.0 - share) * it_w, it_w, share * expected_w, now_s)
 
 

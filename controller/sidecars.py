@@ -15,7 +15,7 @@ from controller.explaining import COST_MINUTES, PLAN_LIFE_S, WORST_MINUTES
 from controller.loops import SETTLE_S, Decision
 from controller.model import case_temperature
 from controller.optimise import SAVING_W
-from controller.problems import limit_values
+from controller.problems import case_limit_c, limit_values
 from controller.reasons import message
 from controller.state import Move
 from plant.live import Snapshot
@@ -85,9 +85,9 @@ def plan_sidecar(
     """
     now = inputs.current_setpoints(site, snapshot, group)
     air_c, current = snapshot.value(f"{group.master}/air_inlet_temperature"), tuple(now[r] for r in ROLES)
-    best = _search(site, group, heat, air_c, current)
+    limit_c = case_limit_c(site)
+    best = _search(site, group, heat, air_c, current, limit_c)
     setpoints, made = _setpoints(site, group, current, best.target, moves, now_s)
-    case_limit_c = limit_values(site)[0]["case_temperature"]
     plan = Plan(
         id=f"{group.id}-{now_s:.0f}",
         loop=group.id,
@@ -98,8 +98,8 @@ def plan_sidecar(
         predicted_design_cooling_w=best.design_power_w,
         predicted_it_extra_w=best.leak_w,
         predicted_case_c=best.case_c,
-        case_limit_c=case_limit_c,
-        worst_case_margin_k=case_limit_c - best.case_c,
+        case_limit_c=limit_c,
+        worst_case_margin_k=limit_c - best.case_c,
         binding="none" if best.feasible else "case_temperature",
         reason=_reason(heat, air_c, best, setpoints),
     )
@@ -117,8 +117,10 @@ def _candidates(site: Site, group: CoolingGroup, current: tuple[float, ...]) -> 
     return supply_c, flow_m3_s
 
 
-def _search(site: Site, group: CoolingGroup, heat: HeatForecast, air_c: float, current: tuple[float, ...]) -> _Best:
-    design, (tops, floors) = sidecar_design(site, group), limit_values(site)
+def _search(
+    site: Site, group: CoolingGroup, heat: HeatForecast, air_c: float, current: tuple[float, ...], limit_c: float
+) -> _Best:
+    design, floors = sidecar_design(site, group), limit_values(site)[1]
     supply_c, flow = _candidates(site, group, current)
     cases = _cases(design, supply_c, flow)
     least_flow = sum(n for _, n in design.racks) * floors.get("rack_flow_m3_s", 0.0) * FLOW_RESERVE
@@ -126,7 +128,7 @@ def _search(site: Site, group: CoolingGroup, heat: HeatForecast, air_c: float, c
     share, _ = powers(design, max(*heat.at(0.95)[:WORST_MINUTES], 1.0), air_c, supply_c, flow)
     leakage = sum(n * r.power_w * r.leakage_per_k for r, n in design.racks) / design.rack_power_w
     leak_w = leakage * float(np.mean(heat.at(0.5)[:WORST_MINUTES])) * (cases - cases[-1])
-    feasible = (cases <= tops["case_temperature"] - CASE_RESERVE_K) & (share <= _FAN_SHARE) & (flow >= least_flow)
+    feasible = (cases <= limit_c - CASE_RESERVE_K) & (share <= _FAN_SHARE) & (flow >= least_flow)
     site_w = np.where(feasible, power_w + leak_w, np.inf)
     best = int(np.argmin(site_w)) if feasible.any() else len(site_w) - 1
     if feasible[-2] and site_w[-2] - site_w[best] < min(SAVING_W, _SAVING_SHARE * float(power_w[-1])):

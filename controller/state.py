@@ -21,7 +21,7 @@ from plant.records import Condition, Forecast, Headroom, ModelParameter, Plan, R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """The last value proposed for a point [SI], the one before, and when it changed [s since 1970]."""
+    """The last value proposed for a point [SI], and when it changed [s since 1970]."""
 
     value: float
     at_s: float

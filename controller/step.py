@@ -28,6 +28,7 @@ from controller.own_sequence import watched as watched_units
 from controller.power_swings import carried_gpu_w, jumped
 from controller.reasons import condition
 from controller.ride_through import ride_throughs
+from controller.set_back import not_ahead
 from controller.shared_plant import beside
 from controller.sidecars import plan_sidecar
 from controller.stage_state import look
@@ -62,6 +63,7 @@ def step(
 
     revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study.
     """
+    state = not_ahead(state, now_s)
     doubts = doubted(state.doubts, site, snapshot, now_s)
     snapshot = trusted(doubts, snapshot)
     heats = _measure(site, snapshot, doubts, now_s)

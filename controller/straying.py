@@ -66,8 +66,8 @@ def strayed(strays: Mapping[str, Stray], site: Site, snapshot: Snapshot, now_s: 
 
 def looked(stray: Stray, asked_c: float, supply_c: float, now_s: float) -> Stray:
     """One look later: what it shows, or what is left of the furthest before."""
-    asked = (*((at_s, c) for at_s, c in stray.asked if now_s - at_s <= FOLLOWED_S), (now_s, asked_c))
-    left = 0.5 ** ((now_s - stray.at_s) / FADES_S)
+    asked = (*((at_s, c) for at_s, c in stray.asked if 0.0 <= now_s - at_s <= FOLLOWED_S), (now_s, asked_c))
+    left = 0.5 ** (max(now_s - stray.at_s, 0.0) / FADES_S)
     return Stray(
         under_k=max(left * stray.under_k, min(c for _, c in asked) - supply_c),
         over_k=max(left * stray.over_k, supply_c - max(c for _, c in asked)),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from controller.billing import Billing, joined
 from controller.forecasting.cycle import Columns
-from controller.identification.known import Known
+from controller.identification.known import Known, still_there
 from controller.power_swings import Jump
 from controller.reasons import condition
 from controller.state import ControlState, StepResult, initial_state
@@ -85,8 +85,10 @@ class StepWorker:
         self.state = seed_history(self.state, series)
 
     def recall(self, known: Mapping[str, Known]) -> None:
-        """Begin with what an earlier run identified, by loop."""
-        self.state = replace(self.state, known=dict(known))
+        """Begin with what an earlier run identified, by loop, as far as the site has it still."""
+        groups = self._site.groups
+        there = {g: still_there(told, self._site, groups[g]) for g, told in known.items() if g in groups}
+        self.state = replace(self.state, known=there)
 
     def recall_swings(self, jumps: Mapping[str, Jump]) -> None:
         """Begin with the swings of racks' power that an earlier run saw."""

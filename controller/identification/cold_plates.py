@@ -70,6 +70,8 @@ def swings(kind: RackDesign, rack_w: float, carried_w: float) -> float:
     Power that swings faster than cases follow shows its peaks at cases that stand for its mean: plates would look far
     better than they are.
     """
+    if not rack_w > 0.0:  # off, or not told
+        return 1.0
     share = carried_w / (rack_w * kind.liquid_fraction)
     return share if abs(share - 1.0) > STEADY else 1.0
 

@@ -131,7 +131,7 @@ def tells_more(before: Estimate, seen: Observation, now_s: float, less: float) -
 
 def _load(before: Estimate, now_s: float) -> float:
     """The load at which it was seen [1], forgotten over days."""
-    return before.load - LOAD_FADES_PER_S * (now_s - before.at_s) if before.count else 0.0
+    return before.load - LOAD_FADES_PER_S * max(now_s - before.at_s, 0.0) if before.count else 0.0
 
 
 def _aged(before: Estimate, seen: Observation, now_s: float) -> float:

@@ -27,10 +27,10 @@ BACK = 0.1
 def probed(plan: Plan, site: Site, group: CoolingGroup, known: Known) -> tuple[Plan, Known]:
     """The plan with a probing step, or with the one back, or as it is; and the pressure to come back to, remembered.
 
-    A plan that wants to move, or has little margin, ends the probing at once.
+    A plan that wants to move, or has little margin, ends the probing at once; without a pressure to command is none.
     """
     base_pa = known.probe_base_pa
-    if plan.reason.code != "plan_stay" or plan.worst_case_margin_k < AMPLE_K:
+    if DP not in group.commands or plan.reason.code != "plan_stay" or plan.worst_case_margin_k < AMPLE_K:
         return plan, _with_base(known, None)
     envelope = site.envelopes[group.commands[DP]]
     step_pa = min(STEP_SHARE * group.design[DP], envelope.max_step)

@@ -89,8 +89,9 @@ def findings(known: Mapping[str, Known], site: Site, now_s: float) -> tuple[Cond
     found = []
     for loop in known.values():
         for key, change in loop.changes.items():
-            if now_s - change.since_s >= LASTS_S and not _doubted(key, loop):
-                found.append(_finding(key, change, loop, site))
+            least = _least_worse(loop, key)
+            if least is not None and now_s - change.since_s >= LASTS_S and not _doubted(key, loop):
+                found.append(_finding(key, change, loop, site, worse_by(*least)))
     return tuple(found)
 
 
@@ -100,11 +101,9 @@ def _doubted(key: str, loop: Known) -> bool:
     return name == UA.name and key_of(subject, BALANCE.name) in loop.changes
 
 
-def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:
-    """Numbers are rounded, so that a finding does not change its words every cycle."""
+def _finding(key: str, change: Change, loop: Known, site: Site, by: float) -> Condition:
+    """Numbers are rounded, so that a finding does not change its words every cycle; by: how much worse [1]."""
     subject, _, name = key.rpartition("/")
-    least = _least_worse(loop, key)
-    assert least is not None  # it made the change
     parameter, baseline = PARAMETERS[name], loop.baselines[key]
     kwh = _two_digits(max(change.cost_w, 0.0) * YEAR_H / 1e3)
     prices = site.tariff.energy_per_kwh
@@ -114,7 +113,7 @@ def _finding(key: str, change: Change, loop: Known, site: Site) -> Condition:
         subject,
         change.since_s,
         Severity.INFO,
-        change_pct=float(round(100.0 * abs(worse_by(*least)))),
+        change_pct=float(round(100.0 * abs(by))),
         days=float(round((change.since_s - baseline.at_s) / DAY_S)),
         kwh=kwh,
         cost=f", {money:g} {site.tariff.currency}" if money else "",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from controller.identification.estimates import Estimate, Observation
 from controller.identification.parameters import PARAMETERS, Parameter
+from plant.topology import CoolingGroup, Site
 
 T = TypeVar("T")
 Found = tuple[str, Parameter, Observation | None]
@@ -83,8 +84,18 @@ def kept(known: Known) -> Kept:
 def recalled(rows: Kept) -> Known:
     """From the state directory; whether the loop is settled is seen anew, parameters of another version are dropped."""
     names = {key for key in rows.estimates if key.rpartition("/")[2] in PARAMETERS}
+    return _only(Known(estimates=rows.estimates, baselines=rows.baselines, changes=rows.changes), names)
 
+
+def still_there(known: Known, site: Site, group: CoolingGroup) -> Known:
+    """Without equipment that has left the site since, and racks and CDUs that another of its loops has now."""
+    others = {name for g in site.groups.values() if g.id != group.id for name in (*g.members, *g.racks)}
+    own = site.equipment.keys() - others
+    return _only(known, {key for key in known.estimates if key.rpartition("/")[0] in own})
+
+
+def _only(known: Known, names: Collection[str]) -> Known:
     def of(mapping: Mapping[str, T]) -> dict[str, T]:
         return {key: value for key, value in mapping.items() if key in names}
 
-    return Known(estimates=of(rows.estimates), baselines=of(rows.baselines), changes=of(rows.changes))
+    return replace(known, estimates=of(known.estimates), baselines=of(known.baselines), changes=of(known.changes))
