@@ -68,9 +68,8 @@ def refuse_unknown(account: Account) -> None:
     for meter in account.limits.essential:
         holes = account.energies[meter].unfilled(account.start_s, account.end_s)
         if holes:
-            text = (
-                f"{account.energies[meter].point}: the register went back and no roll-over or replacement is declared"
-            )
+            point = account.energies[meter].point
+            text = f"{point}: the register went back, and no declared roll-over or replacement tells why"
             remedy = f"declare register_rollover_j or replaced_s in the design of {meter}, or choose another interval"
             raise ReportError(f"{text} ({len(holes)} time(s), first at {holes[0].start_s:.0f} s since 1970); {remedy}")
 
@@ -183,6 +182,7 @@ def notes(account: Account, asked: tuple[float, float], missing: Sequence[str]) 
     ]
     found += [_hidden(e) for e in unmetered_cooling(account.site)]
     found += [_behind_it(e) for e in account.limits.unmetered_behind_it]
+    found += [_beside_it(e) for e in account.limits.it_beside]
     rest_j = account.total_j - account.it_j - _parts_j(account)
     if rest_j < -0.01 * account.total_j:
         text = "the metered parts add up to more than the site's energy outside the IT: check scale and place of meters"
@@ -202,6 +202,11 @@ def _hidden(equipment: str) -> Note:
 def _behind_it(equipment: str) -> Note:
     text = f"{equipment} lies behind the IT meter without a meter of its own: PUE looks better than it is"
     return Note(code="note.behind_it", text=text, params={"equipment": equipment})
+
+
+def _beside_it(equipment: str) -> Note:
+    text = f"{equipment} lies behind no IT meter: its energy is in `other`, and PUE looks worse than it is"
+    return Note(code="note.it_beside", text=text, params={"equipment": equipment})
 
 
 def _meter_notes(account: Account) -> list[Note]:

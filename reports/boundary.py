@@ -23,12 +23,18 @@ PARTS: dict[str, str] = {
 }
 """Part of the cooling that a metered equipment belongs to."""
 NOT_IT = frozenset(PARTS)
+PASS_POWER = frozenset({"ups", "pdu", "power-shelf"})
+RACKS = 3
+"""The category of a site whose racks are all metered."""
 CATEGORY_PLACE = {1: "ups_output", 2: "pdu_output", 3: "it_input"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
-    """Meters by what they count. it_less: non-IT equipment behind the IT meters that has a meter of its own."""
+    """Meters by what they count. it_less: non-IT equipment behind the IT meters that has a meter of its own.
+
+    it_beside: racks that lie behind none of the IT meters.
+    """
 
     category: int
     total: tuple[str, ...]
@@ -36,6 +42,7 @@ class Boundary:
     it_less: tuple[str, ...]
     parts: dict[str, tuple[str, ...]]
     unmetered_behind_it: tuple[str, ...]
+    it_beside: tuple[str, ...] = ()
 
     @property
     def essential(self) -> tuple[str, ...]:
@@ -55,16 +62,21 @@ def boundary(site: Site) -> Boundary:
     (ISO/IEC 30134-2).
 
     Raises:
-        ReportError: the utility feed or the IT energy has no energy register.
+        ReportError: the utility feed or the IT energy has no energy register, or one of them has two.
     """
-    meter_of = {m.meters: m.id for m in site.of_kind("meter") if register_point(site, m.id)}
+    meter_of: dict[str, str] = {}
+    for meter in (m for m in site.of_kind("meter") if register_point(site, m.id)):
+        meter_of.setdefault(meter.meters, meter.id)
     total = _all_metered(site.of_kind("utility"), meter_of)
     if not total:
         raise ReportError(
             "no energy register at every utility feed, so there is no total; add a meter to the site file"
         )
     category, it_places = _it_places(site, meter_of)
-    behind = [site.equipment[e] for e in sorted(_behind(site, it_places)) if site.equipment[e].kind in NOT_IT]
+    below = _behind(site, it_places)
+    behind = [site.equipment[e] for e in sorted(below) if site.equipment[e].kind in NOT_IT]
+    _refuse_two(site, [*(site.equipment[m].meters for m in total), *it_places, *(e.id for e in behind)])
+    racks = [e.id for e in site.of_kind("rack")] if category != RACKS else []
     return Boundary(
         category=category,
         total=total,
@@ -72,7 +84,21 @@ def boundary(site: Site) -> Boundary:
         it_less=tuple(meter_of[e.id] for e in behind if e.id in meter_of),
         parts=_parts(site, meter_of),
         unmetered_behind_it=tuple(e.id for e in behind if e.id not in meter_of),
+        it_beside=tuple(r for r in racks if r not in below) if below.intersection(racks) else (),
     )
+
+
+def _refuse_two(site: Site, counted: Iterable[str]) -> None:
+    """Two meters may count two halves, or the same twice: nobody can know, and either guess is a wrong PUE.
+
+    Raises:
+        ReportError: names the equipment and its meters.
+    """
+    for equipment in counted:
+        meters = [m.id for m in site.of_kind("meter") if m.meters == equipment and register_point(site, m.id)]
+        if len(meters) > 1:
+            remedy = "give each feed an equipment of its own with `meters:`, or leave the spare meter's register out"
+            raise ReportError(f"{equipment} is measured by {' and '.join(meters)}; {remedy}")
 
 
 def _all_metered(equipment: Iterable[Equipment], meter_of: dict[str, str]) -> tuple[str, ...]:
@@ -82,7 +108,7 @@ def _all_metered(equipment: Iterable[Equipment], meter_of: dict[str, str]) -> tu
 
 
 def _it_places(site: Site, meter_of: dict[str, str]) -> tuple[int, list[str]]:
-    for category, kind in ((3, "rack"), (2, "pdu"), (1, "ups")):
+    for category, kind in ((RACKS, "rack"), (2, "pdu"), (1, "ups")):
         places = [e.id for e in site.of_kind(kind)]
         if places and all(p in meter_of for p in places):
             return category, places
@@ -91,14 +117,14 @@ def _it_places(site: Site, meter_of: dict[str, str]) -> tuple[int, list[str]]:
 
 
 def _behind(site: Site, places: list[str]) -> set[str]:
-    """What a UPS or PDU feeds with power, directly or through another of them."""
+    """What a UPS or PDU feeds with power, directly or through another of them or a power shelf."""
     found: set[str] = set()
-    todo = [p for p in places if site.equipment[p].kind in {"ups", "pdu"}]
+    todo = [p for p in places if site.equipment[p].kind in PASS_POWER]
     while todo:
         for target in site.equipment[todo.pop()].feeds:
             if target not in found:
                 found.add(target)
-                todo += [target] if site.equipment[target].kind in {"ups", "pdu"} else []
+                todo += [target] if site.equipment[target].kind in PASS_POWER else []
     return found
 
 

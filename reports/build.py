@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from plant.points import PointId
-from plant.ports import Series, Store
+from plant.ports import Store
 from plant.topology import Site
 from reports.account import (
     J_PER_KWH,
@@ -26,7 +26,7 @@ from reports.boundary import CATEGORY_PLACE, Boundary, boundary, pump_side, regi
 from reports.model import GapRow, MeterRow, Period, PumpRow, ReportModel
 from reports.periods import iso, notation
 from reports.pue import Gap, MeterEnergy, ReportError, common_interval, register_energy
-from reports.registers import fingerprint, max_gap_s, read_registers
+from reports.registers import BUCKET_S, Register, fingerprint, max_gap_s, read_registers
 
 MARGIN_S = 1800.0
 """How far outside the interval readings are looked for, to interpolate at its ends [s]."""
@@ -46,7 +46,7 @@ async def build_report(site: Site, store: Store, start_s: float, end_s: float) -
     return make_report(site, await read_registers(store, points, start_s, end_s, MARGIN_S), start_s, end_s)
 
 
-def make_report(site: Site, registers: Mapping[PointId, Series], start_s: float, end_s: float) -> ReportModel:
+def make_report(site: Site, registers: Mapping[PointId, Register], start_s: float, end_s: float) -> ReportModel:
     """The report from register readings. Pure but for the site file's hash. Raises: ReportError."""
     limits = boundary(site)
     energies, _ = _energies(site, limits, registers, start_s, end_s)
@@ -83,7 +83,7 @@ def make_report(site: Site, registers: Mapping[PointId, Series], start_s: float,
 
 
 def _energies(
-    site: Site, limits: Boundary, registers: Mapping[PointId, Series], start_s: float, end_s: float
+    site: Site, limits: Boundary, registers: Mapping[PointId, Register], start_s: float, end_s: float
 ) -> tuple[dict[str, MeterEnergy], list[str]]:
     """Every meter's energy, and the meters of parts that have no readings. Raises for a meter that PUE needs."""
     energies: dict[str, MeterEnergy] = {}
@@ -99,17 +99,17 @@ def _energies(
     return energies, missing
 
 
-def _energy(site: Site, meter: str, registers: Mapping[PointId, Series], start_s: float, end_s: float) -> MeterEnergy:
+def _energy(site: Site, meter: str, registers: Mapping[PointId, Register], start_s: float, end_s: float) -> MeterEnergy:
     point = register_point(site, meter)
     if point is None or point not in registers:
         raise ReportError(f"{meter}: its register was never read; check the collector and the meter's link")
     design = site.equipment[meter].design
-    series = registers[point]
     return register_energy(
-        series,
+        registers[point].series,
         start_s,
         end_s,
-        max_gap_s=max_gap_s(site, series),
+        max_gap_s=max_gap_s(site, point),
+        coarse=(registers[point].raw_from_s, 2 * BUCKET_S),
         rollover_j=design.get("register_rollover_j"),
         replaced_s=[design["replaced_s"]] if "replaced_s" in design else [],
     )

@@ -74,13 +74,15 @@ def register_energy(
     end_s: float,
     *,
     max_gap_s: float,
+    coarse: tuple[float, float] = (-np.inf, 0.0),
     rollover_j: float | None = None,
     replaced_s: Sequence[float] = (),
 ) -> MeterEnergy:
     """Energy of a cumulative register [J] in [start_s, end_s), boundary values by linear interpolation.
 
-    max_gap_s: longest time between two good readings [s] that is no gap; rollover_j: the value [J] at which the
-    register starts again, if declared; replaced_s: when the meter was replaced by one that counts from zero.
+    max_gap_s: longest time between two good readings [s] that is no gap; coarse: until when readings lie further apart
+    [s since 1970], and what is no gap there [s]; rollover_j: the value [J] at which the register starts again, if
+    declared; replaced_s: when the meter was replaced by one that counts from zero.
 
     Raises:
         ReportError: fewer than two good readings touch the interval.
@@ -94,7 +96,7 @@ def register_energy(
     first_s, last_s = max(start_s, float(time_s[0])), min(end_s, float(time_s[-1]))
     ends = np.interp([first_s, last_s], time_s, curve_j)
     inside = (time_s[1:] > start_s) & (time_s[:-1] < end_s)
-    gaps = _gaps(time_s, curve_j, kinds, start_s, end_s, max_gap_s)
+    gaps = _gaps(time_s, curve_j, kinds, (start_s, end_s), np.where(time_s[:-1] < coarse[0], coarse[1], max_gap_s))
     missing_s = sum(g.end_s - g.start_s for g in gaps)
     return MeterEnergy(
         point=series.point,
@@ -113,6 +115,10 @@ def register_energy(
 
 
 ROLLED, REPLACED, WENT_BACK = 1, 2, 3
+NEAR_END = 0.1
+"""A fall from this near a register's declared end to this near its start is a roll-over (share of it)."""
+FASTEST = 3.0
+"""So is one that counts no faster than so many times the fastest of the other readings; else the meter began anew."""
 
 
 def _good(series: Series) -> tuple[Floats, Floats]:
@@ -132,13 +138,23 @@ def _increments(
         i = int(np.searchsorted(time_s, at_s, side="left")) - 1
         if 0 <= i < len(steps):
             steps[i], kinds[i] = value_j[i + 1], REPLACED
-    for i in np.flatnonzero(steps < 0).tolist():
-        rolled_j = None if rollover_j is None else steps[i] + rollover_j
-        if rolled_j is not None and 0 <= rolled_j < rollover_j / 2:  # type: ignore[operator]
-            steps[i], kinds[i] = rolled_j, ROLLED
-        else:
-            steps[i], kinds[i] = 0.0, WENT_BACK
+    fell = steps < 0
+    rolls = fell & _rolls_over(time_s, value_j, steps, rollover_j or np.nan)
+    back = fell & ~rolls
+    steps[rolls], kinds[rolls] = steps[rolls] + (rollover_j or 0.0), ROLLED
+    steps[back], kinds[back] = 0.0, WENT_BACK
     return steps, kinds
+
+
+def _rolls_over(time_s: Floats, value_j: Floats, steps: Floats, end_j: float) -> npt.NDArray[np.bool_]:
+    """Which of the falls can be a roll-over at end_j [J]; none where that is NaN."""
+    rates_w = steps / np.diff(time_s)
+    most_w = FASTEST * max(float(rates_w.max(initial=0.0)), 0.0)
+    counted_j = steps + end_j
+    near = (value_j[:-1] >= (1.0 - NEAR_END) * end_j) & (value_j[1:] <= NEAR_END * end_j)
+    explained = counted_j <= most_w * np.diff(time_s)
+    found: npt.NDArray[np.bool_] = (counted_j >= 0) & (counted_j < end_j / 2) & (near | explained)
+    return found
 
 
 def _register_at(at_s: float, time_s: Floats, value_j: Floats, steps: Floats) -> float:
@@ -149,8 +165,10 @@ def _register_at(at_s: float, time_s: Floats, value_j: Floats, steps: Floats) ->
 
 
 def _gaps(
-    time_s: Floats, curve_j: Floats, kinds: npt.NDArray[np.int8], start_s: float, end_s: float, max_gap_s: float
+    time_s: Floats, curve_j: Floats, kinds: npt.NDArray[np.int8], span_s: tuple[float, float], max_gap_s: Floats
 ) -> tuple[Gap, ...]:
+    """max_gap_s: of each step between readings."""
+    start_s, end_s = span_s
     gaps = [Gap(start_s=start_s, end_s=float(time_s[0]), how="unfilled")] if time_s[0] > start_s else []
     odd = (np.diff(time_s) > max_gap_s) | (kinds == WENT_BACK)
     for i in np.flatnonzero(odd & (time_s[1:] > start_s) & (time_s[:-1] < end_s)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +18,17 @@ BUCKET_S = 900.0
 LEAST_GAP_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Register:
+    """One register's readings; before raw_from_s [s since 1970] they are last values of buckets."""
+
+    series: Series
+    raw_from_s: float = -np.inf
+
+
 async def read_registers(
     store: Store, points: Sequence[PointId], start_s: float, end_s: float, margin_s: float
-) -> dict[PointId, Series]:
+) -> dict[PointId, Register]:
     """Register readings of [start_s, end_s) and a margin [s] on both sides, for interpolating at the ends.
 
     Raises:
@@ -27,14 +36,15 @@ async def read_registers(
     """
     raw_from_s = max(start_s - margin_s, end_s - RAW_S)
     raw = await store.range(RangeQuery(points=tuple(points), start_s=raw_from_s, end_s=end_s + margin_s))
-    found = {s.point: s for s in raw}
-    old = [p for p in points if p not in found or _begins(found[p]) > start_s]
+    found = {s.point: Register(s) for s in raw}
+    old = [p for p in points if p not in found or _begins(found[p].series) > start_s]
     if not old:
         return found
     first_s = np.floor((start_s - margin_s) / BUCKET_S) * BUCKET_S
     query = RangeQuery(points=tuple(old), start_s=first_s, end_s=end_s, step_s=BUCKET_S, aggregate="last")
     for stepped in await store.range(query):
-        found[stepped.point] = _joined(stepped, found.get(stepped.point))
+        fine = found[stepped.point].series if stepped.point in found else None
+        found[stepped.point] = Register(_joined(stepped, fine), np.inf if fine is None else _begins(fine))
     return found
 
 
@@ -58,18 +68,16 @@ def _joined(stepped: Series, raw: Series | None) -> Series:
     )
 
 
-def max_gap_s(site: Site, series: Series) -> float:
-    """The longest time between good readings [s] that is no gap: three periods, or two buckets."""
-    period_s = site.points[series.point].period_s
-    typical_s = float(np.percentile(np.diff(series.time_s), 90)) if len(series.time_s) > 2 else period_s
-    return 2 * BUCKET_S if typical_s >= BUCKET_S else max(3 * period_s, LEAST_GAP_S)
+def max_gap_s(site: Site, point: PointId) -> float:
+    """The longest time between good raw readings [s] that is no gap: three periods."""
+    return max(3 * site.points[point].period_s, LEAST_GAP_S)
 
 
-def fingerprint(registers: Mapping[PointId, Series]) -> str:
+def fingerprint(registers: Mapping[PointId, Register]) -> str:
     """SHA-256 over every reading used, points in order of their ids."""
     digest = hashlib.sha256()
     for point in sorted(registers):
-        series = registers[point]
+        series = registers[point].series
         digest.update(point.encode() + b"\0")
         for column, kind in ((series.time_s, "<f8"), (series.value, "<f8"), (series.code, "<i4")):
             digest.update(np.ascontiguousarray(column, dtype=kind).tobytes())

@@ -105,9 +105,10 @@ def _cooling_j(report: ReportModel) -> float:
 
 
 def _unmetered(report: ReportModel) -> str:
-    """A part of the cooling without readings would make the block look cheap."""
-    missing = [str(n.params.get("meter")) for n in report.notes if n.code == "note.no_readings"]
-    return f"no readings of {', '.join(missing)}" if missing else ""
+    """A part of the cooling without readings, in all of the block or in some of it, would make it look cheap."""
+    codes = {"note.no_readings", "note.part_incomplete"}
+    missing = [str(n.params.get("meter")) for n in report.notes if n.code in codes]
+    return f"not all readings of {', '.join(missing)}" if missing else ""
 
 
 def _coverage(report: ReportModel, length_s: float) -> float:

@@ -160,14 +160,22 @@ class Row:
         coverage = _coverage(trends.time_s[known], block.start_s + plan.washout_s, block.end_s)
         fault = "" if coverage >= LEAST_COVERAGE else f"{coverage:.0%} of it was measured"
         if not fault and active is not None:
-            ran = float(active[known].mean())
-            wrong = ran < LEAST_COVERAGE if block.arm == OURS else ran > 1 - LEAST_COVERAGE
-            fault = f"coldplate drove {ran:.0%} of it" if wrong else ""
+            fault = _not_as_planned(block.arm, active[known])
         if not fault and not float(trends.heat_w[known].mean()) > 0:
             fault = "no heat"
         columns = (trends.cooling_w, trends.heat_w, trends.wet_bulb_c)
         means = [float(c[known].mean()) if known.any() else math.nan for c in columns]
         return cls(block=block, power_w=means[0], heat_w=means[1], outdoor_c=means[2], coverage=coverage, fault=fault)
+
+
+def _not_as_planned(arm: str, active: Floats) -> str:
+    """Why a block was not driven as planned; empty if it was. active: 1 where coldplate drove, 0 where not."""
+    told = active[np.isfinite(active)]
+    if len(told) < LEAST_COVERAGE * len(active):
+        return f"who drove is told of {len(told) / len(active):.0%} of it"
+    ran = float(told.mean())
+    wrong = ran < LEAST_COVERAGE if arm == OURS else ran > 1 - LEAST_COVERAGE
+    return f"coldplate drove {ran:.0%} of it" if wrong else ""
 
 
 def _coverage(time_s: Floats, start_s: float, end_s: float) -> float:

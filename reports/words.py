@@ -89,6 +89,7 @@ NOTES_ZH: dict[str, str] = {
     "note.no_readings": "{meter}：无可用读数，其能耗计入“其他”",
     "note.unmetered": "{equipment} 没有电能表，其能耗计入“其他”",
     "note.behind_it": "{equipment} 位于 IT 电表之后且无独立电表：PUE 偏低",
+    "note.it_beside": "{equipment} 不在任何 IT 电表之后：其能耗计入“其他”，PUE 偏高",
     "note.replaced": "{meter} 已更换；旧表最后一次读数之后的电量未计入",
     "note.part_incomplete": "{meter}：部分时段电量未知，该项偏小而“其他”偏大",
     "note.parts_too_large": "各分项之和大于 IT 以外的总能耗：请检查电表的量程与位置",

@@ -227,7 +227,7 @@ async def test_days_are_read_from_buckets_and_their_end_from_raw(site, store):
     """An interval longer than the raw part gives the same figures from the last values of its buckets."""
     days = 4
     for meter, power_w in POWER_W.items():
-        times = np.arange(START_S - 3600, START_S + days * 86400 + 600, 120.0)
+        times = np.arange(START_S - 3600, START_S + days * 86400 + 600, 50.0)
         rows = [(f"{meter}/energy_import", t, t, 5e12 + power_w * (t - START_S), 0) for t in times]
         await store.write(SampleBatch.of(rows))
     report = await _report(site, store, START_S, START_S + days * 86400)
@@ -235,3 +235,43 @@ async def test_days_are_read_from_buckets_and_their_end_from_raw(site, store):
     assert report.energies[0].value == pytest.approx(1050 * 24 * days, rel=1e-3)
     assert report.period.hours == pytest.approx(24 * days)
     assert report.notes == ()
+
+
+async def test_an_interval_of_days_is_fully_covered_by_meters_that_are_read_often(site, store):
+    """Every twenty seconds for four days: what is read as last values of buckets is no gap, a hole in the raw end is one."""
+    days, hole_s = 4, START_S + 4 * 86400 - 7200
+    for meter, power_w in POWER_W.items():
+        times = np.arange(START_S - 3600, START_S + days * 86400 + 600, 20.0)
+        times = times[(times < hole_s) | (times >= hole_s + 1200)] if meter == "meter-ups" else times
+        rows = [(f"{meter}/energy_import", t, t, 5e12 + power_w * (t - START_S), 0) for t in times]
+        await store.write(SampleBatch.of(rows))
+    report = await _report(site, store, START_S, START_S + days * 86400)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6, rel=1e-4)
+    assert report.good_percent_total == pytest.approx(100.0)
+    [gap] = next(m for m in report.meters if m.meter == "meter-ups").gaps
+    assert gap.seconds == pytest.approx(1220.0)
+    assert report.notes == ()
+
+
+async def test_two_registers_for_one_feed_are_refused(site, store):
+    """A second meter at the utility feed: its energy may be the other half, or the same again, and a report can't know."""
+    second = replace(site.equipment["meter-utility"], id="meter-utility-b")
+    point = replace(site.points["meter-utility/energy_import"], id="meter-utility-b/energy_import", equipment=second.id)
+    both = replace(site, equipment={**site.equipment, second.id: second}, points={**site.points, point.id: point})
+    await _fill(store)
+    await store.write(SampleBatch.of(list(_rows(second.id, 0.5e6))))
+    with pytest.raises(ReportError, match="utility is measured by meter-utility and meter-utility-b"):
+        await _report(both, store)
+
+
+async def test_a_rack_beside_the_ups_is_a_finding(site, store):
+    """IT metered at the UPS, and one rack fed by the utility itself: its energy is not in the IT energy."""
+    ups = site.equipment["ups"]
+    rack = next(f for f in ups.feeds if f.startswith("rack"))
+    utility = replace(site.equipment["utility"], feeds=(*site.equipment["utility"].feeds, rack))
+    less = replace(ups, feeds=tuple(f for f in ups.feeds if f != rack))
+    moved = replace(site, equipment={**site.equipment, "ups": less, "utility": utility})
+    await _fill(store)
+    report = await _report(moved, store)
+    [note] = [n for n in report.notes if n.code == "note.it_beside"]
+    assert note.params == {"equipment": rack}

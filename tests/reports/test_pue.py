@@ -142,3 +142,25 @@ def test_rollover_never_changes_the_energy(steps, begin):
     plain = _kwh(_series(times, kwh), 3, times[-1] - 4)
     rolled = _kwh(_series(times, kwh % 1000), 3, times[-1] - 4, rollover_j=1000 * KWH)
     assert rolled == pytest.approx(plain, abs=1e-6)
+
+
+def test_a_reset_far_from_the_registers_end_is_no_roll_over():
+    """A meter that begins anew at 600 of 1,000 MWh has not counted 400 MWh in ten seconds."""
+    series = _series([0, 10, 20, 30], [600_000, 600_001, 0, 1])
+    energy = register_energy(series, 0, 30, max_gap_s=60, rollover_j=1e6 * KWH)
+    assert (energy.energy_j / KWH, energy.rollovers) == (pytest.approx(2), 0)
+    assert [(g.start_s, g.end_s) for g in energy.unfilled(0, 30)] == [(10, 20)]
+
+
+def test_a_roll_over_in_a_long_gap_is_counted_where_the_load_explains_it():
+    """Weeks without readings: as much as the meter counts in that time is no reset."""
+    series = _series([0, 10, 400_010, 400_020], [700, 700.01, 99, 99.01])
+    energy = register_energy(series, 0, 400_020, max_gap_s=60, rollover_j=1000 * KWH)
+    assert (energy.energy_j / KWH, energy.rollovers) == (pytest.approx(399.01), 1)
+
+
+def test_readings_of_two_kinds_have_gaps_of_their_own():
+    """Values of quarters of an hour, then one each ten seconds: only the hole in the latter is a gap."""
+    times = [0, 900, 1800, 2700, 2710, 2720, 2900, 2910]
+    energy = register_energy(_series(times, np.array(times) / 100), 0, 2910, max_gap_s=60, coarse=(2700, 1800))
+    assert [(g.start_s, g.end_s) for g in energy.gaps] == [(2720, 2900)]

@@ -137,3 +137,19 @@ def test_the_randomisation_test_keeps_its_promise():
         share[saving] = float(np.mean(np.array(found) < 0.05))
     assert share[0.0] <= 0.13
     assert share[0.1] > 0.8
+
+
+def test_a_block_of_which_nobody_tells_who_drove_does_not_count():
+    """A trend with holes: one empty cell hides no block that was driven otherwise, and a block of them is left out."""
+    plan = plan_of()
+    trends, active = measured(plan, 0.1)
+    block = next(b for b in plan.blocks if b.arm == OURS)
+    inside = (trends.time_s >= block.start_s) & (trends.time_s < block.end_s)
+    otherwise = np.where(inside, 0.0, active)
+    otherwise[np.flatnonzero(inside)[60]] = math.nan
+    assert analyse(plan, trends, ours_active=otherwise).pairs == 27
+    untold = np.where(inside, math.nan, active)
+    assert "who drove is told of 0% of it" in analyse(plan, trends, ours_active=untold).left_out[0]
+    untold = active.copy()
+    untold[np.flatnonzero(inside)[60]] = math.nan
+    assert analyse(plan, trends, ours_active=untold).pairs == 28

@@ -17,7 +17,7 @@ from plant.errors import ConfigError
 from plant.samples import SampleBatch
 from reports.pue import ReportError
 from reports.switchback import OURS, make_plan
-from reports.switchback_blocks import BEGAN, ENDED, REGISTERED
+from reports.switchback_blocks import BEGAN, ENDED, REGISTERED, rows_of
 from sites import load_site
 from store.audit import AuditLog
 from store.embedded import EmbeddedStore
@@ -35,7 +35,7 @@ def plan():
     return make_plan("demo-pod", made_s=MADE_S, start_s=MADE_S + 600, days=1.0, block_s=7200.0, seed=4)
 
 
-async def record(plan, site, path):
+async def record(plan, site, path, silent=None):
     """A day of registers and weather: cooling follows the weather, and is cheaper in coldplate's blocks."""
     store = EmbeddedStore.open(path, site.retention)
     chance = np.random.default_rng(7)
@@ -49,7 +49,12 @@ async def record(plan, site, path):
     total = it_w / 0.97 + sum(cooling.values())
     for meter, power_w in {"meter-utility": total, "meter-ups": it_w, **cooling}.items():
         energy_j = 5e12 + np.concatenate([[0.0], np.cumsum(power_w[:-1] * 60.0)])
-        rows = [(f"{meter}/energy_import", t, t, e, 0) for t, e in zip(time_s, energy_j, strict=True)]
+        from_s, to_s = (silent or {}).get(meter, (0.0, 0.0))
+        rows = [
+            (f"{meter}/energy_import", t, t, e, 0)
+            for t, e in zip(time_s, energy_j, strict=True)
+            if not from_s <= t < to_s
+        ]
         await store.write(SampleBatch.of(rows))
     rows = [("dry-coolers/outdoor_dry_bulb", t, t, c, 0) for t, c in zip(time_s, dry_c, strict=True)]
     await store.write(SampleBatch.of(rows))
@@ -146,3 +151,16 @@ def test_a_report_needs_something_to_report_on(recorded):
     done = CliRunner().invoke(app, ["switchback", "report", str(recorded[1])])
     assert isinstance(done.exception, ConfigError)
     assert "--site and --state" in str(done.exception.remedy)
+
+
+async def test_a_block_of_which_a_cooling_meter_tells_only_a_part_is_left_out(plan, tmp_path):
+    """A meter that falls silent in the middle of a block would make it look cheap: it is named, and does not count."""
+    site, path, block = load_site(SITE), tmp_path / "part.db", plan.blocks[4]
+    silent_s = 0.5 * (block.start_s + block.end_s), block.end_s + 3 * 3600
+    await record(plan, site, path, silent={"meter-dry-coolers": silent_s})
+    store = EmbeddedStore.open(path, site.retention)
+    rows = await rows_of(plan, site, store, {})
+    await store.close()
+    faults = {number: row.fault for number, row in enumerate(rows, 1) if row.fault}
+    assert set(faults) == {5, 6, 7}
+    assert all("meter-dry-coolers" in fault for fault in faults.values())
