@@ -24,6 +24,8 @@ PARTS: dict[str, str] = {
 """Part of the cooling that a metered equipment belongs to."""
 NOT_IT = frozenset(PARTS)
 PASS_POWER = frozenset({"ups", "pdu", "power-shelf"})
+IMPORT, EXPORT = "energy_import", "export"
+"""Name of the register that is read where a meter has several, and how that of the other direction ends."""
 RACKS = 3
 """The category of a site whose racks are all metered."""
 CATEGORY_PLACE = {1: "ups_output", 2: "pdu_output", 3: "it_input"}
@@ -51,8 +53,9 @@ class Boundary:
 
 
 def register_point(site: Site, meter: str) -> PointId | None:
-    """A meter's energy register, None if it has none."""
-    return next((p.id for p in site.points_of(meter) if p.quantity is Quantity.ENERGY), None)
+    """A meter's register of what was drawn, None if it has none; what it counts the other way is no use of energy."""
+    found = [p.id for p in site.points_of(meter) if p.quantity is Quantity.ENERGY and not p.name.endswith(EXPORT)]
+    return next((p for p in found if p.endswith(f"/{IMPORT}")), found[0] if found else None)
 
 
 def boundary(site: Site) -> Boundary:

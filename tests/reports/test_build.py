@@ -14,6 +14,7 @@ import pytest
 
 from plant.errors import ConfigError
 from plant.samples import SampleBatch
+from reports.boundary import register_point
 from reports.build import build_report
 from reports.model import ReportModel
 from reports.pue import ReportError
@@ -275,3 +276,12 @@ async def test_a_rack_beside_the_ups_is_a_finding(site, store):
     report = await _report(moved, store)
     [note] = [n for n in report.notes if n.code == "note.it_beside"]
     assert note.params == {"equipment": rack}
+
+
+@pytest.mark.parametrize("profile", ["sunspec-meter", "janitza-umg96", "generic-power-meter"])
+def test_what_is_counted_is_what_was_drawn(tmp_path, profile):
+    """Of a meter with a register for each direction the one of import, whichever its profile names first."""
+    text = (SITES / "demo-pod.yaml").read_text()
+    path = tmp_path / "site.yaml"
+    path.write_text(text.replace("generic-power-meter, link: meters, unit: 1}", f"{profile}, link: meters, unit: 1}}"))
+    assert register_point(load_site(path), "meter-utility") == "meter-utility/energy_import"
