@@ -146,11 +146,20 @@ def _bad_meters(form: SiteForm) -> Iterator[Fault]:
 
 
 def _pue_meters(form: SiteForm) -> Iterator[Fault]:
-    metered = {e.meters for e in form.equipment if e.kind == "meter" and _counts_energy(e)}
+    """A total and the IT energy need a register at each of their places, and one only."""
+    metered: dict[str, str] = {}
     of_kind = {kind: {e.id for e in form.equipment if e.kind == kind} for kind in ("utility", "ups", "rack")}
-    if not of_kind["utility"] & metered:
+    for index, meter in enumerate(form.equipment):
+        if meter.kind == "meter" and _counts_energy(meter):
+            first = metered.setdefault(meter.meters, meter.id)
+            if first != meter.id and any(meter.meters in places for places in of_kind.values()):
+                message = f"{meter.id}: {meter.meters} has an energy meter already, {first}, so there will be no PUE"
+                remedy = "name a feed of its own for each, or leave out the spare one"
+                yield Fault(place=("equipment", index, "meters"), message=message, remedy=remedy, warning=True)
+    everywhere = {kind: bool(ids) and ids <= metered.keys() for kind, ids in of_kind.items()}
+    if not everywhere["utility"]:
         yield _no_pue("no energy meter at a utility feed", "a meter with `meters:` the utility feed")
-    if not of_kind["ups"] & metered and not (of_kind["rack"] and of_kind["rack"] <= metered):
+    if not everywhere["ups"] and not everywhere["rack"]:
         yield _no_pue(
             "no energy meter at a UPS or at every rack", "a meter with `meters:` the UPS, or one for each rack"
         )

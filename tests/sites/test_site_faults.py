@@ -211,3 +211,18 @@ def test_a_group_without_dew_point_can_not_keep_a_margin(tmp_path: Path) -> None
     )
     (problem,) = problems(path)
     assert "no member measures" in problem.message
+
+
+def test_a_second_meter_and_a_feed_without_one_are_warnings(tmp_path: Path) -> None:
+    """What a report refuses later is told beforehand: two registers for one feed, and one of two feeds without any."""
+    text = BASE.read_text(encoding="utf-8")
+    line = next(row for row in text.splitlines() if "kind: meter" in row and "meters: utility" in row)
+    twice = line.replace("id: meter-utility", "id: meter-b").replace("unit: 2", "unit: 9")
+    path = tmp_path / "site.yaml"
+    path.write_text(text.replace(line, f"{line}\n{twice}"), encoding="utf-8")
+    (warning,) = problems(path)
+    assert warning.severity == "warning"
+    assert "utility has an energy meter already, meter-utility" in warning.message
+    feed = next(row for row in text.splitlines() if "kind: utility" in row)
+    path.write_text(text.replace(feed, f"{feed}\n{feed.replace('id: utility', 'id: utility-b')}"), encoding="utf-8")
+    assert any("no energy meter at a utility feed" in p.message for p in problems(path))
