@@ -117,7 +117,7 @@ class CoolingTower:
         self.design_flow_m3_s, self.fan_design_w = design["flow_m3_s"], design["fan_power_w"]
         self.pump_design_w = design.get("pump_power_w", 0.0)
         self.free_share = design.get("free_convection_fraction", FREE_SHARE)
-        self.cycles = design.get("concentration_cycles", CYCLES)
+        self.cycles = design.get("cycles_of_concentration", CYCLES)
         self.drift_share = design.get("drift_fraction", DRIFT_SHARE)
         self.air = saturated_air()
         wet_bulb_c, approach_k = design.get("wet_bulb_c", DESIGN_WET_BULB_C), design["approach_k"]

@@ -269,3 +269,16 @@ def test_fast_swings_are_resolved(demo):
         ranges[period_s] = max(seen) - min(seen)
     assert ranges[10.0] > 3.0
     assert ranges[2.0] < ranges[10.0]
+
+
+def test_a_tower_blows_down_by_the_cycles_that_the_site_file_tells():
+    """Water of twice the salt is thrown away as fast as it evaporates, of five times as much a quarter as fast."""
+    design = {"heat_w": 1.3e6, "flow_m3_s": 0.05, "approach_k": 4.0, "fan_power_w": 20e3}
+    used = {}
+    for cycles in (2.0, 5.0):
+        equipment = Equipment(id="t", kind="cooling-tower", design={**design, "cycles_of_concentration": cycles})
+        tower = CoolingTower(equipment, 4.17e6, 997.0)
+        for _ in range(600):
+            tower.step(5.0, 24.0, 1.0e6, 0.05, 20.0)
+        used[cycles] = tower.water_kg_s
+    assert used[2.0] / used[5.0] == pytest.approx(2.0 / 1.25, rel=0.02)
