@@ -232,6 +232,8 @@ class Actuator:
             self._let_go(hand, "nothing was written after it was taken")
         if hand.release_due:
             await self._grip.release(hand, force=False)
+        elif not hand.taken and not self._admission.remote(hand):
+            self._ledger.withdraw(hand.name, "release_unconfirmed")  # it shows itself what it had not confirmed
         await self._hand_over(hand)
         if not hand.driven:
             return

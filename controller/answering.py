@@ -138,7 +138,7 @@ def one_step(
     values, made = {}, {}
     for role, point in inputs.own_setpoints(group).items():
         envelope, held = site.envelopes[point], moves.get(point)
-        if held is not None and now_s - held.at_s < envelope.min_dwell_s + SETTLE_S and goal[role] != current[role]:
+        if held is not None and now_s - held.at_s < envelope.min_dwell_s + SETTLE_S:
             values[role], made[point] = held.value, held
             continue
         step = float(np.clip(goal[role] - current[role], -envelope.max_step, envelope.max_step))

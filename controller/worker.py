@@ -131,7 +131,7 @@ class StepWorker:
     def _exchange(self, request: tuple[ControlState, Snapshot, tuple[JobOutlook, ...], float]) -> StepResult:
         with self._in_pipe:
             pipe = self._connected()
-            pipe.send_bytes(pickle.dumps(request))
+            self._send(pipe, pickle.dumps(request))
             if not pipe.poll(self.deadline_s):
                 self.kills += 1
                 raise TimeoutError(f"no plan within {self.deadline_s:g} s")
@@ -139,6 +139,16 @@ class StepWorker:
         if isinstance(answer, StepResult):
             return answer
         raise StepFailedError(str(answer))
+
+    def _send(self, pipe: Connection, request: bytes) -> None:
+        """A child that takes nothing would hold this up for ever, as no pipe is so large: its end ends that, too."""
+        assert self._child is not None
+        late = threading.Timer(self.deadline_s, self._child.kill)
+        late.start()
+        try:
+            pipe.send_bytes(request)
+        finally:
+            late.cancel()
 
     def _stop(self) -> None:
         if self._pipe is not None:

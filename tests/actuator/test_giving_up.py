@@ -68,3 +68,19 @@ async def test_a_clock_set_back_does_not_hide_a_foreign_write(rig):
     rig.device.registers["supply_setpoint"] = 36.0
     await rig.pass_time(20)
     assert "foreign_write" in rig.codes()
+
+
+@pytest.mark.parametrize("silent_s", [20, 300])
+async def test_an_unconfirmed_release_is_told_until_the_device_shows_that_it_let_go(rig, silent_s):
+    """All to default while a device is silent: critical, also beyond its own timeout; over once it answers as local."""
+    await rig.ask(31.5)
+    rig.device.fault = "silent"
+    await rig.actuator.relinquish(None, "operator:ann", "test")
+    for _ in range(silent_s // 5):
+        rig.clock.advance(5)
+        await rig.actuator.tick()
+    assert rig.codes() == ["release_unconfirmed"]
+    rig.device.fault = ""
+    await rig.pass_time(30)
+    assert not rig.device.remote
+    assert rig.codes() == []

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from controller.answering import one_step
 from controller.causes import Cause, Found
 from controller.identification.estimates import Estimate, Observation, tells_more
 from controller.identification.excitation import probed
 from controller.identification.known import Baseline, Change, Kept, Known, recalled
+from controller.inputs import current_setpoints
 from controller.shedding import shed_request
 from controller.state import Move
 from controller.step import initial_state, step
@@ -170,3 +172,20 @@ def test_a_pressure_that_nobody_commands_and_that_has_gone_ends_no_cycle(pod, po
     result = step(initial_state(), gone, (), now_s, site)
     assert result.plans[0].reason.code == "plan_design"
     assert all(math.isfinite(s.value) for s in result.plans[0].setpoints)
+
+
+def test_staying_during_a_fault_forgets_no_dwell(pod, pod_snapshot, now_s):
+    """A move, then a fault that what is left carries, then one that it does not: no step before the guard lets it pass.
+
+    A step that the guard refuses prolongs nothing: the lease would end, and the loop with it, in the middle of a fault.
+    """
+    group, point = pod.groups["tcs-1"], "cdu-1/supply_temperature_setpoint"
+    current = current_setpoints(pod, pod_snapshot, group)
+    moved = {point: Move(value=current["supply_temperature"], at_s=now_s - 60.0)}
+    stays, held = one_step(pod, group, current, current, moved, now_s)
+    assert stays["supply_temperature"] == current["supply_temperature"]
+    colder = {**current, "supply_temperature": 27.0}
+    values, held = one_step(pod, group, current, colder, held, now_s + 60.0)
+    assert values["supply_temperature"] == current["supply_temperature"]
+    values, held = one_step(pod, group, current, colder, held, now_s + 260.0)
+    assert values["supply_temperature"] == current["supply_temperature"] - 1.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import time
 
 import pytest
@@ -52,3 +55,22 @@ def test_every_sentence_has_its_words():
     assert all(BINDINGS.values())
     with pytest.raises(KeyError):
         message("no_such_code")
+
+
+async def test_a_child_that_takes_nothing_costs_one_cycle_too(pod, pod_snapshot, now_s):
+    """Stopped before it has read the request, which no pipe holds: killed at the deadline, and the next one works."""
+    worker = StepWorker(pod, deadline_s=20.0)
+    try:
+        assert await worker.run(pod_snapshot, (), now_s) is not None
+        worker.deadline_s = 0.5
+        os.kill(worker._child.pid, signal.SIGSTOP)
+        async with asyncio.timeout(15):
+            assert await worker.run(pod_snapshot, (), now_s + 60) is None
+        (late,) = worker.conditions()
+        assert late.code == "optimiser_late"
+        worker.deadline_s = 20.0
+        assert await worker.run(pod_snapshot, (), now_s + 120) is not None
+    finally:
+        if worker._child is not None:
+            worker._child.kill()
+        await worker.close()
