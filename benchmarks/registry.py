@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks import workers
 from plant.errors import ConfigError
 
 Figures = Mapping[str, float | str | list[dict[str, float | str]]]
@@ -38,6 +39,9 @@ BENCHMARKS: dict[str, str] = {
     "tuning": "fixed setpoints and the reset rule tuned to each plant and climate, with their grids",
 }
 
+WITH_WORKERS = frozenset({"control", "tuning"})
+"""Whose days run in worker processes, on all cores."""
+
 
 def find_benchmark(name: str) -> Benchmark:
     """One of `BENCHMARKS`: the `run` of the module of that name. Only that one is imported.
@@ -47,6 +51,8 @@ def find_benchmark(name: str) -> Benchmark:
     """
     if name not in BENCHMARKS:
         raise ConfigError(f"unknown benchmark {name!r}", remedy=f"use one of {', '.join(sorted(BENCHMARKS))}")
+    if name in WITH_WORKERS:
+        workers.prepare()
     found: Benchmark = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").run
     return found
 

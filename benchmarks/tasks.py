@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from benchmarks.baselines import (
@@ -29,6 +26,7 @@ from benchmarks.robust import ROBUST, adverse
 from benchmarks.staged_bound import staged_bound_day
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
+from benchmarks.workers import pool
 from controller.identification.known import Kept
 from plant.topology import Site
 
@@ -37,8 +35,6 @@ YEAR_DAYS, YEAR_H = 365, 8757
 """A year from its third hour on: weather ends with the last."""
 BOUND, KNOWN = "bound", "ours-known"
 """Ours that was started again after a day, with what it kept of the plant's parameters."""
-ARMA = "statsmodels.tsa.arima.estimators.hannan_rissanen"
-"""What the controller imports late; each worker would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +65,8 @@ def run_tasks(tasks: Sequence[Task]) -> list[Day]:
     if len(tasks) < 2 or (os.cpu_count() or 1) < 2:
         return [run_task(task) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda index: not tasks[index].controller.startswith("ours"))
-    days = dict(zip(order, _pool().map(run_task, [tasks[index] for index in order]), strict=True))
+    days = dict(zip(order, pool().map(run_task, [tasks[index] for index in order]), strict=True))
     return [days[index] for index in range(len(tasks))]
-
-
-@cache
-def _pool() -> ProcessPoolExecutor:
-    """Workers for the rest of this process, forked from one that has imported everything."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many threads for tiny matrices only wait for one another
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, ARMA])
-    return ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context)
 
 
 def run_task(task: Task) -> Day:
