@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,26 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.kube_caller import ADMIN, HOST, KubeCaller
 from benchmarks.slurm_lab import free_ports
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-scheduler")
 CONTROLLERS = "kube-controller-manager"
 """Only where pods of controllers and taints of nodes are looked at: nodes without a kubelet are soon lost to it."""
-ADMIN, HOST = "admin-of-this-lab", "127.0.0.1"
 AT_ONCE = 8
 SIZE = {"cpu": "64", "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "8"}
-PLURALS = {
-    "Deployment": "apis/apps/v1/{ns}deployments",
-    "ClusterRole": "apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-    "Role": "apis/rbac.authorization.k8s.io/v1/{ns}roles",
-    "RoleBinding": "apis/rbac.authorization.k8s.io/v1/{ns}rolebindings",
-    "ServiceAccount": "api/v1/{ns}serviceaccounts",
-    "Namespace": "api/v1/namespaces",
-    "PriorityClass": "apis/scheduling.k8s.io/v1/priorityclasses",
-    "PodDisruptionBudget": "apis/policy/v1/{ns}poddisruptionbudgets",
-    "Job": "apis/batch/v1/{ns}jobs",
-}
 
 
 def found_programs() -> dict[str, str]:
@@ -49,15 +36,14 @@ def found_programs() -> dict[str, str]:
     return {name: path for name, path in paths.items() if path is not None}
 
 
-class ControlPlane:
+class ControlPlane(KubeCaller):
     """`with ControlPlane(folder) as plane`: the API server answers, the default namespace can take pods."""
 
     def __init__(self, folder: Path, programs: Mapping[str, str] | None = None) -> None:
         self.folder, self._programs = folder, dict(programs or found_programs())
         self._ports = free_ports(3)
-        self.port = self._ports[2]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._idle: list[http.client.HTTPSConnection] = []
+        super().__init__(self._ports[2], folder / "certs" / "apiserver.crt")
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -126,11 +112,11 @@ class ControlPlane:
         child = self._children.pop("kube-apiserver")
         child.kill()
         child.wait(60)
-        self._drop_wires()
+        self.drop_wires()
 
     def close(self) -> None:
         """End every child."""
-        self._drop_wires()
+        self.drop_wires()
         for name in reversed((*PROGRAMS, CONTROLLERS)):
             child = self._children.pop(name, None)
             if child is not None:
@@ -161,25 +147,6 @@ class ControlPlane:
         """A token of a service account, as a pod of it gets one."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         return str(self.call("POST", path, {"spec": {"expirationSeconds": 3600}})["status"]["token"])
-
-    def status(self, method: str, path: str, body: object = None, *, token: str = ADMIN) -> int:
-        """What the API server answers to that."""
-        return self._ask(method, path, body, token)[0]
-
-    def call(self, method: str, path: str, body: object = None, *, token: str = ADMIN) -> dict[str, Any]:
-        """An answer that must be a good one."""
-        status, answer = self._ask(method, path, body, token)
-        if status >= 400:
-            raise AssertionError(f"{method} {path}: {status} {answer.get('message')}")
-        return answer
-
-    def apply(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """As `kubectl apply --server-side` does."""
-        for document in documents:
-            metadata = document["metadata"]
-            space = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
-            path = f"/{PLURALS[document['kind']].format(ns=space)}/{metadata['name']}?fieldManager=lab&force=true"
-            self.call("APPLY", path, document)
 
     def each(self, work: Callable[[Any], object], of: Iterable[Any]) -> None:
         """Do it for all, a few at a time."""
@@ -256,29 +223,6 @@ class ControlPlane:
     def log(self, name: str) -> str:
         """What one of them said."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
-
-    def _ask(self, method: str, path: str, body: object, token: str) -> tuple[int, dict[str, Any]]:
-        kinds = {"PATCH": "application/merge-patch+json", "APPLY": "application/apply-patch+yaml"}
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": kinds.get(method, "application/json")}
-        data = None if body is None else json.dumps(body).encode()
-        wire = self._idle.pop() if self._idle else self._wire()
-        try:
-            wire.request("PATCH" if method == "APPLY" else method, path, data, headers)
-            answer = wire.getresponse()
-            text = answer.read()
-        except BaseException:
-            wire.close()
-            raise
-        self._idle.append(wire)
-        return answer.status, json.loads(text) if text[:1] == b"{" else {"message": text.decode(errors="replace")}
-
-    def _wire(self) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt"))
-        return http.client.HTTPSConnection(HOST, self.port, timeout=30, context=context)
-
-    def _drop_wires(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
 
     def _ready(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):

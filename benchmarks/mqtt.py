@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.mqtt_rig import BUS, STOP, Mosquitto, point_and_ms, result, start
+from benchmarks.mqtt_bus import BUS, point_and_ms
+from benchmarks.mqtt_publisher import STOP
+from benchmarks.mqtt_rig import Mosquitto, result, start
 from collector.forwarder import Forwarder
 from collector.spool import Spool
 from plant.clock import ScaledClock

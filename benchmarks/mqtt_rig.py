@@ -13,9 +13,7 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -26,36 +24,20 @@ from typing import Any
 
 import aiomqtt
 
+from benchmarks.mqtt_bus import HOST, bench_site
+from benchmarks.mqtt_publisher import IN_FLIGHT, publish
 from collector.collector import Collector
 from collector.spool import Spool
 from devices import dsx
-from devices.profiles import load_profile
 from plant.clock import ScaledClock
 from plant.errors import ConfigError
 from plant.live import LiveTable
-from plant.points import Point
 from plant.samples import SampleBatch
-from plant.topology import Climate, Equipment, Link, Site, Source, Tariff, Workload
 
-HOST = "127.0.0.1"
-LINK = "bms"
-PROFILE = "dsx-cdu"
-CDUS = 50
-POINTS = (
-    "bms_fws_supply_temperature",
-    "bms_fws_return_temperature",
-    "bms_tcs_supply_temperature",
-    "bms_tcs_return_temperature",
-)
-BUS = CDUS * len(POINTS)
-"""Points on the bus; message i is of point i mod BUS, measured i // BUS ms after BEGIN [s since 1970]."""
 SPOOL_BYTES = 4 * 1024**3
-IN_FLIGHT = 1000
-CHUNK = 100
 IDLE_S = 1.5
 PEER_BATCH = 1000
 PEER_CLIENT = "plain-loop"
-STOP = signal.SIGTERM
 
 
 class Mosquitto:
@@ -109,147 +91,6 @@ def result(process: subprocess.Popen[str], timeout_s: float = 300.0) -> dict[str
         raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
     found: dict[str, float] = json.loads(out.splitlines()[-1])
     return found
-
-
-def point_and_ms(number: int) -> tuple[str, int]:
-    """Point and source time [ms after the begin] of message `number`."""
-    slot = number % BUS
-    return f"cdu-{slot // len(POINTS):02d}/{POINTS[slot % len(POINTS)]}", number // BUS
-
-
-def bench_site(port: int) -> Site:
-    """A site whose CDUs are known from the bus only."""
-    link = Link(id=LINK, transport="mqtt", host=HOST, port=port, options={"client_id": "bench", "protocol": 5})
-    profile = load_profile(PROFILE)
-    equipment = [
-        Equipment(id=f"cdu-{n:02d}", kind="cdu", sources=(Source(profile=PROFILE, link=LINK),)) for n in range(CDUS)
-    ]
-    points = [
-        Point(id=f"{e.id}/{p.name}", quantity=p.quantity, equipment=e.id, link=LINK, period_s=10, max_age_s=1e9)
-        for e in equipment
-        for p in profile.points
-    ]
-    return Site(
-        id="bench",
-        name="Bench",
-        name_zh="",
-        path="",
-        timezone="UTC",
-        coolant="water",
-        glycol_percent=0,
-        gpus_per_rack=1,
-        links={LINK: link},
-        equipment={e.id: e for e in equipment},
-        points={p.id: p for p in points},
-        groups={},
-        drives={},
-        envelopes={},
-        limits={},
-        tariff=Tariff(currency="EUR", energy_per_kwh=(0.2,) * 24),
-        carbon_kg_per_kwh=0,
-        carbon_source="",
-        climate=Climate(mean_c=10, annual_amplitude_k=10, daily_amplitude_k=5, dew_point_depression_k=6),
-        workload=Workload(seed=1, racks={}),
-        retention={},
-    )
-
-
-# --- the publisher ---
-
-
-def bus_topics() -> list[tuple[str, str, bytes]]:
-    """Value topic, metadata topic and metadata of each point on the bus."""
-    profile = load_profile(PROFILE)
-    found = []
-    for number in range(BUS):
-        name, _, point = point_and_ms(number)[0].partition("/")
-        value, metadata = dsx.point_topics(profile.point(point), f"hall/{name}/{point}/feedback/value")
-        found.append((str(value), str(metadata), dsx.encode_metadata(profile.point(point), name)))
-    return found
-
-
-class RawPublisher:
-    """Publishes at QoS 1 over a bare socket: a client library costs more than the broker, and would set the pace.
-
-    Source: MQTT 3.1.1, sections 3.1 (CONNECT), 3.3 (PUBLISH) and 3.4 (PUBACK).
-    """
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection((HOST, port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(bytes([0x10, 12, 0, 4, *b"MQTT", 4, 2, 0, 0, 0, 0]))
-        self._take(4)  # CONNACK
-        self._sent = self._acknowledged = 0
-        self._rest = b""
-
-    def _take(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            data += self._socket.recv(size - len(data))
-        return data
-
-    def send(self, messages: list[tuple[str, bytes]], *, retain: bool = False) -> None:
-        """Publish some, and wait while too many are not acknowledged."""
-        packets = bytearray()
-        for topic, payload in messages:
-            self._sent += 1
-            name = topic.encode()
-            body = struct.pack(">H", len(name)) + name + struct.pack(">H", self._sent % 65_535 + 1) + payload
-            packets += bytes([0x33 if retain else 0x32]) + _length(len(body)) + body
-        self._socket.sendall(packets)
-        self.settle(IN_FLIGHT)
-
-    def settle(self, open_at_most: int) -> None:
-        """Until all but so many are acknowledged by the broker."""
-        while self._sent - self._acknowledged > open_at_most:
-            self._rest += self._socket.recv(65_536)
-            whole = len(self._rest) // 4  # each PUBACK has four bytes, and nothing else comes
-            self._acknowledged += whole
-            self._rest = self._rest[4 * whole :]
-
-    def close(self) -> None:
-        """Say goodbye."""
-        self._socket.sendall(bytes([0xE0, 0]))
-        self._socket.close()
-
-
-def _length(size: int) -> bytes:
-    out = bytearray()
-    while True:
-        size, low = divmod(size, 128)
-        out.append(low | 0x80 if size else low)
-        if not size:
-            return bytes(out)
-
-
-def publish(port: int, begin_s: float, first: int, count: int, rate: float) -> dict[str, float]:
-    """Publish `count` values (0: until told to stop) at QoS 1; returns when the broker has them all."""
-    client, going, topics = RawPublisher(port), _until_told(), bus_topics()
-    client.send([(metadata, payload) for _, metadata, payload in topics], retain=True)
-    began, number, end = time.perf_counter(), first, first + count if count else sys.maxsize
-    while going() and number < end:
-        due = end if not rate else min(first + int((time.perf_counter() - began) * rate), end)
-        some = range(number, min(due, number + CHUNK))
-        if not some:
-            time.sleep(0.002)
-            continue
-        client.send(
-            [(topics[n % BUS][0], dsx.encode_value(20 + n % 1000 / 100, begin_s + n // BUS / 1000)) for n in some]
-        )
-        number = some.stop
-    client.settle(0)
-    spent_s = time.perf_counter() - began
-    client.close()
-    return {"published": number - first, "rate": (number - first) / spent_s}
-
-
-def _until_told() -> Callable[[], bool]:
-    told: list[int] = []
-    signal.signal(STOP, lambda number, _frame: told.append(number))
-    return lambda: not told
-
-
-# --- the collectors ---
 
 
 async def collect(port: int, folder: Path, count: int) -> dict[str, float]:

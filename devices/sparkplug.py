@@ -1,4 +1,4 @@
-"""Sparkplug B (Eclipse Sparkplug 3.0.0): topics and the protobuf payload, read and written by hand.
+"""Sparkplug B (Eclipse Sparkplug 3.0.0): topics and payloads, read and written by hand.
 
 Scalars are read; DataSets, Templates, arrays and bytes are passed over. Only what the collector needs is written.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from devices.protobuf import BYTES, EIGHT, FOUR, VARINT, field, put, put_bytes
 from plant.errors import PermanentError
 
 NAMESPACE = "spBv1.0"
@@ -32,13 +33,12 @@ _SIGNED_BITS = {INT8: 8, INT16: 16, INT32: 32, INT64: 64}
 _UNSIGNED_BITS = {UINT8: 8, UINT16: 16, UINT32: 32, UINT64: 64, DATETIME: 64}
 # Fields of Payload and Metric, with their wire types (sparkplug_b.proto)
 _TIMESTAMP, _METRIC, _SEQ = 1, 2, 3
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
-_PAYLOAD_WIRE = {1: _VARINT, 2: _BYTES, 3: _VARINT, 4: _BYTES, 5: _BYTES}
+_PAYLOAD_WIRE = {1: VARINT, 2: BYTES, 3: VARINT, 4: BYTES, 5: BYTES}
 _METRIC_WIRE = {
-    1: _BYTES, 2: _VARINT, 3: _VARINT, 4: _VARINT, 5: _VARINT, 6: _VARINT, 7: _VARINT, 8: _BYTES, 9: _BYTES,
-    10: _VARINT, 11: _VARINT, 12: _FOUR, 13: _EIGHT, 14: _VARINT, 15: _BYTES, 16: _BYTES, 17: _BYTES, 18: _BYTES,
-    19: _BYTES,
+    1: BYTES, 2: VARINT, 3: VARINT, 4: VARINT, 5: VARINT, 6: VARINT, 7: VARINT, 8: BYTES, 9: BYTES,
+    10: VARINT, 11: VARINT, 12: FOUR, 13: EIGHT, 14: VARINT, 15: BYTES, 16: BYTES, 17: BYTES, 18: BYTES,
+    19: BYTES,
 }  # fmt: skip
 _NAME, _ALIAS, _TIMESTAMP_OF, _DATATYPE, _IS_HISTORICAL, _IS_NULL, _PROPERTIES = 1, 2, 3, 4, 5, 7, 9
 _LAST_VALUE = 19
@@ -130,7 +130,7 @@ def _payload(data: bytes) -> Payload:
     time_s, seq, metrics = math.nan, None, []
     at, end = 0, len(data)
     while at < end:
-        number, value, at = _field(data, at, end, _PAYLOAD_WIRE)
+        number, value, at = field(data, at, end, _PAYLOAD_WIRE)
         if number == _METRIC:
             metrics.append(_metric(data, at - value, at))
         elif number == _TIMESTAMP:
@@ -146,7 +146,7 @@ def _metric(data: bytes, at: int, end: int) -> Metric:
     found: dict[int, tuple[int, int]] = {}  # field -> value and end
     kind = 0
     while at < end:
-        number, value, at = _field(data, at, end, _METRIC_WIRE)
+        number, value, at = field(data, at, end, _METRIC_WIRE)
         found[number] = value, at
         if _INT_VALUE <= number <= _LAST_VALUE:
             kind = number
@@ -199,7 +199,7 @@ def _quality(data: bytes, at: int, end: int) -> int | None:
     keys: list[str] = []
     values: list[int | None] = []
     while at < end:
-        number, value, at = _field(data, at, end, {1: _BYTES, 2: _BYTES})
+        number, value, at = field(data, at, end, {1: BYTES, 2: BYTES})
         if number == 1:
             keys.append(data[at - value : at].decode())
         elif number == 2:
@@ -211,45 +211,10 @@ def _whole_number(data: bytes, at: int, end: int) -> int | None:
     """A property value, if it is a whole number (fields 3 and 4)."""
     found = None
     while at < end:
-        number, value, at = _field(data, at, end, {3: _VARINT, 4: _VARINT})
+        number, value, at = field(data, at, end, {3: VARINT, 4: VARINT})
         if number in (3, 4):
             found = value
     return found
-
-
-def _field(data: bytes, at: int, end: int, wire_types: dict[int, int]) -> tuple[int, int, int]:
-    """Number, value and end of the field at `at`; for bytes the value is their count, before the end."""
-    tag, at = _varint(data, at, end)
-    number, wire = tag >> 3, tag & 7
-    if number == 0 or wire_types.get(number, wire) != wire:
-        raise IndexError(f"field {number} has wire type {wire}")
-    value = 0
-    if wire == _VARINT:
-        value, at = _varint(data, at, end)
-    elif wire == _BYTES:
-        value, at = _varint(data, at, end)
-        at += value
-    elif wire in (_EIGHT, _FOUR):
-        at += 8 if wire == _EIGHT else 4
-    else:
-        raise IndexError(f"wire type {wire}")
-    if at > end:
-        raise IndexError(f"field {number} is cut off")
-    return number, value, at
-
-
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-        shift += 7
-        if shift > 63:
-            raise IndexError("a number of more than ten bytes")
-    raise IndexError("a number is cut off")
 
 
 # --- writing ---
@@ -257,8 +222,8 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def encode(time_s: float, metrics: Iterable[Metric], seq: int | None = None) -> bytes:
     """A payload; a metric's value is written as its data type says, null where it is None."""
-    body = b"".join(_put_bytes(_METRIC, _encode_metric(metric)) for metric in metrics)
-    return _put(_TIMESTAMP, round(time_s * 1000)) + body + (b"" if seq is None else _put(_SEQ, seq))
+    body = b"".join(put_bytes(_METRIC, _encode_metric(metric)) for metric in metrics)
+    return put(_TIMESTAMP, round(time_s * 1000)) + body + (b"" if seq is None else put(_SEQ, seq))
 
 
 def rebirth(time_s: float) -> bytes:
@@ -267,47 +232,30 @@ def rebirth(time_s: float) -> bytes:
 
 
 def _encode_metric(metric: Metric) -> bytes:
-    out = _put_bytes(1, metric.name.encode()) if metric.name else b""
+    out = put_bytes(1, metric.name.encode()) if metric.name else b""
     if metric.alias is not None:
-        out += _put(2, metric.alias)
+        out += put(2, metric.alias)
     if not math.isnan(metric.time_s):
-        out += _put(3, round(metric.time_s * 1000))
+        out += put(3, round(metric.time_s * 1000))
     if metric.datatype:
-        out += _put(4, metric.datatype)
+        out += put(4, metric.datatype)
     if metric.historical:
-        out += _put(5, 1)
+        out += put(5, 1)
     if metric.quality is not None:
-        value = _put(1, INT32) + _put(3, metric.quality)
-        out += _put_bytes(9, _put_bytes(1, QUALITY.encode()) + _put_bytes(2, value))
-    return out + (_put(7, 1) if metric.value is None else _encode_value(metric.value, metric.datatype))
+        value = put(1, INT32) + put(3, metric.quality)
+        out += put_bytes(9, put_bytes(1, QUALITY.encode()) + put_bytes(2, value))
+    return out + (put(7, 1) if metric.value is None else _encode_value(metric.value, metric.datatype))
 
 
 def _encode_value(value: float | str, datatype: int) -> bytes:
     if isinstance(value, str):
-        return _put_bytes(_STRING_VALUE, value.encode())
+        return put_bytes(_STRING_VALUE, value.encode())
     if datatype == FLOAT:
-        return bytes([_FLOAT_VALUE << 3 | _FOUR]) + _FLOAT.pack(value)
+        return bytes([_FLOAT_VALUE << 3 | FOUR]) + _FLOAT.pack(value)
     if datatype == BOOLEAN:
-        return _put(_BOOLEAN_VALUE, int(value != 0))
+        return put(_BOOLEAN_VALUE, int(value != 0))
     if datatype in (INT64, UINT64, DATETIME):
-        return _put(_LONG_VALUE, int(value) & 0xFFFF_FFFF_FFFF_FFFF)
+        return put(_LONG_VALUE, int(value) & 0xFFFF_FFFF_FFFF_FFFF)
     if datatype in _SIGNED_BITS or datatype in _UNSIGNED_BITS:
-        return _put(_INT_VALUE, int(value) & 0xFFFF_FFFF)
-    return bytes([_DOUBLE_VALUE << 3 | _EIGHT]) + _DOUBLE.pack(value)
-
-
-def _put(number: int, value: int) -> bytes:
-    return _number(number << 3) + _number(value)
-
-
-def _put_bytes(number: int, value: bytes) -> bytes:
-    return _number(number << 3 | _BYTES) + _number(len(value)) + value
-
-
-def _number(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        return put(_INT_VALUE, int(value) & 0xFFFF_FFFF)
+    return bytes([_DOUBLE_VALUE << 3 | EIGHT]) + _DOUBLE.pack(value)

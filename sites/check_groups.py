@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from plant.points import Point, PointId
 from plant.quantities import Quantity
-from sites.form import GroupForm, Role, SiteForm, WritableForm
+from sites.form import SiteForm
+from sites.form_groups import GroupForm, Role, WritableForm
 from sites.groups import DESIGN_KEYS, design_setpoints, dew_points, drivable, drives_of
 from sites.network import COOLING_KINDS
 from sites.problem import Fault, one_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sites.form import EquipmentForm, GroupForm, SiteForm
+from sites.form import EquipmentForm, SiteForm
+from sites.form_groups import GroupForm
 from sites.groups import racks_of
 from sites.problem import Fault
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sites.form import GroupForm, SiteForm
+from sites.form import SiteForm
+from sites.form_groups import GroupForm
 from sites.form_rule import ResetForm, RuleForm
 from sites.problem import Fault, one_of
 

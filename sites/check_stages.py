@@ -9,7 +9,8 @@ from typing import get_args
 from plant.points import Point, PointId
 from plant.quantities import Quantity
 from plant.topology import ENABLE_COMMAND, RUNNING
-from sites.form import GroupForm, SiteForm
+from sites.form import SiteForm
+from sites.form_groups import GroupForm
 from sites.form_stages import StageKind
 from sites.network import feeds_of, reached, turned
 from sites.problem import Fault, one_of

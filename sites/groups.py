@@ -10,7 +10,8 @@ from devices.profiles import load_profile
 from plant.leases import Envelope
 from plant.points import Point, PointId
 from plant.topology import CoolingGroup, Drive, Reset, Rule
-from sites.form import EquipmentForm, GroupDesignForm, GroupForm, Role, SiteForm, SourceForm, WritableForm
+from sites.form import EquipmentForm, SiteForm, SourceForm
+from sites.form_groups import GroupDesignForm, GroupForm, Role, WritableForm
 from sites.network import feeds_of, reached
 from sites.stages import enable_envelopes, enables, least_running, stages_of
 

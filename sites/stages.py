@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from plant.leases import Envelope
 from plant.points import PointId
 from plant.topology import ENABLE, ENABLE_COMMAND, RUNNING, Stage
-from sites.form import GroupForm, SiteForm
+from sites.form import SiteForm
+from sites.form_groups import GroupForm
 from sites.form_stages import StageForm
 
 LEAST_RUNNING = {"cooling-tower": 1, "dry-cooler": 1, "pump": 1}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import sparkplug
+from devices import protobuf, sparkplug
 from devices.sparkplug import Metric, decode, encode, meant, parse_topic
 from plant.errors import PermanentError
 
@@ -54,7 +54,7 @@ def _tagged(number, wire, body):
 
 
 def _nested(number, body):
-    return sparkplug._number(number << 3 | 2) + sparkplug._number(len(body)) + body
+    return protobuf.number(number << 3 | 2) + protobuf.number(len(body)) + body
 
 
 def _metric(value):
