@@ -100,14 +100,7 @@ class EnergyPlusPlant:
         if abs(lost_j) > LOST_SHARE * self._heat_in_j + LOST_K * self._capacity_j_k:
             share = lost_j / self._heat_in_j
             raise ColdplateError(f"EnergyPlus' heat balance does not close: {100 * share:.1f} % got lost")
-        return PlantTruth(
-            energy_j=dict(self._energy_j),
-            it_j=self._it_j,
-            site_j=self._it_j + sum(self._energy_j.values()),
-            violation_s=dict(self._judge.violation_s),
-            highest_case_c=self._judge.highest_case_c,
-            least_dew_margin_k=self._judge.least_dew_margin_k,
-        )
+        return self._judge.truth(self._energy_j, self._it_j)
 
     @property
     def balance(self) -> float:

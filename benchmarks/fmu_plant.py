@@ -77,14 +77,7 @@ class FmuPlant:
         energy_j = {**self._energy_j, **counted}
         parts = {name: joules for name, joules in energy_j.items() if name not in NOT_A_COMPONENT}
         it_j = energy_j.get("it", 0.0)
-        return PlantTruth(
-            energy_j=parts,
-            it_j=it_j,
-            site_j=energy_j.get("site", it_j + sum(parts.values())),
-            violation_s=dict(self._judge.violation_s),
-            highest_case_c=self._judge.highest_case_c,
-            least_dew_margin_k=self._judge.least_dew_margin_k,
-        )
+        return self._judge.truth(parts, it_j, energy_j.get("site"))
 
     def close(self) -> None:
         """End the FMU."""

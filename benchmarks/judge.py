@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from benchmarks.plants import PlantTruth
 from plant.topology import Limit, Site
 
 
@@ -27,6 +28,17 @@ class Judge:
                 self.violation_s[limit.id] = self.violation_s.get(limit.id, 0.0) + seconds
         self.highest_case_c = max((self.highest_case_c, *values.get("case_temperature", ())))
         self.least_dew_margin_k = min((self.least_dew_margin_k, *values.get("dew_point_margin", ())))
+
+    def truth(self, energy_j: Mapping[str, float], it_j: float, site_j: float | None = None) -> PlantTruth:
+        """With a plant's energies [J]; site_j: IT and cooling where the plant has no more than these."""
+        return PlantTruth(
+            energy_j=dict(energy_j),
+            it_j=it_j,
+            site_j=it_j + sum(energy_j.values()) if site_j is None else site_j,
+            violation_s=dict(self.violation_s),
+            highest_case_c=self.highest_case_c,
+            least_dew_margin_k=self.least_dew_margin_k,
+        )
 
 
 def outside(limit: Limit, value: float) -> bool:

@@ -92,14 +92,7 @@ class TrainsPlant:
 
     def truth(self) -> PlantTruth:
         """Sums since `reset`."""
-        return PlantTruth(
-            energy_j=dict(self._energy_j),
-            it_j=self._it_j,
-            site_j=self._it_j + sum(self._energy_j.values()),
-            violation_s=dict(self._judge.violation_s),
-            highest_case_c=self._judge.highest_case_c,
-            least_dew_margin_k=self._judge.least_dew_margin_k,
-        )
+        return self._judge.truth(self._energy_j, self._it_j)
 
     @property
     def balance(self) -> float:
