@@ -196,7 +196,7 @@ class Parser:
         if self._v5:
             length, at = _length(data, at)
             at += length
-        if at > end or qos > 1:
+        if not body <= at <= end or qos > 1:
             raise IndexError(f"message on {topic[:80]!r}")
         return Message(topic, data[at:end], head & 1 == 1, qos, mid, self._session, head & 8 == 8)
 

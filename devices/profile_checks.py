@@ -24,11 +24,18 @@ class Fault:
     remedy: str
 
 
+_FALLBACK_POINTS = {
+    "heartbeat": "name the point that must keep changing",
+    "enable": "name the point by which the remote setpoint is taken",
+    "owner": "name the point that says who commands the device",
+}
+
+
 def faults(profile: Profile) -> Iterator[Fault]:
     """Every fault of a profile, the first one first."""
     yield from _ranges(profile)
     yield from _names(profile)
-    yield from _heartbeat(profile)
+    yield from _fallback(profile)
     for index, point in enumerate(profile.points):
         for fault in _point(profile, point):
             yield Fault(("points", index, *fault.place), f"{point.name}: {fault.text}", fault.remedy)
@@ -50,11 +57,17 @@ def _names(profile: Profile) -> Iterator[Fault]:
             yield Fault(("points", index, "name"), f"{point.name} is the name of an earlier point too", remedy)
 
 
-def _heartbeat(profile: Profile) -> Iterator[Fault]:
-    beat = profile.fallback.heartbeat
-    if beat and all(point.name != beat for point in profile.points):
-        text = f"no point {beat} in this profile"
-        yield Fault(("fallback", "heartbeat"), text, "name the point that must keep changing")
+def _fallback(profile: Profile) -> Iterator[Fault]:
+    fallback, names = profile.fallback, {point.name for point in profile.points}
+    for field, remedy in _FALLBACK_POINTS.items():
+        named = getattr(fallback, field)
+        if named and named not in names:
+            yield Fault(("fallback", field), f"no point {named} in this profile", remedy)
+    if fallback.kind == "native_heartbeat" and not (fallback.heartbeat and 0 < fallback.timeout_s < math.inf):
+        remedy = "name heartbeat and timeout_s, or say kind: none, which is never written to"
+        yield Fault(
+            ("fallback",), "a device that lets go by a heartbeat has one, and a time after which it does", remedy
+        )
 
 
 def _point(profile: Profile, point: ProfilePoint) -> Iterator[Fault]:

@@ -32,6 +32,12 @@ def publish(topic, payload, *, mid=0, v5=False, flags=0):
             return bytes([0x30 | (2 if mid else 0) | flags]) + length + body
 
 
+def test_a_message_of_5_without_its_properties_is_malformed():
+    """Not a message whose payload is the last byte of its topic."""
+    with pytest.raises(PermanentError, match="malformed"):
+        read(Parser(5, 1), b"\x30\x03\x00\x01t")
+
+
 def test_connect_of_311():
     """Every byte of CONNECT after 3.1.1 §3.1, with user name and password, for a session that stays."""
     data = wire.connect("edge", protocol=4, keepalive_s=30, username="u", password="p", expiry_s=1, maximum=9)

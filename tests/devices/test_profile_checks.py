@@ -140,6 +140,21 @@ def test_a_heartbeat_must_be_a_point(tmp_path):
         read_profile(written(tmp_path, "", head=HEAD.replace("fallback: {kind: none}", fallback)))
 
 
+@pytest.mark.parametrize(
+    ("fallback", "words"),
+    [
+        ("kind: native_heartbeat, heartbeat: a, timeout_s: 60, enable: b", "no point b in this profile; .*is taken"),
+        ("kind: native_heartbeat, heartbeat: a, timeout_s: 60, owner: c", "no point c in this profile; .*commands"),
+        ("kind: native_heartbeat, heartbeat: a", "a time after which it does; name heartbeat and timeout_s"),
+        ("kind: native_heartbeat, timeout_s: 60", "lets go by a heartbeat has one"),
+    ],
+)
+def test_a_fallback_is_whole(tmp_path, fallback, words):
+    """What is missing would be found out when a device is first written to."""
+    with pytest.raises(ConfigError, match=rf"test.yaml:6: .*{words}"):
+        read_profile(written(tmp_path, "", head=HEAD.replace("kind: none", fallback)))
+
+
 def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path):
     """No such file, another encoding, a date that does not exist: each names the file and what to do."""
     with pytest.raises(ConfigError, match=r"nowhere.yaml: can't be read: No such file"):
