@@ -391,11 +391,13 @@ class Visitor:
     complaints: list[str] = field(default_factory=list)
     allowed: str = "nothing is allowed"
 
-    async def __call__(self, query: str = "", *, scheme: str = "light") -> Page:
-        """The page, once live values stand on it."""
+    async def __call__(self, query: str = "", *, scheme: str = "light", before: str = "") -> Page:
+        """The page, once live values stand on it; before: a script that runs ahead of its own."""
         size = {"width": 1440, "height": 900}
         context = await self.browser.new_context(viewport=size, locale="en-GB", color_scheme=scheme)
         self.contexts.append(context)
+        if before:
+            await context.add_init_script(before)
         page = await context.new_page()
         page.on("console", lambda m: self._hear(m.text) if m.type in {"error", "warning"} else None)
         page.on("pageerror", lambda e: self._hear(str(e)))

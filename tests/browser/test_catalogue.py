@@ -17,9 +17,11 @@ from controller.causes import Cause
 from controller.modes import initial_modes
 from controller.reasons import BINDINGS, TEMPLATES
 from plant.errors import StaleError
+from plant.intents import IntentKind
 from plant.leases import Envelope, Lease
 from plant.live import Reading, Snapshot
 from plant.samples import Quality, Reason
+from reports.switchback_blocks import BEGAN, ENDED, REGISTERED
 from sites import load_site
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,25 @@ def test_whatever_the_actuator_refuses_has_a_word():
     found -= {""}
     assert len(found) > 25
     assert sorted(c for c in found if f"code.{c}" not in entries("en-audit.ts")) == []
+
+
+def test_whatever_is_audited_has_a_word():
+    """Each action that a process of coldplate writes into its chain."""
+    patterns = {
+        "actuator/actuator.py": r'\.keep\([\w.", ]*?, "(\w+)", ',
+        "actuator/grip.py": r'\.keep\("actuator", "(\w+)"',
+        "cli/budgets.py": r'_note\("([\w-]+)"',
+        "cli/jobs.py": r'told\.actor, "(\w+)"',
+        "cli/outcomes.py": r'told\.actor, "([\w-]+)"',
+        "cli/control.py": r'"coldplate", "(\w+)"',
+        "store/audit.py": r'"coldplate", "(\w+)"',
+    }
+    found = {f"intent:{kind}" for kind in IntentKind} | {REGISTERED, BEGAN, ENDED}
+    for source, pattern in patterns.items():
+        actions = re.findall(pattern, (ROOT / source).read_text(encoding="utf-8"))
+        assert actions, source
+        found |= set(actions)
+    assert sorted(action for action in found if f"action.{action}" not in entries("en-audit.ts")) == []
 
 
 def in_chinese(text: str) -> str:

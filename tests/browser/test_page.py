@@ -119,6 +119,17 @@ async def test_all_to_default_posts_the_intent(visit, served):
     assert [(i.kind, i.reason) for i in served.edge.heard] == [(IntentKind.ALL_TO_DEFAULT, "leak suspected")]
 
 
+async def test_the_page_works_where_storage_is_forbidden(visit, served):
+    """A browser that keeps nothing of sites (or a frame of another): the token of the address counts for this page."""
+    no = "{ get() { throw new DOMException('no', 'SecurityError'); } }"
+    forbidden = f"for (const n of ['sessionStorage', 'localStorage']) Object.defineProperty(window, n, {no});"
+    page = await visit("?lang=en#token=a-token-for-tests", before=forbidden)
+    await page.get_by_label("Reason").fill("leak suspected")
+    await page.locator("[data-default]").first.click()
+    await page.locator("dialog[open] [data-default-yes]").click()
+    await page.locator("dialog[open]").get_by_text("Accepted: all loops are off").wait_for()
+
+
 async def test_hold_sends_si_values(visit, served):
     """A hold typed in kPa and minutes arrives in Pa and seconds."""
     page = await visit("?lang=en#token=a-token-for-tests")

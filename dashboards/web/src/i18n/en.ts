@@ -24,7 +24,7 @@ export const en = {
   'tile.site': 'Site power',
   'tile.pue': 'PUE',
   'tile.pue_note': 'instantaneous · category 1 (UPS output)',
-  'tile.pue_note_other': 'instantaneous · IT power metered at {meter}',
+  'tile.pue_note_other': 'instantaneous · category {category} (metered beyond the UPS output)',
   'tile.margin': 'Worst case-temperature margin',
   'tile.margin_note': 'now to the limit of {limit}',
   'tile.live': 'Live points',

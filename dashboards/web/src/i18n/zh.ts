@@ -26,7 +26,7 @@ export const zh: Record<Key, string> = {
   'tile.site': '站点总功率',
   'tile.pue': 'PUE',
   'tile.pue_note': '瞬时值 · 1 类（UPS 输出）',
-  'tile.pue_note_other': '瞬时值 · IT 功率计量点 {meter}',
+  'tile.pue_note_other': '瞬时值 · {category} 类（在 UPS 输出之后计量）',
   'tile.margin': '最小壳温裕度',
   'tile.margin_note': '当前距限值 {limit}',
   'tile.live': '实时点',

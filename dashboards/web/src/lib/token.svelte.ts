@@ -1,13 +1,29 @@
 /** The command token: from `#token=…` in the address (then taken out of it), else what this tab remembers. */
 const KEY = 'coldplate.token';
 
+function remembered(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null; // storage may be forbidden; the page works without a memory
+  }
+}
+
+function remember(value: string): void {
+  try {
+    sessionStorage.setItem(KEY, value);
+  } catch {
+    // see above
+  }
+}
+
 function firstToken(): string {
   const given = new URLSearchParams(location.hash.slice(1)).get('token');
   if (given !== null) {
     history.replaceState(null, '', location.pathname + location.search);
-    sessionStorage.setItem(KEY, given);
+    remember(given);
   }
-  return given ?? sessionStorage.getItem(KEY) ?? '';
+  return given ?? remembered() ?? '';
 }
 
 class Token {
@@ -15,7 +31,7 @@ class Token {
 
   set(value: string): void {
     this.value = value.trim();
-    sessionStorage.setItem(KEY, this.value);
+    remember(this.value);
   }
 }
 
