@@ -48,6 +48,7 @@ async def test_only_the_run_that_was_meant_is_evicted(server):
         await jobs.requeue(stop, ["n1"], still_runs=True)
         assert [p["metadata"]["name"] for p in mock.pods] == ["other", "c"]
         await cluster.evict("a", "default")
+        assert await jobs.nodes() == frozenset(mock.nodes)
     rules = yaml.safe_load(ROLE.read_text("utf-8"))["rules"]
     assert mock.asked == {(verb, resource) for r in rules for verb in r["verbs"] for resource in r["resources"]}
 
