@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from store import codec
 from store.files import sync_folder
 
 GENESIS = "0" * 64
+_BLOCK = 65_536
 Detail = Mapping[str, str | float | int | bool | None]
 
 
@@ -76,9 +77,14 @@ def verify(path: Path, anchor: AuditHead | None = None) -> AuditCheck:
         ConfigError: no such file.
     """
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        with path.open("rb") as lines:
+            return _checked(lines, path, anchor)
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror}", where=str(path)) from error
+
+
+def _checked(lines: Iterable[bytes], path: Path, anchor: AuditHead | None) -> AuditCheck:
+    """Line by line: a chain grows for years."""
     head, anchored = AuditHead(0, GENESIS), anchor is None or anchor == AuditHead(0, GENESIS)
     for number, line in enumerate(lines, 1):
         fault = _fault(line, head)
@@ -160,12 +166,10 @@ class AuditLog:
         return file
 
     def _repair(self) -> None:
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        torn = content[len(whole) :]
-        self.head = _head(whole)
+        last, torn = _end(self._file)
+        self.head = _head(last, self.path)
         if torn:
-            os.ftruncate(self._file, len(whole))
+            os.ftruncate(self._file, os.fstat(self._file).st_size - len(torn))
             self._write(self._clock.now(), "coldplate", "audit_repaired", self._writer, _loss(torn))
 
     def _start_over(self, at_s: float) -> None:
@@ -214,14 +218,25 @@ class AuditLog:
             raise StoreError(f"{self.path}: disk full; free some space")
 
 
-def _head(content: bytes) -> AuditHead:
-    lines = content.splitlines()
-    if not lines:
+def _end(file: int) -> tuple[bytes | None, bytes]:
+    """The last whole line without its end, None where there is none, and what stands after it."""
+    at, content = os.fstat(file).st_size, b""
+    while at > 0 and content.count(b"\n") < 2:
+        size = min(at, max(_BLOCK, len(content)))
+        at -= size
+        content = os.pread(file, size, at) + content
+    whole, newline, torn = content.rpartition(b"\n")
+    return (whole.rpartition(b"\n")[2] if newline else None), torn
+
+
+def _head(last: bytes | None, path: Path) -> AuditHead:
+    if last is None:
         return AuditHead(0, GENESIS)
     try:
-        entry = _entry(lines[-1])
+        entry = _entry(last)
     except ConfigError:  # goes on, so that nothing stops; `verify` will name the record
-        return AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest())
+        with path.open("rb") as lines:
+            return AuditHead(sum(line.endswith(b"\n") for line in lines), hashlib.sha256(last).hexdigest())
     return AuditHead(entry.seq, entry.hash)
 
 

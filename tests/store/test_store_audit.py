@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,6 +99,25 @@ def test_a_torn_last_line_is_cut_off_and_noted(tmp_path):
     note, after = list(read(path))[5:]
     assert (note.action, note.detail["lost_bytes"]) == ("audit_repaired", 18)
     assert after.actor == "ann"
+
+
+def test_a_chain_of_years_takes_no_memory(tmp_path):
+    """To go on with it its end is enough, and it is checked line by line."""
+    path, heads = chain(tmp_path)
+    entries = path.read_bytes()
+    path.write_bytes((b"x" * 199 + b"\n") * 100_000 + entries + b"torn")
+    tracemalloc.start()
+    try:
+        AuditLog(tmp_path, "actuator").close()
+        assert "record 1 is not an entry" in verify(path).fault
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000
+    assert path.read_bytes().startswith(b"x" * 199)
+    path.write_bytes(path.read_bytes()[200 * 100_000 :])
+    assert verify(path).ok
+    assert [e.seq for e in read(path)] == [*range(1, len(heads) + 1), len(heads) + 1]
 
 
 def test_kill_minus_9_leaves_a_chain_that_goes_on(tmp_path):
