@@ -58,8 +58,8 @@ def _middle(values: Array) -> float:
 
 
 def case_log(kind: RackDesign, coolant_j_m3_k: float, rise_k: float, power_w: float, flow: float) -> float:
-    """Log of the resistance over the site file's at this flow [m³/s] of coolant."""
-    if rise_k < LEAST_RISE_K or flow < 0.1 * kind.flow_m3_s:
+    """Log of the resistance over the site file's at this flow [m³/s] of coolant; NaN where nothing tells it."""
+    if rise_k < LEAST_RISE_K or power_w <= 0.0 or flow < 0.1 * kind.flow_m3_s:
         return math.nan
     return math.log(rise_k / power_w / float(case_resistance(kind, np.array(flow), coolant_j_m3_k)))
 

@@ -18,9 +18,10 @@ from controller.state import Move
 from controller.step import initial_state, step
 from controller.straying import FADES_S, STEADY, looked
 from controller.worker import StepWorker
-from plant.live import Snapshot
+from plant.live import LiveTable, Snapshot
 from plant.records import Plan
 from plant.topology import Equipment
+from simulator.memory import MemoryPlant
 
 YEAR_S = 365 * 86400.0
 DP = "differential_pressure"
@@ -189,3 +190,17 @@ def test_staying_during_a_fault_forgets_no_dwell(pod, pod_snapshot, now_s):
     assert values["supply_temperature"] == current["supply_temperature"]
     values, held = one_step(pod, group, current, colder, held, now_s + 260.0)
     assert values["supply_temperature"] == current["supply_temperature"] - 1.0
+
+
+@pytest.mark.parametrize("return_c", [0.0, 25.0, 31.0])
+def test_a_return_sensor_below_the_supply_ends_no_cycle(pod, return_c):
+    """A busy rack whose coolant seems to cool down: its sensor lies, its plates tell nothing, every loop is planned."""
+    plant = MemoryPlant(pod, 1_783_764_000.0)
+    live = LiveTable(pod.points.values(), plant.clock)
+    live.update(plant.batch(gpus=True))
+    lies = shown(live.snapshot(), {"rack-01/liquid_return_temperature": return_c})
+    result = step(initial_state(), lies, (), plant.clock.now(), pod)
+    assert [p.loop for p in result.plans] == list(pod.groups)
+    told = {p.equipment for p in result.parameters if p.parameter == "case_resistance"}
+    assert "rack-02" in told
+    assert "rack-01" not in told
