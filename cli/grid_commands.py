@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from cli.slurm_commands import API, TOKEN, token
-from plant.errors import ConfigError
+from plant.errors import ConfigError, StoreError
 
 MAX_PORT = 65535
 
@@ -31,8 +31,10 @@ def grid(
     ),
     username: str = typer.Option("", "--username", help="At the broker; `oauthtoken` where it wants a token."),
     password_file: Path | None = typer.Option(None, "--password-file", exists=True, dir_okay=False),
-    tls_ca: Path | None = typer.Option(None, "--tls-ca", help="PEM of the broker's authority; turns TLS on."),
-    tls_cert: Path | None = typer.Option(None, "--tls-cert", help="Own certificate (PEM)."),
+    tls_ca: Path | None = typer.Option(None, "--tls-ca", help="PEM of the broker's authority."),
+    tls_cert: Path | None = typer.Option(
+        None, "--tls-cert", help="Own certificate (PEM). Any of these three turns TLS on."
+    ),
     tls_key: Path | None = typer.Option(None, "--tls-key", help="Its key (PEM)."),
     api: str = API,
     token_file: Path | None = TOKEN,
@@ -54,18 +56,30 @@ def grid(
     keys = {kid: Path(file) for kid, file in _pairs("--key", key).items()}
     other_w = None if other_kw is None else 1e3 * other_kw
     options = GridOptions(feeds=_pairs("--feed", feed), other_w=other_w, acts=act, unsigned=unsigned)
-    tls = Tls(str(tls_ca), str(tls_cert or ""), str(tls_key or "")) if tls_ca else None
-    password = password_file.read_text("utf-8").strip() if password_file else ""
+    files = [str(file or "") for file in (tls_ca, tls_cert, tls_key)]
+    tls = Tls(*files) if any(files) else None
+    password = _password(password_file) if password_file else ""
     topics = [f"grid/v1/isv/{name_}/loadtarget/set" for name_ in isv]
     bus = Subscriber(host, int(port), f"coldplate-{name}", topics, username=username, password=password, tls=tls)
     secret = token(token_file)
-    state.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as error:
+        raise StoreError(f"{state}: the folder can't be used: {error.strerror}") from error
     if not act:
         print("dry run: no budget is set; --act does it")
     with closing(Client(api, secret)) as client, closing(Client(api, secret)) as teller:
         held = Grid(client, state / "targets.json", options, partial(signed_payload, keys=keys), stamped)
         tell = (lambda report: teller.report(name, report)) if secret else None
         asyncio.run(serve_grid(held, bus, tell))
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"can't be read: {why}", where=str(file), remedy="give a file with the password") from error
 
 
 def _pairs(option: str, texts: list[str]) -> dict[str, str]:

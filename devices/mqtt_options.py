@@ -48,6 +48,8 @@ def read_options(given: Mapping[str, Option]) -> MqttOptions:
     protocol = _whole(given, "protocol", 4)
     if protocol not in (4, 5):
         raise ConfigError("unknown protocol", remedy="use 4 for MQTT 3.1.1 or 5")
+    if given.get("password") and not given.get("username") and protocol == 4:
+        raise ConfigError("a password without a username", remedy="give a username, or protocol: 5")
     files = [str(given.get(name, "")) for name in ("tls_ca", "tls_cert", "tls_key")]
     return MqttOptions(
         client_id=str(given.get("client_id", "")),

@@ -36,6 +36,7 @@ def test_good_options_are_taken(tmp_path):
         ("partitions: abc", "partitions 'abc' is no whole number", "write e.g. partitions: 1"),
         ("protocol: 4.5", "protocol 4.5 is no whole number", "write e.g. protocol: 4"),
         ("partitions: 2, partition: 2", "partition 2 of 2", "from 0 to partitions - 1"),
+        ("password: x", "a password without a username", "give a username, or protocol: 5"),
         ("protocol: 3", "unknown protocol", "use 4 for MQTT 3.1.1 or 5"),
         ("discover: 'no'", "discover 'no' is neither true nor false", "write true or false"),
     ],
