@@ -115,13 +115,13 @@ def _running(cluster: SimCluster, loop: Loop, now_s: float) -> list[JobOutlook]:
 
 
 def pod_rows(study: StudySite, site: Site, budgets: Budgets, hours: int = HOURS) -> list[dict[str, float | str]]:
-    """Rows of a day: cooling-blind, and coldplate with budgets for rows and racks; of each two.
+    """Rows of a day: cooling-blind, that with budgets for rows and racks, and coldplate with them; of each two.
 
     One begins knowing nothing of the plant, the next the same day again with what that one found, as after a restart.
     What the first costs more is for cold plates that no rack has shown yet, and racks that are held lower show later.
     """
     rows = []
-    for policy, held in (("first-fit", None), ("ours+caps", budgets)):
+    for policy, held in (("first-fit", None), ("first-fit+caps", budgets), ("ours+caps", budgets)):
         known: Mapping[str, Kept] = MappingProxyType({})
         for plant in ("new", "known"):
             loop = _loop(study, site, policy, held, hours)
@@ -135,7 +135,7 @@ def _loop(study: StudySite, site: Site, policy: str, budgets: Budgets | None, ho
     start_s = datetime(*START, tzinfo=ZoneInfo(site.timezone)).timestamp()
     run = Run(study, policy.removesuffix("+caps"), SEED, (LEAD_H + hours) * HOUR_S, LOAD, budgets)
     racks = tuple(e.id for e in site.of_kind("rack"))
-    return Loop(twin=PodTwin(site), run=run, start_s=start_s, told=budgets is not None, rack_ids=racks)
+    return Loop(twin=PodTwin(site), run=run, start_s=start_s, told=run.ours is not None, rack_ids=racks)
 
 
 def _day(loop: Loop, hours: int) -> dict[str, float | str]:
