@@ -22,10 +22,13 @@ from controller.identification.known import Kept, kept, recalled
 from controller.step import initial_state, step
 from plant.live import Snapshot
 from plant.points import PointId
+from plant.quantities import Quantity
 from plant.records import Condition, JobOutlook, Severity
 from plant.topology import CoolingGroup, Site
 
 PRESSURE_EXPONENT = 1.85
+FINE = frozenset({Quantity.VOLUME_FLOW, Quantity.FRACTION})
+"""What two digits are too coarse for."""
 DEW_RESERVE_K = 0.5
 
 SUPPLY_C = (30.0, 32.0, 34.0, 35.0, 36.0, 36.5, 37.0, 38.0, 39.0, 40.0, 42.0, 44.0, 46.0, 48.0, 50.0)
@@ -138,6 +141,7 @@ class Rule:
             inputs.SUPPLY: supply_c,
             inputs.DP: group.design.get(inputs.DP, 0.0) * share**PRESSURE_EXPONENT,
             inputs.FACILITY: supply_c - self.tuning.approach_k,
+            **self._levers(group, share),
             inputs.TOWER: supply_c - self.tuning.approach_k - _or(self.tuning.tower_below_k, LOCAL_TOWER_BELOW_K),
         }
         if inputs.AIR in group.commands:
@@ -145,6 +149,13 @@ class Rule:
         if self.tuning.kind == "reset" and inputs.TOWER in group.commands:
             values[inputs.TOWER] = max(values[inputs.TOWER], self._least_tower_c(snapshot))
         return {point: self._within(point, values[role]) for role, point in group.commands.items() if role in values}
+
+    def _levers(self, group: CoolingGroup, share: float) -> dict[str, float]:
+        """Flow or pump speed of CDUs that take one, also of each member, at this share of their design flow."""
+        if not inputs.by_flow(self.site, group):
+            return {}
+        roles = [r for r in group.commands if r.partition(":")[0] in inputs.LEVERS]
+        return {role: group.design[role] * share for role in roles}
 
     def _load(self, snapshot: Snapshot, group: CoolingGroup) -> float:
         """Power of the racks against design [1]; all of it where a rack does not tell."""
@@ -171,7 +182,8 @@ class Rule:
 
     def _within(self, point: PointId, value: float) -> float:
         envelope = self.site.envelopes[point]
-        return round(min(max(value, envelope.minimum), envelope.maximum), 2)
+        digits = 2 if self.site.points[point].quantity not in FINE else 7
+        return round(min(max(value, envelope.minimum), envelope.maximum), digits)
 
 
 def _or(value: float | None, default: float) -> float:

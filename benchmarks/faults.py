@@ -125,6 +125,7 @@ def _limit_c(site: Site) -> float:
 def _did(run: Run) -> str:
     """Conditions and kinds of plan that came with the fault, and how far setpoints went."""
     names = {"differential_pressure": (1e-3, "kPa"), "temperature": (1.0, "°C")}
+    names |= {"pump_speed": (100.0, "%"), "flow": (60000.0, "l/min")}
     moved = []
     for point, before in run.first.items():
         after = run.last.get(point, before)

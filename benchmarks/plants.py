@@ -104,6 +104,9 @@ PLANTS: dict[str, str] = {
     "trains": "benchmarks.trains_plant:TrainsPlant",
 }
 VARIANTS: dict[str, str] = {
+    "twin-flow": "benchmarks.flow_twin:of_master",
+    "twin-flow-each": "benchmarks.flow_twin:of_each",
+    "twin-speed": "benchmarks.flow_twin:speed",
     "trains-told": "benchmarks.trains_variants:told",
     "trains-untold": "benchmarks.trains_variants:untold",
     "trains-worn": "benchmarks.trains_variants:worn",
@@ -118,6 +121,9 @@ VARIANTS: dict[str, str] = {
 }
 """Run only when they are asked for."""
 TUNED_AS = {
+    "twin-flow": "twin",
+    "twin-flow-each": "twin",
+    "twin-speed": "twin",
     "trains-told": "trains",
     "trains-untold": "trains",
     "trains-worn": "trains",

@@ -11,6 +11,7 @@ from controller import inputs
 from controller.design import LoopDesign, loop_design
 from controller.exchange import Array
 from controller.facility_plant import facility_owner
+from controller.flow_command import translation
 from controller.loss import lost_cdu_case_c
 from controller.model import Load
 from controller.outdoor import Outdoor
@@ -50,14 +51,18 @@ class ReserveWatch:
 
     def margin_k(self, snapshot: Snapshot) -> float:
         """The least margin of all loops now [K]."""
-        margins = (self._group(snapshot, self.site.groups[g]) for g in self.designs)
+        by_flow = translation(self.site, snapshot, 1.0)
+        site, snapshot = (by_flow.site, by_flow.snapshot) if by_flow else (self.site, snapshot)
+        margins = (self._group(snapshot, site.groups[g], site) for g in self.designs)
         return min(margins, default=UNKNOWN_K)
 
-    def _group(self, snapshot: Snapshot, group: CoolingGroup) -> float:
+    def _group(self, snapshot: Snapshot, group: CoolingGroup, seen: Site | None = None) -> float:
+        """seen: the site as it is planned, where that is not as its file has it."""
+        site = seen or self.site
         try:
-            now = inputs.current_setpoints(self.site, snapshot, group)
-            heat_w = inputs.racks_heat(self.site, snapshot, group.racks)
-            roles = inputs.roles(self.site, group)[:3]
+            now = inputs.current_setpoints(site, snapshot, group)
+            heat_w = inputs.racks_heat(site, snapshot, group.racks)
+            roles = inputs.roles(site, group)[:3]
         except (ConfigError, StaleError):
             return UNKNOWN_K
         at = (np.array([now[role]]) for role in roles)
@@ -75,7 +80,8 @@ class ReserveWatch:
 
 def _design(site: Site, group: CoolingGroup) -> LoopDesign | None:
     """A loop's design where it has CDUs, a case limit and all figures."""
-    planned = inputs.SUPPLY in group.commands and inputs.FLOW not in group.commands
+    sidecar = inputs.FLOW in group.commands and not inputs.by_flow(site, group)
+    planned = inputs.SUPPLY in group.commands and not sidecar
     if not planned or "case_temperature" not in limit_values(site)[0]:
         return None
     try:

@@ -43,6 +43,8 @@ CODES = {
     Cause.NOT_REACTING: "not_reacting",
 }
 """The condition of each cause; a lost heat signal has `heat_unknown` already."""
+DIGITS = {inputs.FLOW: 7, inputs.SPEED: 4}
+"""That setpoints [SI] are rounded to, where not 2."""
 SAME_K, SAME_SHARE = 0.25, 0.02
 """Setpoints that differ by less are the same."""
 
@@ -142,7 +144,7 @@ def one_step(
             values[role], made[point] = held.value, held
             continue
         step = float(np.clip(goal[role] - current[role], -envelope.max_step, envelope.max_step))
-        values[role] = round(current[role] + step, 2)
+        values[role] = round(current[role] + step, DIGITS.get(role, 2))
         made[point] = Move(value=values[role], at_s=now_s if step else -1e18)
     return values, made
 

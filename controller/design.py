@@ -12,6 +12,7 @@ from controller.facility_plant import FacilityPumps, facility_m3, facility_side,
 from controller.fluids import Fluid, fluid
 from controller.outdoor import Rejection
 from controller.plates import Plate
+from plant.pumping import WhenLost
 from plant.topology import CoolingGroup, Equipment, Site
 
 _FACILITY_MEAN_C = 30.0
@@ -98,7 +99,7 @@ class Lags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDesign:
-    """A loop of CDUs on one manifold with its facility water and heat rejection. racks: kinds and how many of each."""
+    """CDUs on one manifold, facility water, heat rejection. racks: kinds, how many; when_lost: what CDUs left hold."""
 
     racks: tuple[tuple[RackDesign, int], ...]
     cdus: tuple[CduDesign, ...]
@@ -110,6 +111,7 @@ class LoopDesign:
     corrections: Corrections = NO_CORRECTIONS
     least_flow_share: float = 1.0
     """Flow of the worst rack of its kind over the kind's mean [1]."""
+    when_lost: WhenLost = WhenLost.MAKES_UP
     grown: LoopDesign | None = None
     """What limits are judged with, where a sequence of its own runs more under their heat; None: itself."""
 
@@ -228,16 +230,14 @@ def rack_design(site: Site, rack: str) -> RackDesign:
     """
     equipment = site.equipment[rack]
     keys = ("power_w", "liquid_fraction", "flow_m3_s", "dp_pa", "gpu_power_w", "case_resistance_k_w")
-    leakage = float(equipment.design.get("leakage_per_k", 0.0))
-    figures = {k: figure(equipment, k) for k in keys}
+    figures, leakage = {k: figure(equipment, k) for k in keys}, float(equipment.design.get("leakage_per_k", 0.0))
     fans = float(equipment.design.get("server_fan_w_per_k", 0.0))
     return RackDesign(**figures, leakage_per_k=leakage, server_fan_w_per_k=fans, gpus=site.gpus_per_rack)
 
 
 def _cdu(equipment: Equipment) -> CduDesign:
     keys = ("flow_m3_s", "facility_flow_m3_s", "ua_w_k", "heat_w", "internal_dp_pa", "pump_efficiency")
-    figures = {k: figure(equipment, k) for k in keys}
-    most_m3_s = float(equipment.design.get("most_flow_m3_s", 0.0))
+    figures, most_m3_s = {k: figure(equipment, k) for k in keys}, float(equipment.design.get("most_flow_m3_s", 0.0))
     return CduDesign(**figures, told_ua_w_k=figures["ua_w_k"], most_flow_m3_s=max(most_m3_s, figures["flow_m3_s"]))
 
 
@@ -272,6 +272,7 @@ def loop_design(
         pumps=pumps,
         lags=_lags(site, group),
         rejection=rejection,
+        when_lost=group.when_lost,
     )
 
 
@@ -294,6 +295,5 @@ def sidecar_design(site: Site, group: CoolingGroup) -> SidecarDesign:
         ConfigError: a figure is missing; the message names it.
     """
     sidecar = site.equipment[group.master]
-    keys = ("heat_w", "flow_m3_s", "ua_w_k", "fan_power_w", "pump_power_w")
-    figures = {k: figure(sidecar, k) for k in keys}
+    figures = {k: figure(sidecar, k) for k in ("heat_w", "flow_m3_s", "ua_w_k", "fan_power_w", "pump_power_w")}
     return SidecarDesign(racks=_racks(site, group), coolant=fluid(site.coolant, site.glycol_percent), **figures)

@@ -16,11 +16,15 @@ from controller.towers import WET_BULB_C
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.points import PointId
+from plant.quantities import Quantity
 from plant.samples import Quality
 from plant.topology import CoolingGroup, Equipment, Site
 
 FACILITY = facility_plant.FACILITY
 SUPPLY, DP, TOWER, FLOW = "supply_temperature", "differential_pressure", "tower_temperature", "flow"
+SPEED = "pump_speed"
+LEVERS = (FLOW, SPEED)
+"""What CDUs may take in place of a pressure, see `flow_command`; a sidecar takes a flow."""
 AIR = "air_temperature"
 """Role of the air unit's setpoint; it is no part of a loop's own search, see `air`."""
 MEASURED = {DP: "tcs_differential_pressure", FACILITY: "fws_supply_temperature"}
@@ -31,6 +35,7 @@ DESIGN_KEY = {
     FACILITY: "facility_supply_temperature_c",
     TOWER: "tower_temperature_c",
     FLOW: "flow_m3_s",
+    SPEED: "pump_speed",
 }
 AIR_KEY = "air_temperature_c"
 
@@ -125,7 +130,7 @@ def own_setpoints(group: CoolingGroup) -> dict[str, PointId]:
 
 
 def _uncommanded(site: Site, group: CoolingGroup) -> dict[str, PointId]:
-    if FLOW in group.commands:
+    if any(lever in group.commands for lever in LEVERS):
         return {}
     named = {role: f"{group.master}/{name}" for role, name in MEASURED.items()}
     return {role: point for role, point in named.items() if point in site.points}
@@ -134,6 +139,13 @@ def _uncommanded(site: Site, group: CoolingGroup) -> dict[str, PointId]:
 def _shared(site: Site, group: CoolingGroup) -> dict[str, PointId]:
     owner = facility_owner(site, group)
     return {role: owner.commands[role] for role in (FACILITY, TOWER) if role in owner.commands}
+
+
+def by_flow(site: Site, group: CoolingGroup) -> bool:
+    """Whether a loop of CDUs takes a flow or a pump speed, also of a group that is translated already."""
+    point = next((group.commands[r] for r in (*LEVERS, DP) if r in group.commands), "")
+    taken = site.points[point].quantity if point else Quantity.DIFFERENTIAL_PRESSURE
+    return taken is not Quantity.DIFFERENTIAL_PRESSURE and site.equipment[group.master].kind == "cdu"
 
 
 def roles(site: Site, group: CoolingGroup) -> tuple[str, ...]:

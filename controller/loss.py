@@ -26,6 +26,7 @@ from controller.model import (
     loop_flow,
 )
 from controller.transient import Losses, highest_case_c, steady_case_c
+from plant.pumping import WhenLost
 
 PUMP_RAMPS, VALVE_STROKES = 1.0, 1.0
 """Ramps and strokes that the pumps and valves left take to where they are needed: their own loops overshoot little."""
@@ -40,6 +41,8 @@ FACILITY_RESERVE_K = 0.3
 """Facility water warms by its pump's heat, and its own loop gives way a little."""
 FLOW_STEP = 0.01
 """Most flow of the CDUs left is rounded down to steps of this share of their design flow."""
+KEPT_SHARE = 0.97
+"""Of their flow what CDUs that hold their own are counted on for: meters err, and little flow is felt most."""
 LEAST_APPROACH_K = 0.5
 _FLOW_SHARES = np.geomspace(0.4, 1.3, 9)
 _APPROACHES_K = np.array([LEAST_APPROACH_K, 1.5, 2.5, 3.0, 3.5, 4.0, 4.5, 5.5, 8.0, 12.0])
@@ -59,14 +62,16 @@ class _Case:
     heat_w: float
     gpu_w: float
     most_m3_s: float
+    when_lost: WhenLost
     design: LoopDesign = field(compare=False)
 
 
 def lost_cdu_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array, facility_c: Array) -> Array:
     """The hottest case [°C] from the moment in which the largest CDU stops, with every GPU at load.gpu_w [W].
 
-    Whatever runs on holds its setpoints as they are, with as much flow as the CDUs left can give. A group of one CDU
-    has nothing left to lose to: then only coldplate's loss counts, the supply stays and the flow is design's.
+    Whatever runs on holds its setpoints as they are, with as much flow as the CDUs left can give, or, where none makes
+    up for another, with their own flow, or with what they send out at the speed that they had. A group of one CDU has
+    nothing left to lose to: then only coldplate's loss counts, the supply stays and the flow is design's.
     """
     design = _as_told(design)
     if len(design.cdus) == 1:
@@ -110,6 +115,7 @@ def _case(design: LoopDesign, load: Load) -> _Case:
         heat_w=float(step_w * np.ceil(HEAT_RESERVE * load.heat_w / step_w - 1e-6)),
         gpu_w=float(5.0 * np.ceil(TOLERANCE * load.gpu_w / 5.0)),
         most_m3_s=float(step_m3_s * np.floor(most_m3_s / step_m3_s + 1e-9)),
+        when_lost=design.when_lost,
         design=design,
     )
 
@@ -148,6 +154,11 @@ def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> L
     racks_m3_s = sum(n * r.flow_m3_s for r, n in case.racks)
     flow = share * racks_m3_s
     first, ramped_s = _pumps(case, rest, flow, share ** (1 / FLOW_EXPONENT) * design.index_rack.dp_pa, left)
+    last = np.minimum(flow, case.most_m3_s)
+    if case.when_lost is WhenLost.KEEPS_SPEED:
+        last = first
+    elif case.when_lost is WhenLost.KEEPS_FLOW:
+        first = last = KEPT_SHARE * left * flow
     stream_w_k = flow * case.coolant.heat_j_m3_k
     water = facility_flow(design, np.full_like(share, case.heat_w), flow, zero, -approach_k)
     water = np.minimum(np.where(np.isfinite(water), water, np.inf) * left, rest.cdu_facility_flow_m3_s)
@@ -161,7 +172,7 @@ def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> L
         facility_w_k=zero,
         facility_j_k=zero + 1.0,
         flow_first=first,
-        flow_last=np.maximum(first, np.minimum(flow, case.most_m3_s)),
+        flow_last=np.maximum(first, last),
         flow_most=zero + case.most_m3_s,
         ramped_s=ramped_s,
         water_first=water,

@@ -26,6 +26,7 @@ from controller.problems import case_limit_c
 from controller.transient import PUMP_RAMPS, VALVE_STROKES, Losses, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
+from plant.pumping import WhenLost
 from plant.topology import CoolingGroup, Site
 
 HEAT_RESERVE = 1.04
@@ -151,6 +152,8 @@ def _rest(
     speed = min((snapshot.get(f"{m}/pump_speed", 1.0) for m in left), default=1.0)
     most = max(rated.flow_m3_s, first / max(speed, LEAST_SPEED)) if left else 0.0
     last = min(now.flow_m3_s, most, _design_flow(site, group) if master_lost else math.inf)
+    if group.when_lost is not WhenLost.MAKES_UP:
+        last, most = first, min(most, _asked_most(site, group, left))
     pumps = upstream(site, group.members, "pump")
     driven = not (pumps and all(stands(snapshot, p) for p in pumps))
     water = sum(snapshot.get(f"{m}/fws_flow", 0.0) for m in left)
@@ -220,6 +223,15 @@ def _design_flow(site: Site, group: CoolingGroup) -> float:
         return math.inf
     dp_pa = np.array([inputs.design_value(group, inputs.DP)])
     return sum(float(rack_flow(rack_design(site, r), dp_pa)[0]) for r in group.racks)
+
+
+def _asked_most(site: Site, group: CoolingGroup, left: list[str]) -> float:
+    """The most flow [m³/s] that members which hold their own may be asked for."""
+    if inputs.DP not in group.commands:
+        return 0.0
+    dp_pa = np.array([site.envelopes[group.commands[inputs.DP]].maximum])
+    racks_m3_s = sum(float(rack_flow(rack_design(site, r), dp_pa)[0]) for r in group.racks)
+    return racks_m3_s * len(left) / len(group.members)
 
 
 def _facility(site: Site, snapshot: Snapshot, group: CoolingGroup, heat_w: float) -> tuple[float, float]:

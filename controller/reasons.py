@@ -190,6 +190,33 @@ TEMPLATES: dict[str, str] = {
     "optimiser_late_remedy": "nothing to do if it goes away; leases run out and the devices return to design",
 }
 
+LEVERS: dict[str, dict[str, str]] = {
+    "flow": {
+        "dp {dp_from_kpa:.0f} -> {dp_to_kpa:.0f} kPa": "flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min",
+        "dp {dp_from_kpa:.0f} kPa": "flow {flow_from_l_min:.0f} l/min",
+        "dp {dp_to_kpa:.0f} kPa": "flow {flow_to_l_min:.0f} l/min",
+    },
+    "pump_speed": {
+        "dp {dp_from_kpa:.0f} -> {dp_to_kpa:.0f} kPa": (
+            "pump speed {speed_from_percent:.1f} -> {speed_to_percent:.1f} %"
+        ),
+        "dp {dp_from_kpa:.0f} kPa": "pump speed {speed_from_percent:.1f} %",
+        "dp {dp_to_kpa:.0f} kPa": "pump speed {speed_to_percent:.1f} %",
+    },
+}
+"""What is said in place of a pressure of loops that are commanded otherwise: code and template with this ending."""
+
+
+def _otherwise(lever: str) -> dict[str, str]:
+    """Every sentence with a pressure, in what takes its place."""
+    said = {code: text for code, text in TEMPLATES.items() if "dp_" in text}
+    for pressure, words in LEVERS[lever].items():
+        said = {code: text.replace(pressure, words) for code, text in said.items()}
+    return {f"{code}_{lever}": text for code, text in said.items()}
+
+
+TEMPLATES |= _otherwise("flow") | _otherwise("pump_speed")
+
 
 def message(code: str, **params: str | float) -> Message:
     """The sentence of a code; `binding` gets its English words.

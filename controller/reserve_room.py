@@ -21,6 +21,7 @@ from controller.losses import FACILITY_RESERVE_K, losses_of, stacked, tiled
 from controller.transient import COARSE_S, Array, Losses, seconds_to_limit, steady_case_c
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
+from plant.pumping import WhenLost
 from plant.topology import CoolingGroup, Site
 
 SHARES = tuple(np.linspace(0.125, 1.0, 8).tolist())
@@ -84,7 +85,8 @@ def _carrying(losses: Losses, share: Array, group: CoolingGroup) -> Losses:
     if inputs.FACILITY in group.commands:
         facility_c = np.minimum(facility_c, inputs.design_value(group, inputs.FACILITY) + FACILITY_RESERVE_K)
     heat_w = share * losses.heat_w
-    flow = np.maximum(losses.flow_most, 1e-9)
+    kept = losses.flow_most if group.when_lost is WhenLost.MAKES_UP else losses.flow_last
+    flow = np.maximum(kept, 1e-9)
     started = replace(
         losses,
         heat_w=heat_w,
@@ -92,8 +94,8 @@ def _carrying(losses: Losses, share: Array, group: CoolingGroup) -> Losses:
         least_supply_c=supply_c,
         return_c=supply_c + heat_w / (flow * losses.coolant_j_m3_k),
         facility_c=facility_c,
-        flow_first=losses.flow_most,
-        flow_last=losses.flow_most,
+        flow_first=kept,
+        flow_last=kept,
         plate_tau_s=np.zeros_like(heat_w),
     )
     return replace(started, case_c=steady_case_c(started, supply_c, flow))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller import inputs
 from controller.answering import one_step
@@ -76,6 +76,9 @@ def ruled(site: Site, snapshot: Snapshot, group: CoolingGroup, state: RuleState,
         )
         for role, point in inputs.own_setpoints(group).items()
     )
+    own = inputs.own_setpoints(group).items()
+    for (role, _), setpoint in zip(own, setpoints[:], strict=True):  # and members that take their own of the same
+        setpoints += tuple(replace(setpoint, point=point) for point in group.taken(role)[1:])
     # a unit that is switched follows its own control: it may run
     free = [p for p in group.commands.values() if p.endswith(f"/{ENABLE_COMMAND}")]
     setpoints += tuple(Setpoint(point=p, current=math.nan, value=1.0, target=1.0, design=1.0) for p in free)

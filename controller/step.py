@@ -11,6 +11,7 @@ import numpy as np
 from controller.answering import answer, told
 from controller.billing import billed, site_power_w
 from controller.causes import Cause, Found, find_causes
+from controller.flow_command import translation
 from controller.forecasting.cycle import Columns, Measured, forecast, liquid_fraction, remember
 from controller.forecasting.widening import widened
 from controller.headroom import group_headrooms, limits_of_all, without_room
@@ -36,7 +37,8 @@ from controller.state import ControlState, StepResult, initial_state
 from controller.straying import STEADY, strayed
 from controller.suspects import Doubts, believed_heats, doubted, suspects, trusted
 from plant.errors import ConfigError, StaleError
-from plant.live import Snapshot
+from plant.live import Reading, Snapshot
+from plant.points import PointId
 from plant.records import Condition, Forecast, Headroom, JobOutlook, Severity
 from plant.topology import CoolingGroup, Site
 
@@ -63,6 +65,23 @@ def step(
 
     revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study.
     """
+    by_flow = translation(site, snapshot)
+    if by_flow is None:
+        return _step(state, snapshot, outlook, now_s, site, revise, {})
+    known, view = by_flow.known(state), by_flow.snapshot
+    return by_flow.told(_step(known, view, outlook, now_s, by_flow.site, revise, by_flow.flows))
+
+
+def _step(
+    state: ControlState,
+    snapshot: Snapshot,
+    outlook: tuple[JobOutlook, ...],
+    now_s: float,
+    site: Site,
+    revise: Revise | None,
+    flows: Mapping[PointId, Reading],
+) -> StepResult:
+    """The same, with every loop of CDUs by its pressure; flows: see `Translation`."""
     state = not_ahead(state, now_s)
     doubts = doubted(state.doubts, site, snapshot, now_s)
     snapshot = trusted(doubts, snapshot)
@@ -70,7 +89,10 @@ def step(
     memory, ahead = forecast(state.memory, site, _measured(site, snapshot, heats.now), outlook, now_s)
     ahead = revise(ahead) if revise is not None else ahead
     ahead = widened(ahead, {subject: h.sd_w for subject, h in heats.now.items()})
-    seen = replace(_looked(state, site, snapshot, heats, now_s), doubts=doubts, memory=memory)
+    known = known_of_all(state.known, site, snapshot, heats.now)
+    snapshot = replace(snapshot, readings={**snapshot.readings, **flows}) if flows else snapshot
+    seen = _looked(state, site, snapshot, heats, now_s)
+    seen = replace(seen, doubts=doubts, memory=memory, known=known)
     decisions = {g.id: _decide(seen, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
     return _result(_decided(seen, decisions), decisions, heats, site, snapshot, ahead, now_s)
 
@@ -85,7 +107,6 @@ def _looked(state: ControlState, site: Site, snapshot: Snapshot, heats: _Heats, 
         seen=look(state.seen, site, snapshot, now_s),
         sequences=watched_units(state.sequences, site, snapshot, heats.now),
         strays=strayed(state.strays, site, snapshot, now_s),
-        known=known_of_all(state.known, site, snapshot, heats.now),
     )
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from plant.job_knowledge import JobKnowledge
 from plant.leases import Envelope
 from plant.points import Point, PointId
+from plant.pumping import WhenLost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +116,10 @@ class Rule:
 class CoolingGroup:
     """CDUs on one manifold (or a sidecar alone): one supply and one differential-pressure setpoint, held by the master.
 
-    commands: role -> point, roles `supply_temperature`, `differential_pressure`, `facility_supply_temperature`,
-    `tower_temperature` (condenser water leaving the tower), `air_temperature` (air at the racks' inlets), of a sidecar
-    `flow`, and `enable:UNIT` of each of `stages`.
+    commands: role -> point, roles `supply_temperature`, `differential_pressure` (or in its place `flow` or
+    `pump_speed`, and `flow:MEMBER` or `pump_speed:MEMBER` where each member takes its own),
+    `facility_supply_temperature`, `tower_temperature` (condenser water leaving the tower), `air_temperature` (air at
+    the racks' inlets), and `enable:UNIT` of each of `stages`.
     design: role -> the setpoint that the designer chose and the devices fall back to [SI].
     drivable: whether every commanded device has a fallback of its own (else the loop is advisory only).
     excitation: `off`, or `small`: probing steps in mode auto while the plant is not known well.
@@ -126,6 +128,7 @@ class CoolingGroup:
     swing: what its GPUs' power may rise to before any loop answers: `nameplate`, or `learned` from telemetry.
     rule: the site's own reset rule, which a switchback alternates with coldplate; None: design setpoints.
     stages: units that may be switched; least_running: of each kind, never fewer than so many run.
+    when_lost: what the CDUs that are left hold when one is lost.
     """
 
     id: str
@@ -142,6 +145,11 @@ class CoolingGroup:
     rule: Rule | None = None
     stages: tuple[Stage, ...] = ()
     least_running: Mapping[str, int] = field(default_factory=dict)
+    when_lost: WhenLost = WhenLost.MAKES_UP
+
+    def taken(self, role: str) -> tuple[PointId, ...]:
+        """Every point that takes a role's setpoint: the master's, and those of members that take their own."""
+        return tuple(p for r, p in self.commands.items() if r == role or r.startswith(f"{role}:"))
 
 
 @dataclass(frozen=True, kw_only=True)

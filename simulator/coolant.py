@@ -207,9 +207,15 @@ class CoolantLoop:
         """Differential pressure [Pa] at which the racks take flow_m3_s [m3/s]."""
         return float((flow_m3_s / self.bank.flow_factor) ** (1.0 / FLOW_EXPONENT))
 
-    def step(self, dt_s: float, dp_setpoint_pa: float, utilisations: Floats) -> None:
-        """Advance pumps and racks by dt_s [s]; the units' own step comes after, and then `mix`."""
-        speed = self.pressure.step(dt_s, dp_setpoint_pa, self.dp_pa)
+    def step(self, dt_s: float, dp_setpoint_pa: float, utilisations: Floats, speed: float | None = None) -> None:
+        """Advance pumps and racks by dt_s [s]; the units' own step comes after, and then `mix`.
+
+        speed: told in place of a pressure [1].
+        """
+        if speed is None:
+            speed = self.pressure.step(dt_s, dp_setpoint_pa, self.dp_pa)
+        else:
+            speed = self.pressure.driven(dt_s, speed)
         self.dp_pa = self._meet(speed)
         for unit in self.units:
             unit.speed = speed if unit.running else 0.0

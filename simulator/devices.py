@@ -11,7 +11,12 @@ from plant.errors import RefusedError
 from plant.quantities import Quantity
 from simulator.exchange import moved
 
-RAMP_PER_S = {Quantity.TEMPERATURE: 0.01, Quantity.DIFFERENTIAL_PRESSURE: 500.0}
+RAMP_PER_S = {
+    Quantity.TEMPERATURE: 0.01,
+    Quantity.DIFFERENTIAL_PRESSURE: 500.0,
+    Quantity.VOLUME_FLOW: 5e-5,
+    Quantity.FRACTION: 0.002,
+}
 RAMP_LOG_S = 10.0
 
 Log = Callable[[float, str, str, Mapping[str, float | str]], None]

@@ -141,6 +141,12 @@ def commanded_tower(site: Site, found: Mapping[str, DeviceController]) -> str:
     return next((tower for tower in asked if tower in found), "")
 
 
+def own_pumping(group: CoolingGroup) -> frozenset[str]:
+    """Members that each take a flow or a pump speed of their own; none where the master's holds for all."""
+    taken = (*group.taken("flow"), *group.taken("pump_speed"))
+    return frozenset(point.partition("/")[0] for point in taken) if len(taken) > 1 else frozenset()
+
+
 def _defaults(site: Site, equipment: Equipment) -> dict[str, float]:
     """The designer's setpoints by register name; followers share their group's."""
     found: dict[str, float] = {}

@@ -162,18 +162,27 @@ class SimulatedPlant:
         return next((member for member in order if self.units[member].running), entry.group.master)
 
     def _advance(self, entry: loops.GroupLoop, dt_s: float) -> None:
-        master = self.acting_master(entry)
-        controller, supply_c = self.controllers[master], self.supply_setpoint_c(master)
-        if "flow_setpoint" in controller.writable:
-            dp_pa = entry.loop.pressure_for(controller.effective("flow_setpoint"))
-        else:
-            dp_pa = controller.effective("differential_pressure_setpoint")
+        supply_c = self.supply_setpoint_c(self.acting_master(entry))
+        dp_pa, speed = self._pumping(entry)
         loop, at_s, work = entry.loop, self.time_s, self._work
-        loop.step(dt_s, dp_pa, np.array([work(rack.id, at_s) for rack in loop.racks]))
+        loop.step(dt_s, dp_pa, np.array([work(rack.id, at_s) for rack in loop.racks]), speed)
         for unit in loop.units:
             cold_c = self.facility.supply_c if isinstance(unit, Cdu) and self.facility else self.room.air_c
             unit.step(dt_s, supply_c, loop.return_c, loop.dp_pa, cold_c)
         loop.mix(dt_s)
+
+    def _pumping(self, entry: loops.GroupLoop) -> tuple[float, float | None]:
+        """The pressure [Pa] that a loop's pumps hold, or the speed [1] that they are told: their mean, on one manifold.
+
+        Where each CDU takes its own flow, those that run hold theirs and no more.
+        """
+        controller, own = self.controllers[self.acting_master(entry)], loops.own_pumping(entry.group)
+        told = [self.controllers[u.id] for u in entry.loop.units if u.running and u.id in own] or [controller]
+        if "pump_speed_setpoint" in controller.writable:
+            return 0.0, sum(c.effective("pump_speed_setpoint") for c in told) / len(told)
+        if "flow_setpoint" in controller.writable:
+            return entry.loop.pressure_for(sum(c.effective("flow_setpoint") for c in told)), None
+        return controller.effective("differential_pressure_setpoint"), None
 
     def _residences(self) -> list[float]:
         """How long coolant stays in each volume at the most flow [s]: no step may be longer."""

@@ -59,6 +59,11 @@ class PressureLoop:
         self.design_pa, self.gain, self.integral_s, self.ramp_s = design_pa, gain, integral_s, ramp_s
         self.speed = self.integral = DESIGN_SPEED
 
+    def driven(self, dt_s: float, speed: float) -> float:
+        """Speed [1] after dt_s [s] where the speed itself is told, whatever the pressure."""
+        self.speed = self.integral = moved(self.speed, min(max(speed, LEAST_SPEED), 1.0), dt_s / self.ramp_s)
+        return self.speed
+
     def step(self, dt_s: float, setpoint_pa: float, pressure_pa: float) -> float:
         """Speed [1] after dt_s [s]; pressure_pa [Pa] is the one at the present speed and goes with its square."""
         speed = max(self.speed, LEAST_SPEED)

@@ -12,6 +12,7 @@ from sites.build import all_points
 from sites.check_devices import device_faults, known_profile, sources_of
 from sites.check_feeds import feed_faults
 from sites.check_figures import figure_faults
+from sites.check_flow import flow_faults
 from sites.check_groups import group_faults
 from sites.check_limits import tolerance_faults, unmet_limits
 from sites.check_loops import loop_faults
@@ -63,7 +64,7 @@ def _meaning_faults(form: SiteForm) -> list[Fault]:
         points = all_points(form)
         faults += [*group_faults(form, points), *stage_faults(form, points), *rule_faults(form), *path_faults(form)]
         faults += [*unmet_limits(form), *tolerance_faults(form), *usual_faults(form), *loop_faults(form)]
-        faults += sensor_faults(form, points)
+        faults += [*flow_faults(form, points), *sensor_faults(form, points)]
         zone = ZoneInfo(form.site.timezone if _is_timezone(form.site.timezone) else "UTC")
         faults += service_faults(form, points, zone)
     return faults

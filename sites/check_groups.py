@@ -20,6 +20,7 @@ QUANTITY: Mapping[Role, Quantity] = {
     "tower_temperature": Quantity.TEMPERATURE,
     "air_temperature": Quantity.TEMPERATURE,
     "flow": Quantity.VOLUME_FLOW,
+    "pump_speed": Quantity.FRACTION,
 }
 LIMITED_BY: Mapping[str, str] = {
     "supply_temperature": "tcs_supply_temperature",

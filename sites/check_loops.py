@@ -43,9 +43,6 @@ def _commands(form: SiteForm, group: GroupForm) -> Iterator[Fault]:
     if "supply_temperature" not in group.commands:
         message = f"{group.id}: no supply_temperature is commanded, so nothing of it can be planned"
         yield _told(place, message, "name the point of the master that takes it")
-    if "flow" in group.commands:
-        message = f"{group.id}: only a sidecar is planned by its flow, CDUs by the differential pressure that they hold"
-        yield _told(place, message, "command `differential_pressure` of a CDU that takes one, or leave `flow` out")
 
 
 def _mixed(form: SiteForm, loops: list[GroupForm]) -> Iterator[Fault]:

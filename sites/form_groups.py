@@ -17,6 +17,7 @@ Role = Literal[
     "tower_temperature",
     "air_temperature",
     "flow",
+    "pump_speed",
 ]
 PointPath = Annotated[str, Field(pattern=r"^[^/\s]+/[^\s]+$")]
 
@@ -35,7 +36,9 @@ class GroupDesignForm(Form):
     air_temperature_c: float | None = None
     """Air at the racks' inlets, as the air unit holds it [°C]."""
     flow_m3_s: float | None = None
-    """TCS flow of a sidecar [m³/s]."""
+    """TCS flow of a sidecar, or of CDUs that take one [m³/s]."""
+    pump_speed: float | None = None
+    """Speed of CDU pumps that take one, as a share of full speed [1]."""
 
 
 class WritableForm(Form):
@@ -66,6 +69,8 @@ class GroupForm(Form):
     """The member that takes the commands."""
     commands: dict[Role, PointPath]
     """Which point takes the setpoint of each role."""
+    flow_by: Literal["master", "each"] = "master"
+    """Of `flow` or `pump_speed`: one setpoint of the master for the loop, or each CDU its own of the same name."""
     design: GroupDesignForm
     """The designer's fixed setpoints."""
     writable: dict[Role, WritableForm]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from devices.profiles import load_profile
 from plant.leases import Envelope
 from plant.points import Point, PointId
+from plant.pumping import WhenLost
 from plant.topology import CoolingGroup, Drive, Reset, Rule
 from sites.form import EquipmentForm, SiteForm, SourceForm
 from sites.form_groups import GroupDesignForm, GroupForm, Role, WritableForm
@@ -22,7 +23,10 @@ DESIGN_KEYS: dict[Role, str] = {
     "tower_temperature": "tower_temperature_c",
     "air_temperature": "air_temperature_c",
     "flow": "flow_m3_s",
+    "pump_speed": "pump_speed",
 }
+LEVERS: tuple[Role, ...] = ("flow", "pump_speed")
+"""What CDUs may take in place of a differential pressure."""
 DEW_POINT = "room_dew_point"
 SUPPLY, RACK_SUPPLY = "tcs_supply_temperature", "liquid_supply_temperature"
 """Of a CDU and of a rack: members of a group feed one manifold, so each of them tells the master's supply."""
@@ -54,8 +58,17 @@ def commanded_points(form: SiteForm) -> set[PointId]:
 
 
 def commands_of(group: GroupForm) -> dict[str, PointId]:
-    """Role to point, the enable commands of what may be switched among them."""
-    return dict(group.commands.items()) | enables(group)
+    """Role to point, those of members that take their own and the switches of what may be switched among them."""
+    return dict(group.commands.items()) | followers(group) | enables(group)
+
+
+def followers(group: GroupForm) -> dict[str, PointId]:
+    """`flow:MEMBER` or `pump_speed:MEMBER` to its point, of members beside the master that take their own."""
+    if group.flow_by == "master":
+        return {}
+    taken = {role: group.commands[role].partition("/")[2] for role in LEVERS if role in group.commands}
+    others = [member for member in group.members if member != group.master]
+    return {f"{role}:{member}": f"{member}/{name}" for role, name in taken.items() for member in others}
 
 
 def commanded_sources(equipment: EquipmentForm, commanded: AbstractSet[PointId]) -> list[SourceForm]:
@@ -107,7 +120,9 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         master=group.master,
         racks=racks_of(form, group),
         commands=commands_of(group),
-        design={role: design[role] for role in group.commands} | dict.fromkeys(enables(group), 1.0),
+        design={role: design[role] for role in group.commands}
+        | {role: design[_alike(role)] for role in followers(group)}
+        | dict.fromkeys(enables(group), 1.0),
         drivable=drivable(group, drives),
         fallback=dict(group.fallback),
         excitation=group.excitation,
@@ -116,7 +131,19 @@ def group_of(form: SiteForm, group: GroupForm, drives: Mapping[str, Drive]) -> C
         rule=_rule_of(group),
         stages=stages_of(form, group),
         least_running=least_running(group),
+        when_lost=_when_lost(group),
     )
+
+
+def _when_lost(group: GroupForm) -> WhenLost:
+    if "pump_speed" in group.commands:
+        return WhenLost.KEEPS_SPEED
+    return WhenLost.KEEPS_FLOW if group.flow_by == "each" else WhenLost.MAKES_UP
+
+
+def _alike(role: str) -> Role:
+    """The master's role that a member's own goes by."""
+    return next(lever for lever in LEVERS if role.startswith(f"{lever}:"))
 
 
 def _rule_of(group: GroupForm) -> Rule | None:
@@ -144,8 +171,10 @@ def envelopes_of(form: SiteForm, group: GroupForm, points: Mapping[PointId, Poin
     others = (f"{member}/{SUPPLY}" for member in group.members if member != group.master)
     named = (*others, *(f"{rack}/{RACK_SUPPLY}" for rack in racks_of(form, group)))
     stand_ins = tuple(name for name in named if name in points)
-    for role, point in group.commands.items():
-        yield replace(_envelope(point, group.writable[role], group, points), stand_ins=stand_ins)
+    own = dict(group.commands.items()) | followers(group)
+    for role, point in own.items():
+        given = group.writable[role if role in group.commands else _alike(role)]
+        yield replace(_envelope(point, given, group, points), stand_ins=stand_ins)
     yield from enable_envelopes(group)
 
 

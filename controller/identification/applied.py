@@ -15,9 +15,11 @@ from controller.design import LoopDesign, RackDesign, rack_design
 from controller.identification.known import Known
 from controller.identification.parameters import RACK_FLOW, UA, Parameter
 from controller.identification.plate_reserve import of_kind, unseen
+from controller.inputs import by_flow
 from controller.model import FLOW_EXPONENT
 from plant.topology import CoolingGroup, Site
 
+Kinds = tuple[tuple[RackDesign, int], ...]
 STEP = 0.005
 """Estimates wander by less from cycle to cycle."""
 
@@ -37,7 +39,19 @@ def applied(
     by_kind = racks_by_kind(site, group)
     racks = tuple((_rack(kind, by_kind[kind], site, known, unseen_plates), count) for kind, count in design.racks)
     least = min(_least_share(racks_of, known) for racks_of in by_kind.values())
+    racks = _same_sum(design.racks, racks) if by_flow(site, group) else racks
     return replace(design, cdus=cdus, racks=racks, least_flow_share=least)
+
+
+def _same_sum(told: Kinds, found: Kinds) -> Kinds:
+    """Where a flow is commanded only its shares are news: the same flow of all racks at a pressure as by the file."""
+    more = _per_pa(found) / _per_pa(told)
+    return tuple((replace(kind, dp_pa=kind.dp_pa * more ** (1 / FLOW_EXPONENT)), count) for kind, count in found)
+
+
+def _per_pa(racks: Kinds) -> float:
+    """Flow of all racks at 1 Pa [m³/s]."""
+    return sum(count * kind.flow_m3_s / math.pow(kind.dp_pa, FLOW_EXPONENT) for kind, count in racks)
 
 
 def racks_by_kind(site: Site, group: CoolingGroup) -> dict[RackDesign, list[str]]:

@@ -10,6 +10,7 @@ from controller.identification.estimates import Estimate
 from controller.identification.known import Known
 from controller.identification.parameters import CASE, PARAMETERS, RACK_FLOW, UA, Parameter, prior_of
 from controller.identification.plate_reserve import of_kind, unseen
+from plant.errors import ConfigError
 from plant.records import ModelParameter
 from plant.topology import Site
 
@@ -23,7 +24,10 @@ def parameters_of(known: Mapping[str, Known], site: Site) -> tuple[ModelParamete
 
 
 def _of_loop(loop: str, known: Known, site: Site) -> Iterator[ModelParameter]:
-    kinds = racks_by_kind(site, site.groups[loop]).values()
+    try:
+        kinds = racks_by_kind(site, site.groups[loop]).values()
+    except ConfigError:  # told by the plan that misses the same figure
+        return
     looked = [{rack: unseen(site.equipment[rack]) for rack in racks} for racks in kinds]
     plates = {rack: share for racks in looked for rack, share in of_kind(racks, known).items()}
     for key in known.estimates:

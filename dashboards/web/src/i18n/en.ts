@@ -171,6 +171,7 @@ export const en = {
   'role.tower_temperature': 'Condenser water temperature',
   'role.air_temperature': 'Air at the rack inlets',
   'role.flow': 'Flow',
+  'role.pump_speed': 'Pump speed',
   'role.enable': 'Unit',
 
   'switchback.title': 'Switchback',

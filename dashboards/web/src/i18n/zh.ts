@@ -173,6 +173,7 @@ export const zh: Record<Key, string> = {
   'role.tower_temperature': '冷却水温度',
   'role.air_temperature': '机柜进风温度',
   'role.flow': '流量',
+  'role.pump_speed': '泵速',
   'role.enable': '机组',
 
   'switchback.title': '切换试验',

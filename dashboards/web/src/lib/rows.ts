@@ -51,7 +51,7 @@ const WISHES: Record<string, Wish[]> = {
     ['loop.state', 'control_source'],
     ['loop.supply', 'tcs_supply_temperature', 'effective_supply_temperature_setpoint'],
     ['loop.return', 'tcs_return_temperature'],
-    ['loop.flow', 'tcs_flow'],
+    ['loop.flow', 'tcs_flow', 'effective_flow_setpoint'],
     ['loop.dp', 'tcs_differential_pressure', 'effective_differential_pressure_setpoint'],
     ['loop.facility', 'fws_supply_temperature'],
     ['loop.dew', 'room_dew_point'],
