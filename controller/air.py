@@ -64,6 +64,7 @@ def plan_air(
 ) -> AirMove | None:
     """The air unit's next step; None where a loop commands none, or where its setpoint in force is not known.
 
+    None, too, where every instrument of the air that the site has is lost: then what was asked runs out.
     heat_w: that racks will give to the air [W]; settle_s: longer than the envelope's dwell by this [s].
     """
     point = group.commands.get(inputs.AIR)
@@ -72,6 +73,8 @@ def plan_air(
         return None
     envelope, design_c = site.envelopes[point], inputs.design_value(group, inputs.AIR)
     limit_c, air_c = limit_values(site)[0].get(LIMIT, math.inf), _hottest_c(snapshot, group)
+    if math.isnan(air_c) and any(p in site.points for p in _air_points(group)):
+        return None
     hot = air_c > limit_c - NEAR_K
     goal_c = design_c if hot else min(envelope.maximum, limit_c - RESERVE_K)
     held = moves.get(point)
@@ -115,10 +118,13 @@ def _carnot(air_c: float, outdoor_c: float) -> float:
 
 def _hottest_c(snapshot: Snapshot, group: CoolingGroup) -> float:
     """The warmest air that is shown, by the unit and by the CDUs in the hall [°C]; NaN where none is."""
-    unit = group.commands[inputs.AIR].partition("/")[0]
-    points = (f"{unit}/{LIMIT}", *(f"{member}/room_temperature" for member in group.members))
-    known = [value for point in points if math.isfinite(value := snapshot.get(point))]
+    known = [value for point in _air_points(group) if math.isfinite(value := snapshot.get(point))]
     return max(known, default=math.nan)
+
+
+def _air_points(group: CoolingGroup) -> tuple[PointId, ...]:
+    unit = group.commands[inputs.AIR].partition("/")[0]
+    return f"{unit}/{LIMIT}", *(f"{member}/room_temperature" for member in group.members)
 
 
 def _outdoor_c(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:

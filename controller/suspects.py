@@ -212,6 +212,9 @@ def _frozen(old: Doubt | None, shown_c: float, witnesses: tuple[float, float], n
         return None
     if old is None or shown_c != old.seen[0]:
         return Doubt(since_s=now_s, seen=(shown_c, *witnesses))
+    # a witness that told nothing yet begins with what it tells now
+    begun = (now if math.isnan(then) else then for now, then in zip(witnesses, old.seen[1:], strict=True))
+    old = replace(old, seen=(shown_c, *begun))
     moved = any(
         abs(now - then) > limit_k and now_s - old.since_s >= after_s
         for now, then, limit_k, after_s in zip(witnesses, old.seen[1:], WITNESS_K, FROZEN_S, strict=True)

@@ -59,6 +59,14 @@ def test_a_limit_below_the_range_counts_with_its_reserve(pod, hall):
     assert planned(site, hall).setpoint.target == 26.0
 
 
+def test_air_that_nobody_tells_any_more_is_left_to_the_unit(pod, hall):
+    """All instruments of the air are lost: it is not made as warm as may be, and what is asked of the unit runs out."""
+    shows = ("air-unit/air_inlet_temperature", "cdu-1/room_temperature", "cdu-2/room_temperature")
+    blind = replace(hall, readings={p: r for p, r in hall.readings.items() if p not in shows})
+    assert planned(pod, blind) is None
+    assert planned(pod, shown(blind, {shows[2]: 25.0})) is not None
+
+
 @pytest.mark.parametrize("point", ["air-unit/air_inlet_temperature", "cdu-2/room_temperature"])
 def test_air_near_its_limit_sends_it_back_to_design(pod, hall, point):
     """Whichever instrument tells: design, and the reason names the limit."""

@@ -54,6 +54,17 @@ def test_a_supply_that_stays_while_the_other_moves_is_stuck(pod, pod_snapshot, n
     assert not named(pod, moved)
 
 
+def test_a_supply_that_was_stuck_before_its_neighbours_told_anything_is_found(pod, pod_snapshot, now_s):
+    """A cold start: at the first look only the stuck sensor has told a value; what moves after that still counts."""
+    base, told = pod_snapshot.value(SUPPLY), ("power", "tcs_supply_temperature")
+    first = {p: r for p, r in pod_snapshot.readings.items() if p == SUPPLY or p.rpartition("/")[2] not in told}
+    doubts = doubted({}, pod, Snapshot(at_s=pod_snapshot.at_s, readings=first), now_s)
+    for minute in range(1, 8):
+        warm = {SUPPLY: base, OTHER: base + 0.3 * minute}
+        doubts = doubted(doubts, pod, shown(pod_snapshot, warm), now_s + 60.0 * minute)
+    assert named(pod, doubts)[Cause.SUPPLY_STUCK, "cdu-1"]
+
+
 @pytest.mark.parametrize("apart_s", [60.0, 600.0])
 def test_a_supply_that_tells_tenths_is_not_stuck_while_a_load_step_goes_round(pod, pod_snapshot, now_s, apart_s):
     """Well held it reads the same for hours; racks' power is ahead of the return water at one look, not at the next."""
