@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from controller import inputs
 from controller.answering import one_step
 from controller.problems import limit_values
+from controller.set_back import moves_not_ahead
 from controller.state import Move
 from plant.live import Snapshot
 from plant.points import PointId
@@ -58,14 +59,15 @@ def ruled(site: Site, snapshot: Snapshot, group: CoolingGroup, state: RuleState,
     by_cdu, by_rack = _cdu_requests(snapshot, group, current, asking), _rack_requests(site, snapshot, group)
     values, next_s = dict(state.values), state.next_s
     if group.rule is not None:
+        due_s = min(state.next_s, now_s + group.rule.every_s)  # no later, also where the clock was set back
         for role, reset in group.rule.resets.items():
             values.setdefault(role, reset.start)
-            if now_s >= state.next_s > -math.inf:
+            if now_s >= due_s > -math.inf:
                 values[role] = _reset(reset, values[role], by_cdu if role in _BY_CDU else by_rack)
-        next_s = now_s + group.rule.every_s if now_s >= state.next_s else state.next_s
+        next_s = now_s + group.rule.every_s if now_s >= due_s else due_s
     goal = {role: values.get(role, inputs.design_value(group, role)) for role in inputs.own_setpoints(group)}
     goal = {role: _above_dew(site, snapshot, group, role, value) for role, value in goal.items()}
-    asked, moves = one_step(site, group, current, goal, state.moves, now_s)
+    asked, moves = one_step(site, group, current, goal, moves_not_ahead(state.moves, now_s), now_s)
     setpoints = tuple(
         Setpoint(
             point=point,

@@ -15,6 +15,7 @@ from controller.identification.known import Known
 from controller.stage_state import Seen
 from controller.state import ControlState, Move
 from controller.suspects import Doubt
+from plant.points import PointId
 
 R = TypeVar("R", Move, Doubt, Seen, Known)
 K = TypeVar("K")
@@ -24,11 +25,16 @@ def not_ahead(state: ControlState, now_s: float) -> ControlState:
     """The state with moves, doubts, units and looks of now_s [s since 1970] at the latest."""
     return replace(
         state,
-        moves=_all(state.moves, now_s, "at_s"),
+        moves=moves_not_ahead(state.moves, now_s),
         doubts=_all(state.doubts, now_s, "since_s", "away_s"),
         seen=_all(state.seen, now_s, "since_s", "idle_s"),
         known=_all(state.known, now_s, "settled_s", "at_s", "plates_s"),
     )
+
+
+def moves_not_ahead(moves: Mapping[PointId, Move], now_s: float) -> Mapping[PointId, Move]:
+    """Moves of now_s [s since 1970] at the latest."""
+    return _all(moves, now_s, "at_s")
 
 
 def _all(records: Mapping[K, R], now_s: float, *times: str) -> Mapping[K, R]:

@@ -109,3 +109,12 @@ def test_one_step_at_a_time_and_above_the_dew_point(pod, pod_snapshot, now_s):
     dew = {f"{m}/room_dew_point": 31.0 for m in ("cdu-1", "cdu-2")}
     damp = {s.point: s for s in after(pod, seen(calm(pod, pod_snapshot), **dew), 0, now_s).setpoints}
     assert damp["cdu-1/supply_temperature_setpoint"].target >= 34.0
+
+
+def test_a_clock_set_back_does_not_hold_the_rule_still(pod, pod_snapshot, now_s):
+    """An hour back: within one time step and one dwell it answers again, not an hour later."""
+    shown = calm(pod, pod_snapshot)
+    first = after(pod, shown, 2, now_s)
+    back = after(pod, shown, 2, now_s - 3600.0, first.state)
+    assert back.state.values[DP] == pytest.approx(first.state.values[DP] - 6e3)
+    assert all(move.at_s <= now_s - 3000.0 for move in back.state.moves.values())
