@@ -13,7 +13,7 @@ from actuator.actuator import Actuator
 from actuator.checkout import Check, Checkout, Instrument, design_of, look
 from actuator.drives import setpoints_of
 from actuator.ledger import Audit
-from actuator.watch import MEASURED, REMOTE, effective_point, mode_point, switched_within_s, tolerance
+from actuator.watch import REMOTE, effective_point, mode_point, switched_within_s, tolerance, witness
 from plant.clock import Clock
 from plant.errors import ColdplateError
 from plant.leases import Lease
@@ -114,7 +114,7 @@ class Commissioning:
     def _watched(self) -> list[PointId]:
         e = self._equipment
         names = [*self._setpoints, *map(effective_point, self._setpoints), f"{e}/control_source"]
-        names += [f"{e}/{MEASURED[n]}" for p in self._setpoints if (n := p.rpartition("/")[2]) in MEASURED]
+        names += [shown for p in self._setpoints if (shown := witness(self._site, p))]
         for point in self._setpoints:
             envelope = self._site.envelopes[point]
             names += [p for p in (*envelope.inputs, *envelope.dew_point_points) if p.rpartition("/")[0] == e]
@@ -200,7 +200,7 @@ class Commissioning:
         self._note("step", point, not answer, text, start=start)
 
     def _measured(self, point: PointId) -> PointId:
-        shown = f"{self._equipment}/{MEASURED.get(point.rpartition('/')[2], '')}"
+        shown = witness(self._site, point)
         return shown if shown in self._points else ""
 
     async def _response(self, point: PointId, shown: PointId, before: float, step: float) -> None:

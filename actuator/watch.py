@@ -119,8 +119,22 @@ MEASURED = {
     "bms_supply_temperature_setpoint": "bms_tcs_supply_temperature",
     "differential_pressure_setpoint": "tcs_differential_pressure",
     "leaving_temperature_setpoint": "leaving_temperature",
+    "flow_setpoint": "tcs_flow",
+    "pump_speed_setpoint": "pump_speed",
 }
 """Where the plant shows that a setpoint is followed."""
+
+
+def witness(site: Site, point: PointId) -> PointId:
+    """The point that shows whether a setpoint is followed; empty where none does.
+
+    Of a flow that a master holds for several CDUs its own meter shows but a part.
+    """
+    device, _, name = point.rpartition("/")
+    group = next((g for g in site.groups.values() if point in g.commands.values()), None)
+    shared = group is not None and len(group.members) > 1 and group.taken("flow") == (point,)
+    shown = f"{device}/{MEASURED.get(name, '')}"
+    return shown if shown in site.points and not shared else ""
 
 
 def switched_within_s(site: Site, point: PointId, *, on: bool) -> float:
