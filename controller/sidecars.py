@@ -11,6 +11,7 @@ import numpy.typing as npt
 from controller import inputs
 from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, FLOW_RESERVE
 from controller.design import SidecarDesign, sidecar_design
+from controller.dry_coolers import AIR_FILM_EXPONENT
 from controller.explaining import COST_MINUTES, PLAN_LIFE_S, WORST_MINUTES
 from controller.loops import SETTLE_S, Decision
 from controller.model import case_temperature
@@ -25,8 +26,6 @@ from plant.topology import CoolingGroup, Site
 
 Array = npt.NDArray[np.float64]
 ROLES = (inputs.SUPPLY, inputs.FLOW)
-COIL_EXPONENT = 0.6
-"""UA of a coil through which only the air changes ~ air flow^0.6."""
 _SAVING_SHARE = 0.05
 _FAN_SHARE = 0.95
 
@@ -40,7 +39,7 @@ def powers(
     """
     mean_c = supply_c + heat_w / (2 * flow_m3_s * design.coolant.heat_j_m3_k)
     need = heat_w / (design.ua_w_k * np.maximum(mean_c - air_c, 0.05))
-    share = need ** (1 / COIL_EXPONENT)
+    share = need ** (1 / AIR_FILM_EXPONENT)
     pump_w = design.pump_power_w * (flow_m3_s / design.flow_m3_s) ** 3
     return share, design.fan_power_w * np.minimum(share, 2.0) ** 3 + pump_w
 
