@@ -43,6 +43,8 @@ FLOW_STEP = 0.01
 """Most flow of the CDUs left is rounded down to steps of this share of their design flow."""
 KEPT_SHARE = 0.97
 """Of their flow what CDUs that hold their own are counted on for: meters err, and little flow is felt most."""
+RUN_OUT_SHARE = 0.95
+"""And of what runs out along their curve at one speed, for the curve is that of usual pumps."""
 LEAST_APPROACH_K = 0.5
 _FLOW_SHARES = np.geomspace(0.4, 1.3, 9)
 _APPROACHES_K = np.array([LEAST_APPROACH_K, 1.5, 2.5, 3.0, 3.5, 4.0, 4.5, 5.5, 8.0, 12.0])
@@ -156,7 +158,7 @@ def _losses(case: _Case, rack: RackDesign, share: Array, approach_k: Array) -> L
     first, ramped_s = _pumps(case, rest, flow, share ** (1 / FLOW_EXPONENT) * design.index_rack.dp_pa, left)
     last = np.minimum(flow, case.most_m3_s)
     if case.when_lost is WhenLost.KEEPS_SPEED:
-        last = first
+        first = last = RUN_OUT_SHARE * first
     elif case.when_lost is WhenLost.KEEPS_FLOW:
         first = last = KEPT_SHARE * left * flow
     stream_w_k = flow * case.coolant.heat_j_m3_k
