@@ -30,7 +30,7 @@ class FacilityStaging:
         self.switches = {switch.id: switch for switches in found.values() for switch in switches}
         self.pumps, self.coolers = found["pump"], found["dry-cooler"]
         self.towers, self.economisers = found["cooling-tower"], found["economiser"]
-        self._pump_rule = LoadSequence(self.pumps, up_load=0.95, down_load=0.8)
+        self.pump_rule = LoadSequence(self.pumps, up_load=0.95, down_load=0.8)
         self._tower_rule = LoadSequence(self.towers, up_load=0.9, down_load=0.75)
         self._tower_w = [e.design["heat_w"] for e in site.of_kind("cooling-tower")]
         self._towers_of = {
@@ -44,7 +44,7 @@ class FacilityStaging:
         self._take(controllers, stopped)
         loop = self._loop
         design_m3_s = loop.pump.design_flow_m3_s / len(self.pumps)
-        self._pump_rule.step(dt_s, loop.pump.flow_m3_s / max(loop.pump.drive, 0.1) / design_m3_s)
+        self.pump_rule.step(dt_s, loop.pump.flow_m3_s / max(loop.pump.drive, 0.1) / design_m3_s)
         for cooler in self.coolers:
             cooler.step(dt_s)
             _follow(cooler, wanted=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def rig(commission_rigs, monkeypatch, tmp_path):
 
 
 def standing(rig):
-    """The pump's switch in the plant, which stands and is rested."""
+    """The pump's switch in the plant, which stands and is rested; the plant's own sequence starts none meanwhile."""
+    rig.plant.staging.pump_rule.up_load = math.inf
     switch = rig.plant.staging.switches[PUMP]
     switch.turn(False)
     switch.since_s = 1e9

@@ -45,7 +45,7 @@ FULL_W, IDLE_W, DRAW_W = 1350.0, 200.0, 1300.0
 """Of one limit, which stands for a whole node here."""
 RACK_OF = {f"n{i}": f"rack-{i:02d}" for i in range(1, 9)}
 NODE_OF = {rack: node for node, rack in RACK_OF.items()}
-CALM, TRIPPED, MENDED = 30, 25, 40
+CALM, TRIPPED, MENDED = 30, 25, 80
 """Minutes before the fault, of it, and at most until all is given back."""
 
 
