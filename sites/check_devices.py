@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from devices.profiles import Profile, load_profile, profile_names
 from plant.quantities import Quantity
 from sites.check_http import http_faults
+from sites.check_link_options import link_option_faults
 from sites.check_modbus import modbus_faults
-from sites.check_mqtt import mqtt_faults
 from sites.form import EquipmentForm, SiteForm, SourceForm
 from sites.problem import Fault, one_of
 
@@ -21,7 +21,7 @@ def device_faults(form: SiteForm) -> Iterator[Fault]:
     yield from _shared_addresses(form)
     yield from http_faults(form)
     yield from modbus_faults(form)
-    yield from mqtt_faults(form)
+    yield from link_option_faults(form)
     yield from _bad_meters(form)
     yield from _pue_meters(form)
 

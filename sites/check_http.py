@@ -1,26 +1,17 @@
-"""Faults of HTTP links: settings, secrets in clear, and hosts that can't share out a rack's GPUs."""
+"""Faults of what is scraped over HTTP: hosts that can't share out a rack's GPUs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-from devices.http_options import read_options
 from devices.profiles import load_profile, profile_names
-from plant.errors import ConfigError
 from sites.form import EquipmentForm, SiteForm, SourceForm
 from sites.problem import Fault
 
 
 def http_faults(form: SiteForm) -> Iterator[Fault]:
-    """All faults of HTTP links and of what is scraped from them."""
-    for name, link in form.links.items():
-        if link.transport == "http":
-            try:
-                read_options(link.options)
-            except ConfigError as error:
-                message = f"link {name!r}: {error.message}"
-                yield Fault(place=("links", name, "options"), message=message, remedy=error.remedy)
+    """All faults of what is scraped."""
     for index, equipment in enumerate(form.equipment):
         yield from _bad_hosts(form, index, equipment)
 

@@ -128,6 +128,7 @@ async def test_the_page_works_where_storage_is_forbidden(visit, served):
     await page.locator("[data-default]").first.click()
     await page.locator("dialog[open] [data-default-yes]").click()
     await page.locator("dialog[open]").get_by_text("Accepted: all loops are off").wait_for()
+    assert [i.kind for i in served.edge.heard] == [IntentKind.ALL_TO_DEFAULT]
 
 
 async def test_hold_sends_si_values(visit, served):
