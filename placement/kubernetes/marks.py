@@ -13,11 +13,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+Taint = Mapping[str, Any]
 PREFIX = "coldplate.io/"
 SCORE, UNTIL, CLASS, HOT, BUDGET = (f"{PREFIX}{name}" for name in ("score", "valid-until", "class", "hot", "budget"))
 _OURS = (SCORE, UNTIL, CLASS)
 """All keys of annotations and labels that this module writes and takes away; loans have theirs."""
-_TAINTS = (HOT, BUDGET)
+_TAINTS: Mapping[str, Taint] = {
+    HOT: {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"},
+    BUDGET: {"key": BUDGET, "value": "exceeded", "effect": "NoSchedule"},
+}
+"""As they are written; one of others under these keys (a NoExecute would end pods) is set right or taken away."""
 HOT_BELOW, COOL_FROM = 15, 25
 """A node gets the taint below the first score and loses it from the second, so that it does not flicker."""
 CLASSES = ((67, "good"), (34, "fair"), (0, "poor"))
@@ -25,8 +30,6 @@ NEAR = 3
 """A score that differs by less is not written anew: ten thousand nodes would be patched at each breath of a pump."""
 _NUMBER = re.compile(r"[0-9]{1,3}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-Taint = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def patch_for(node: NodeNow, mark: Mark | None) -> dict[str, Any] | None:
         if found:
             changes[field] = found
     taints = [t for t in node.taints if t["key"] not in _TAINTS] + _taints(node, mark)
-    if sorted(t["key"] for t in taints) == sorted(t["key"] for t in node.taints):
+    if sorted(map(_said, taints)) == sorted(map(_said, node.taints)):
         return {"metadata": changes} if changes else None
     return {"metadata": {**changes, "resourceVersion": node.version}, "spec": {"taints": taints or None}}
 
@@ -82,17 +85,29 @@ def steady(node: NodeNow, mark: Mark, now_s: float) -> Mark:
     return replace(mark, score=int(score), until_s=until_s if lasts else mark.until_s)
 
 
+def ours(node: NodeNow) -> list[str]:
+    """Our keys that a node carries as annotation, label or taint; loans' are not among them."""
+    carried = (*node.annotations, *node.labels, *(t["key"] for t in node.taints))
+    return sorted({key for key in carried if key in (*_OURS, *_TAINTS)})
+
+
 def _taints(node: NodeNow, mark: Mark | None) -> list[Taint]:
     """Ours, as they are to be: soft below a score, hard while a budget is exceeded."""
-    there = {t["key"]: t for t in node.taints}
-    found: list[Taint] = []
     if mark is None:
-        return found
-    if mark.score is not None and (mark.score < HOT_BELOW or (HOT in there and mark.score < COOL_FROM)):
-        found.append(there.get(HOT, {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"}))
+        return []
+    there = {_said(t): t for t in node.taints}
+    hot = any(t["key"] == HOT for t in node.taints)
+    wanted = []
+    if mark.score is not None and (mark.score < HOT_BELOW or (hot and mark.score < COOL_FROM)):
+        wanted.append(_TAINTS[HOT])
     if mark.shut:
-        found.append(there.get(BUDGET, {"key": BUDGET, "value": "exceeded", "effect": "NoSchedule"}))
-    return found
+        wanted.append(_TAINTS[BUDGET])
+    return [there.get(_said(taint), taint) for taint in wanted]
+
+
+def _said(taint: Taint) -> tuple[str, str, str]:
+    """All of a taint but its time."""
+    return taint["key"], taint.get("value") or "", taint["effect"]
 
 
 def _annotations(mark: Mark | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from placement.kubernetes.cluster import Kubernetes
-from placement.kubernetes.marks import HOT, PREFIX, SCORE, Mark, NodeNow, patch_for
+from placement.kubernetes.marks import HOT, PREFIX, SCORE, Mark, NodeNow, ours, patch_for
 from placement.kubernetes.writer import write
 from plant.errors import ColdplateError, ConfigError, RefusedError
 
@@ -59,9 +59,10 @@ class Verification:
         before = (await self.cluster.nodes(self.node)).get(self.node)
         if before is None:
             raise ConfigError(f"no node {self.node}", where="--node", remedy="name one of `kubectl get nodes`")
-        if any(key.startswith(PREFIX) and key != LABEL for key in (*before.annotations, *before.labels)):
+        if there := ours(before):
             remedy = "stop `coldplate k8s sync --write` and take its marks back, or name another node"
-            raise ConfigError(f"{self.node} has marks of coldplate already", where="--node", remedy=remedy)
+            words = f"{self.node} has marks of coldplate already ({', '.join(there)})"
+            raise ConfigError(words, where="--node", remedy=remedy)
         await self.row("nodes are listed", self._listed)
         await self.row("pods are listed", self._pods)
         await self.row("the clocks agree", self._clocks)
@@ -115,9 +116,7 @@ class Verification:
             ("annotations", before.annotations, node.annotations),
             ("labels", before.labels, node.labels),
         ):
-            others = {k: v for k, v in now.items() if not k.startswith(PREFIX)}
-            lost = {k for k, v in was.items() if not k.startswith(PREFIX) and k not in others}
-            if lost:
+            if lost := was.keys() - now.keys():  # none of ours was there before
                 raise RefusedError(f"{what} lost: {', '.join(sorted(lost))}")
         if set(_keys(before)) - set(_keys(node)):
             raise RefusedError(f"taints before {_keys(before)}, now {_keys(node)}")
@@ -141,8 +140,7 @@ class Verification:
     async def _taken_back(self) -> str:
         over = {self.node: Mark(score=_SOFT_SCORE, until_s=self.now_s() - 1.0)}
         done = await write(_One(self.cluster, self.node), over, self.now_s(), dry=False)
-        node = await self._node()
-        left = [k for k in (*node.annotations, *node.labels, *_keys(node)) if k.startswith(PREFIX) and k != LABEL]
+        left = ours(await self._node())
         if left or done.failed:
             raise RefusedError(f"left: {', '.join(left)} {done.failed}; remove with kubectl")
         return ""

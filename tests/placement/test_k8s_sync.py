@@ -206,17 +206,20 @@ def test_pods_that_may_be_stopped():
 def test_verify_on_a_named_node_leaves_nothing(server_apart):
     """Every row holds, its marks are gone; a node that has marks already is refused, and so is an unknown one."""
     mock = server_apart.mock
-    mock.add("n1", taints=[OTHERS])
-    mock.nodes["n1"]["metadata"]["labels"] = {"zone": "x"}
+    theirs = {"key": "coldplate.io/maintenance", "effect": "NoSchedule"}
+    mock.add("n1", taints=[OTHERS, theirs])
+    mock.nodes["n1"]["metadata"]["labels"] = {"zone": "x", "coldplate.io/row": "3"}
     status, said = k8s("verify", server_apart, "--node", "n1")
     assert status == 0, said
     assert said.count("held") == 10
-    assert mock.nodes["n1"]["metadata"]["labels"] == {"zone": "x"}
-    assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS]
+    assert mock.nodes["n1"]["metadata"]["labels"] == {"zone": "x", "coldplate.io/row": "3"}
+    assert mock.nodes["n1"]["spec"]["taints"] == [OTHERS, theirs]
     assert not annotations(server_apart, "n1")
     assert "no node n9" in k8s("verify", server_apart, "--node", "n9")[1]
     mock.nodes["n1"]["metadata"]["annotations"] = {SCORE: "50"}
-    assert "has marks of coldplate already" in k8s("verify", server_apart, "--node", "n1")[1]
+    assert "has marks of coldplate already (coldplate.io/score)" in k8s("verify", server_apart, "--node", "n1")[1]
+    mock.add("n2", taints=[{"key": HOT, "value": "soft", "effect": "PreferNoSchedule"}])
+    assert "has marks of coldplate already (coldplate.io/hot)" in k8s("verify", server_apart, "--node", "n2")[1]
     assert "give exactly one of" in k8s("verify", server_apart)[1]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 import placement.kubernetes.cluster as cluster_module
 from placement.kubernetes.cluster import AT_ONCE, Kubernetes, connect
-from placement.kubernetes.marks import CLASS, HOT, SCORE, Mark, NodeNow, patch_for
+from placement.kubernetes.marks import BUDGET, CLASS, HOT, SCORE, Mark, NodeNow, patch_for
 from placement.kubernetes.pool import CORDONED, KubernetesPool
 from placement.kubernetes.writer import write
 from plant.errors import ConfigError, RefusedError, SilentError
@@ -55,6 +56,22 @@ def test_the_taint_does_not_flicker():
     assert over is not None
     assert over["spec"]["taints"] == [OTHERS]
     assert "spec" not in (patch_for(node_now(), mark(20)) or {})
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_others_under_our_prefix_stay_and_under_our_keys_are_set_right(shut):
+    """A taint of ours that somebody made a NoExecute would end pods: it is never repeated, also where two share a key."""
+    theirs = {"key": "coldplate.io/maintenance", "value": "x", "effect": "NoSchedule"}
+    wrong = [{"key": key, "value": "soft", "effect": "NoExecute"} for key in (HOT, BUDGET)]
+    wrong.append({"key": HOT, "effect": "NoSchedule"})
+    patch = patch_for(node_now(taints=(theirs, *wrong)), replace(mark(10), shut=shut))
+    assert patch is not None
+    hot = {"key": HOT, "value": "soft", "effect": "PreferNoSchedule"}
+    hard = {"key": BUDGET, "value": "exceeded", "effect": "NoSchedule"}
+    assert patch["spec"]["taints"] == [theirs, hot, *([hard] if shut else [])]
+    taken = patch_for(node_now(taints=(theirs, *wrong)), None)
+    assert taken is not None
+    assert taken["spec"]["taints"] == [theirs]
 
 
 def test_no_mark_takes_back_ours_alone():
