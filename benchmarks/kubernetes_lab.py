@@ -19,6 +19,7 @@ class Server:
 
     token: the one that counts now, empty: any; answers: cleared, it takes patches and does not answer.
     forgets: how many next pages of a list it does not know any more.
+    refuses: statuses of the next answers to what the token may do, one by one, with a time to come again.
     held_by_budget: pods that a disruption budget keeps from being evicted.
     """
 
@@ -29,6 +30,7 @@ class Server:
     forbid: bool = False
     token: str = ""
     forgets: int = 0
+    refuses: list[int] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     asked: set[tuple[str, str]] = field(default_factory=set)
     held_by_budget: set[str] = field(default_factory=set)
@@ -61,6 +63,9 @@ class Server:
     async def _known(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.json_response({"kind": "Status", "message": "Unauthorized", "code": 401}, status=401)
+        if self.refuses:
+            words = {"kind": "Status", "message": "Too many requests, please try again later.", "code": 429}
+            return web.json_response(words, status=self.refuses.pop(), headers={"Retry-After": "1"})
         answer: web.StreamResponse = await handler(request)
         return answer
 

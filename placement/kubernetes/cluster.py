@@ -1,7 +1,6 @@
 """A Kubernetes cluster through its API server: nodes and pods read in pages, nodes patched a few at a time.
 
-By kubernetes_asyncio (extra `kubernetes`), which knows kubeconfig files, service accounts and TLS; lists are decoded by
-msgspec, as its own models take seconds for ten thousand nodes.
+By kubernetes_asyncio (extra `kubernetes`), which knows kubeconfig files, service accounts and TLS.
 """
 
 from __future__ import annotations
@@ -17,31 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from placement.kubernetes.asking import ExpiredError, asked, page_of
 from placement.kubernetes.marks import NodeNow
-from plant.errors import ConfigError, RefusedError, SilentError
+from plant.errors import ConfigError, RefusedError
 
-PAGE, AT_ONCE, TIMEOUT_S = 500, 8, 10.0
+PAGE, AT_ONCE = 500, 8
 RENEW_S = 60.0
 """How often a kubeconfig's token file or plugin is looked at again [s]."""
-_GONE, _CONFLICT, _EXPIRED, _NOT_NOW = 404, 409, 410, 429
-_LONGEST = 300
 _NAMESPACE, _MERGE = "default", "application/merge-patch+json"
 _IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-
-
-class _ExpiredError(RefusedError):
-    """A list's next page is of a state that the server has forgotten."""
-
-
-class _PageMetadata(msgspec.Struct):
-    next: str = msgspec.field(name="continue", default="")
-
-
-class _Page(msgspec.Struct):
-    items: list[dict[str, Any]] | None
-    metadata: _PageMetadata = msgspec.field(default_factory=_PageMetadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +51,7 @@ class Kubernetes:
             SilentError: the API server did not answer.
             RefusedError: it said no (permissions).
         """
-        _, date = await _asked(partial(self.core.list_node, limit=1))
+        _, date = await asked(partial(self.core.list_node, limit=1))
         with suppress(ValueError):  # a date that is none
             return None if date is None else parsedate_to_datetime(date).timestamp()
         return None
@@ -114,7 +97,7 @@ class Kubernetes:
             SilentError: the API server did not answer.
             RefusedError: it said no: gone, changed meanwhile, or not permitted.
         """
-        await _asked(partial(self.core.patch_node, name, patch, _content_type=_MERGE))
+        await asked(partial(self.core.patch_node, name, patch, _content_type=_MERGE), patient=True)
 
     async def evict(self, name: str, namespace: str) -> None:
         """Ask for one pod's end, with its own grace period; one that is gone already is no matter.
@@ -125,7 +108,7 @@ class Kubernetes:
         """
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
         make = self.core.create_namespaced_pod_eviction
-        await _asked(partial(make, name, namespace, body), gone_is_fine=True)
+        await asked(partial(make, name, namespace, body), gone_is_fine=True)
 
     async def make_node(self, name: str, labels: Mapping[str, str]) -> None:
         """A node without a machine behind it, ready on paper, on which pods of one CPU fit.
@@ -135,11 +118,11 @@ class Kubernetes:
             RefusedError: it said no.
         """
         body = {"metadata": {"name": name, "labels": dict(labels)}}
-        await _asked(partial(self.core.create_node, body))
+        await asked(partial(self.core.create_node, body))
         size = {"cpu": "64", "memory": "64Gi", "pods": "110"}
         ready = {"type": "Ready", "status": "True", "reason": "Paper", "message": "made by coldplate k8s verify"}
         status = {"status": {"capacity": size, "allocatable": size, "conditions": [ready]}}
-        await _asked(partial(self.core.patch_node_status, name, status, _content_type=_MERGE))
+        await asked(partial(self.core.patch_node_status, name, status, _content_type=_MERGE))
         await self.patch_node(name, {"spec": {"taints": None}})
 
     async def make_pod(self, name: str, labels: Mapping[str, str], tolerations: Sequence[Mapping[str, str]]) -> None:
@@ -157,7 +140,7 @@ class Kubernetes:
             "automountServiceAccountToken": False,
         }
         body = {"metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
-        await _asked(partial(self.core.create_namespaced_pod, _NAMESPACE, body))
+        await asked(partial(self.core.create_namespaced_pod, _NAMESPACE, body))
 
     async def remove(self, stem: str, nodes: Sequence[str]) -> None:
         """Delete pods whose name begins with the stem, at once, and these nodes; what is gone already is no matter.
@@ -168,10 +151,10 @@ class Kubernetes:
         found = [p["metadata"]["name"] for p in await self.pods() if p["metadata"]["name"].startswith(f"{stem}-pod-")]
         for name in found:
             with suppress(RefusedError):
-                await _asked(partial(self.core.delete_namespaced_pod, name, _NAMESPACE, grace_period_seconds=0))
+                await asked(partial(self.core.delete_namespaced_pod, name, _NAMESPACE, grace_period_seconds=0))
         for node in nodes:
             with suppress(RefusedError):
-                await _asked(partial(self.core.delete_node, node))
+                await asked(partial(self.core.delete_node, node))
 
     async def _pages(self, listing: Callable[..., Awaitable[Any]], **wanted: Any) -> list[Mapping[str, Any]]:
         """All pages of a list; from the beginning where the server forgot the state that it began with (410)."""
@@ -180,13 +163,13 @@ class Kubernetes:
         while True:
             more = {"_continue": token} if token else {}
             try:
-                answer, _ = await _asked(partial(listing, limit=PAGE, **wanted, **more))
-            except _ExpiredError:
+                answer, _ = await asked(partial(listing, limit=PAGE, **wanted, **more), patient=True)
+            except ExpiredError:
                 if not again:
                     raise
                 items, token, again = [], "", False
                 continue
-            page = _page(answer)
+            page = page_of(answer)
             items += page.items or ()
             token = page.metadata.next
             if not token:
@@ -236,37 +219,6 @@ def _renewal(loader: Any) -> Callable[[Any], Awaitable[None]]:
                 await loader.load_and_set(settings)
 
     return renew
-
-
-async def _asked(ask: Callable[..., Awaitable[Any]], *, gone_is_fine: bool = False) -> tuple[bytes, str | None]:
-    """Body and date of an answer, as they come: the library's models take milliseconds, and refuse what is new."""
-    from aiohttp import ClientError  # noqa: PLC0415 - comes with the extra
-
-    try:
-        answer = await ask(_preload_content=False, _request_timeout=TIMEOUT_S)
-        body = await answer.read()
-    except (ClientError, TimeoutError, OSError, ValueError) as error:  # a ValueError: no host name
-        raise SilentError(f"the API server does not answer: {type(error).__name__}") from error
-    if answer.status >= 400 and not (answer.status == _GONE and gone_is_fine):
-        known = {_GONE: "no such node", _CONFLICT: "changed by others meanwhile"}.get(answer.status)
-        words = f"the API server says {answer.status}: {known or _said(body) or answer.reason}"
-        raise {_NOT_NOW: SilentError, _EXPIRED: _ExpiredError}.get(answer.status, RefusedError)(words)
-    return body, answer.headers.get("Date")
-
-
-def _page(body: bytes) -> _Page:
-    """One page of a list. Raises: SilentError: it is none, e.g. a proxy's own words."""
-    try:
-        return msgspec.json.decode(body, type=_Page)
-    except msgspec.DecodeError as error:
-        raise SilentError(f"what answers is no API server of Kubernetes: {error}; check the kubeconfig") from error
-
-
-def _said(body: bytes) -> str:
-    """The message of a Status, where there is one."""
-    with suppress(msgspec.DecodeError, AttributeError):
-        return str(msgspec.json.decode(body).get("message", ""))[:_LONGEST]
-    return ""
 
 
 def _node(item: Mapping[str, Any]) -> NodeNow:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
 
+import placement.kubernetes.asking as asking_module
 import placement.kubernetes.cluster as cluster_module
 from placement.kubernetes.cluster import AT_ONCE, Kubernetes, connect
 from placement.kubernetes.marks import BUDGET, CLASS, HOT, SCORE, Mark, NodeNow, patch_for
@@ -191,7 +193,7 @@ async def test_a_server_that_forbids_or_is_away(server, tmp_path, unused_tcp_por
 
 async def test_a_server_that_hangs_in_mid_write_gets_nothing_of_that_cycle_later(server, monkeypatch):
     """What was not sent is not sent: the next cycle may want something else."""
-    monkeypatch.setattr(cluster_module, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(asking_module, "TIMEOUT_S", 0.3)
     mock, file = server
     names = [f"n{i}" for i in range(5 * AT_ONCE)]
     for name in names:
@@ -204,7 +206,7 @@ async def test_a_server_that_hangs_in_mid_write_gets_nothing_of_that_cycle_later
         mock.answers.set()
         await asyncio.sleep(0.5)
         assert mock.patches <= AT_ONCE
-        monkeypatch.setattr(cluster_module, "TIMEOUT_S", 30.0)
+        monkeypatch.setattr(asking_module, "TIMEOUT_S", 30.0)
         assert len((await write(cluster, {n: mark(50) for n in names}, NOW_S, dry=False)).patches) == len(names)
     assert {n["metadata"]["annotations"][SCORE] for n in mock.nodes.values()} == {"50"}
 
@@ -222,7 +224,7 @@ async def test_a_token_that_is_renewed_in_its_file(server, tmp_path, monkeypatch
         assert list(await cluster.nodes()) == ["n1"]
         mock.token = "second"
         token.write_text("second")
-        with pytest.raises(RefusedError, match="401: Unauthorized"):
+        with pytest.raises(RefusedError, match=r"401: Unauthorized; .* renew it"):
             await cluster.nodes()
         monkeypatch.setattr(cluster_module, "RENEW_S", 0.0)
         assert list(await cluster.nodes()) == ["n1"]
@@ -258,6 +260,40 @@ async def test_a_list_whose_state_was_forgotten_begins_anew(server):
         mock.forgets = 2
         with pytest.raises(RefusedError, match="410: The provided continue parameter is too old"):
             await cluster.nodes()
+
+
+async def test_a_busy_server_is_asked_again_when_it_says(server, monkeypatch):
+    """429 in mid-write: all is written in one cycle; an eviction does not wait; one that stays busy ends the cycle."""
+    mock, file = server
+    names = [f"n{i}" for i in range(2 * AT_ONCE)]
+    for name in names:
+        mock.add(name)
+    async with connect(file) as cluster:
+        mock.refuses = [429] * 5
+        assert not (await write(cluster, {name: mark(80) for name in names}, NOW_S, dry=False)).failed
+        assert {n["metadata"]["annotations"][SCORE] for n in mock.nodes.values()} == {"80"}
+        mock.held_by_budget = {"p"}
+        begin = time.monotonic()
+        with pytest.raises(SilentError, match="disruption budget"):
+            await cluster.evict("p", "default")
+        assert time.monotonic() - begin < 0.9
+        monkeypatch.setattr(asking_module, "TIMEOUT_S", 1.5)
+        mock.refuses = [429] * 50
+        with pytest.raises(SilentError, match="429: Too many requests"):
+            await write(cluster, {name: mark(50) for name in names}, NOW_S, dry=False)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_server_that_starts_is_away_and_has_refused_nothing(server, status):
+    """Whoever asks for an eviction or a step of a loan asks again, and takes it for no refusal."""
+    mock, file = server
+    mock.add("n1")
+    async with connect(file) as cluster:
+        for ask in (cluster.nodes, lambda: cluster.evict("p", "default")):
+            mock.refuses = [status]
+            with pytest.raises(SilentError, match=f"says {status}: Too many requests"):
+                await ask()
+            await ask()
 
 
 class Portal:
