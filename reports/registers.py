@@ -10,6 +10,7 @@ import numpy as np
 
 from plant.points import PointId
 from plant.ports import RangeQuery, Series, Store
+from plant.samples import Quality
 from plant.topology import Site
 
 RAW_S = 2 * 86400.0
@@ -41,7 +42,7 @@ async def read_registers(
     if not old:
         return found
     first_s = np.floor((start_s - margin_s) / BUCKET_S) * BUCKET_S
-    query = RangeQuery(points=tuple(old), start_s=first_s, end_s=end_s, step_s=BUCKET_S, aggregate="last")
+    query = RangeQuery(points=tuple(old), start_s=first_s, end_s=end_s + margin_s, step_s=BUCKET_S, aggregate="last")
     for stepped in await store.range(query):
         fine = found[stepped.point].series if stepped.point in found else None
         found[stepped.point] = Register(_joined(stepped, fine), np.inf if fine is None else _begins(fine))
@@ -55,16 +56,18 @@ def _begins(series: Series) -> float:
 def _joined(stepped: Series, raw: Series | None) -> Series:
     """Buckets up to where raw samples begin. A bucket is named by its start, its last value stands at its end."""
     ends_s = stepped.time_s + BUCKET_S
+    # a bucket tells its worst sample, but a BAD one has no number: the last number is of one that was read
+    code = np.where((stepped.code & 3 == Quality.BAD) & np.isfinite(stepped.value), Quality.GOOD, stepped.code)
     if raw is None or not len(raw.time_s):
         # the newest bucket may not be over, so its last value has no known time
         keep = np.arange(len(ends_s)) < len(ends_s) - 1
-        return Series(point=stepped.point, time_s=ends_s[keep], value=stepped.value[keep], code=stepped.code[keep])
+        return Series(point=stepped.point, time_s=ends_s[keep], value=stepped.value[keep], code=code[keep])
     keep = ends_s < raw.time_s[0]
     return Series(
         point=stepped.point,
         time_s=np.concatenate((ends_s[keep], raw.time_s)),
         value=np.concatenate((stepped.value[keep], raw.value)),
-        code=np.concatenate((stepped.code[keep], raw.code)),
+        code=np.concatenate((code[keep], raw.code)),
     )
 
 

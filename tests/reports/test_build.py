@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from plant.errors import ConfigError
-from plant.samples import SampleBatch
+from plant.samples import Quality, Reason, SampleBatch, quality_code
 from reports.boundary import register_point
 from reports.build import build_report
 from reports.model import ReportModel
@@ -252,6 +252,40 @@ async def test_an_interval_of_days_is_fully_covered_by_meters_that_are_read_ofte
     [gap] = next(m for m in report.meters if m.meter == "meter-ups").gaps
     assert gap.seconds == pytest.approx(1220.0)
     assert report.notes == ()
+
+
+async def _fill_days(store, start_s, days, bad_every=0):
+    """Both essential meters every twenty seconds, one hour more at both ends; every so many-th reading is BAD."""
+    times = np.arange(start_s - 3600, start_s + days * 86400 + 3600, 20.0)
+    bad = np.arange(len(times)) % bad_every == 3 if bad_every else np.zeros(len(times), dtype=bool)
+    silent = quality_code(Quality.BAD, Reason.NO_COMM)
+    for meter in ("meter-utility", "meter-ups"):
+        values = np.where(bad, np.nan, 5e12 + POWER_W[meter] * (times - start_s))
+        point = f"{meter}/energy_import"
+        rows = zip(times.tolist(), values.tolist(), np.where(bad, silent, 0).tolist(), strict=True)
+        await store.write(SampleBatch.of([(point, t, t, v, c) for t, v, c in rows]))
+
+
+async def test_a_period_whose_raw_samples_are_forgotten_is_whole(site, tmp_path):
+    """A year is reported in the weeks after it: from buckets alone no quarter of an hour is missing at its end."""
+    start_s, days = 1_790_114_400.0, 3  # midnight in Berlin
+    store = EmbeddedStore.open(tmp_path / "short.db", {**site.retention, "raw_days": 0.5})
+    await _fill_days(store, start_s, days)
+    await store.maintain(start_s + (days + 2) * 86400)
+    report = await _report(site, store, start_s, start_s + days * 86400)
+    await store.close()
+    assert report.period.hours == 24 * days
+    assert report.energies[0].value == pytest.approx(1050 * 24 * days)
+    assert not [n for n in report.notes if n.code == "note.shorter"]
+
+
+async def test_a_missed_answer_now_and_then_costs_no_bucket(site, store):
+    """One bad reading in every quarter of an hour: the register was read beside it, so the whole period is known."""
+    start_s, days = 1_790_114_400.0, 4
+    await _fill_days(store, start_s, days, bad_every=40)
+    report = await _report(site, store, start_s, start_s + days * 86400)
+    assert report.period.hours == 24 * days
+    assert report.good_percent_it == pytest.approx(100.0)
 
 
 async def test_two_registers_for_one_feed_are_refused(site, store):
