@@ -5,6 +5,9 @@ from __future__ import annotations
 from reports.model import Figure, MeterRow, Note, ReportModel
 from reports.words import METHODS_ZH, NOTES_ZH, word
 
+GAPS_SHOWN = 20
+"""Gaps of each meter that the page lists; its JSON has all of them."""
+
 Rows = list[list[str]]
 Section = dict[str, str | list[str] | Rows]
 
@@ -95,7 +98,14 @@ def _meter(row: MeterRow, language: str) -> list[str]:
 
 
 def _gaps(row: MeterRow, language: str) -> Rows:
-    return [[row.meter, g.start, g.end, f"{g.energy_kwh:,.2f}", word(g.how, language)] for g in row.gaps[:20]]
+    """The longest gaps, in order of time, and how many others there are."""
+    longest = sorted(range(len(row.gaps)), key=lambda i: row.gaps[i].seconds, reverse=True)
+    shown, others = ([row.gaps[i] for i in sorted(part)] for part in (longest[:GAPS_SHOWN], longest[GAPS_SHOWN:]))
+    rows = [[row.meter, g.start, g.end, f"{g.energy_kwh:,.2f}", word(g.how, language)] for g in shown]
+    if others:
+        more = word("more_gaps", language).format(count=len(others), seconds=sum(g.seconds for g in others))
+        rows.append([row.meter, "…", "…", f"{sum(g.energy_kwh for g in others):,.2f}", more])
+    return rows
 
 
 def _note(note: Note, language: str) -> str:

@@ -82,7 +82,7 @@ def register_energy(
 
     max_gap_s: longest time between two good readings [s] that is no gap; coarse: until when readings lie further apart
     [s since 1970], and what is no gap there [s]; rollover_j: the value [J] at which the register starts again, if
-    declared; replaced_s: when the meter was replaced by one that counts from zero.
+    declared; replaced_s: when the meter was replaced by one that counts from zero, to a day.
 
     Raises:
         ReportError: fewer than two good readings touch the interval.
@@ -119,6 +119,8 @@ NEAR_END = 0.1
 """A fall from this near a register's declared end to this near its start is a roll-over (share of it)."""
 FASTEST = 3.0
 """So is one that counts no faster than so many times the fastest of the other readings; else the meter began anew."""
+REPLACED_WITHIN_S = 86_400.0
+"""How far a declared replacement may lie from the fall of the register that it explains [s]: people note the day."""
 
 
 def _good(series: Series) -> tuple[Floats, Floats]:
@@ -134,26 +136,34 @@ def _increments(
     """Energy between readings [J] and what happened there; a step whose energy is not known counts nothing."""
     steps = np.diff(value_j)
     kinds = np.zeros(len(steps), dtype=np.int8)
+    most_j = FASTEST * float((steps / np.diff(time_s)).max(initial=0.0)) * np.diff(time_s)
     for at_s in replaced_s:
-        i = int(np.searchsorted(time_s, at_s, side="left")) - 1
-        if 0 <= i < len(steps):
-            steps[i], kinds[i] = value_j[i + 1], REPLACED
+        i = _replacement(time_s, value_j, at_s, most_j)
+        if i is not None:  # a new meter that shows more than can have been counted did not begin at zero
+            steps[i], kinds[i] = value_j[i + 1] if value_j[i + 1] <= most_j[i] else 0.0, REPLACED
     fell = steps < 0
-    rolls = fell & _rolls_over(time_s, value_j, steps, rollover_j or np.nan)
+    rolls = fell & _rolls_over(value_j, steps, rollover_j or np.nan, most_j)
     back = fell & ~rolls
     steps[rolls], kinds[rolls] = steps[rolls] + (rollover_j or 0.0), ROLLED
     steps[back], kinds[back] = 0.0, WENT_BACK
     return steps, kinds
 
 
-def _rolls_over(time_s: Floats, value_j: Floats, steps: Floats, end_j: float) -> npt.NDArray[np.bool_]:
-    """Which of the falls can be a roll-over at end_j [J]; none where that is NaN."""
-    rates_w = steps / np.diff(time_s)
-    most_w = FASTEST * max(float(rates_w.max(initial=0.0)), 0.0)
+def _replacement(time_s: Floats, value_j: Floats, at_s: float, most_j: Floats) -> int | None:
+    """The step in which a meter was replaced: the fall next to the declared time, or else the step over that time."""
+    falls = np.flatnonzero(np.diff(value_j) < 0)
+    away_s = np.maximum(np.maximum(time_s[falls] - at_s, at_s - time_s[falls + 1]), 0.0)
+    if len(falls) and away_s.min() <= REPLACED_WITHIN_S:
+        return int(falls[np.argmin(away_s)])
+    i = int(np.searchsorted(time_s, at_s, side="left")) - 1
+    return i if 0 <= i < len(most_j) and value_j[i + 1] <= most_j[i] else None
+
+
+def _rolls_over(value_j: Floats, steps: Floats, end_j: float, most_j: Floats) -> npt.NDArray[np.bool_]:
+    """Which of the falls can be a roll-over at end_j [J]; none where that is NaN. most_j: can have been counted."""
     counted_j = steps + end_j
     near = (value_j[:-1] >= (1.0 - NEAR_END) * end_j) & (value_j[1:] <= NEAR_END * end_j)
-    explained = counted_j <= most_w * np.diff(time_s)
-    found: npt.NDArray[np.bool_] = (counted_j >= 0) & (counted_j < end_j / 2) & (near | explained)
+    found: npt.NDArray[np.bool_] = (counted_j >= 0) & (counted_j < end_j / 2) & (near | (counted_j <= most_j))
     return found
 
 

@@ -56,6 +56,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "how": ("Filled by", "处理方式"),
     "register_difference": ("register difference (exact)", "表底差值（精确）"),
     "unfilled": ("not filled", "未填补"),
+    "more_gaps": (
+        "{count} shorter ones of {seconds:,.0f} s in all; each is in the JSON form",
+        "另有 {count} 个较短缺口，共 {seconds:,.0f} 秒；逐条见 JSON",
+    ),
     "pumps": ("CDU pumps and the IT meter", "CDU 泵与 IT 电表的关系"),
     "side_it": ("behind the IT meter", "位于 IT 电表之后"),
     "side_facility": ("on the facility side of the IT meter", "位于 IT 电表的设施侧"),

@@ -17,6 +17,7 @@ from plant.samples import Quality, Reason, SampleBatch, quality_code
 from reports.boundary import register_point
 from reports.build import build_report
 from reports.model import ReportModel
+from reports.page import page
 from reports.pue import ReportError
 from reports.render import fonts, render_json, render_pdf
 from reports.words import WORDS
@@ -197,6 +198,21 @@ async def test_pdf_in_both_languages(site, store, tmp_path):
         text = _text(file)
         assert all(w in text for w in words)
         assert report.notation in text
+
+
+async def test_no_gap_is_left_out_in_silence(site, store):
+    """The page lists the twenty longest gaps of a meter and says how many others there are, and how long."""
+    holes_s = [(START_S + 600 + 450 * i, 240.0 + 10.0 * (i % 3)) for i in range(22)]
+    rows = [r for r in _rows("meter-ups", 0.9e6) if not any(s < r[1] < s + length for s, length in holes_s)]
+    await _fill(store, meter_ups=rows)
+    report = await _report(site, store)
+    [row] = [m for m in report.meters if m.meter == "meter-ups"]
+    [table] = [t for t in page(report, "en")["tables"] if t["title"] == "Gaps and how they were filled"]
+    assert len(row.gaps) == 22
+    assert len(table["rows"]) == 21
+    assert table["rows"][-1][-1].startswith("2 shorter ones")
+    listed = sum(float(r[3].replace(",", "")) for r in table["rows"])
+    assert listed == pytest.approx(sum(g.energy_kwh for g in row.gaps), abs=0.2)
 
 
 def test_chinese_without_a_font_is_an_instruction():

@@ -80,6 +80,29 @@ def test_a_declared_replacement_counts_from_zero():
     assert energy.replacements == 1
 
 
+@pytest.mark.parametrize("declared_s", [-3600, 0, 9, 15, 60, 80_000])
+def test_a_replacement_may_be_declared_to_the_day(declared_s):
+    """People note the day: the fall next to the declared time is the replacement, and no old reading counts from zero."""
+    readings = _series([0, 10, 20, 30], [998, 999, 2, 3])
+    energy = register_energy(readings, 0, 30, max_gap_s=60, replaced_s=[declared_s])
+    assert energy.energy_j / KWH == pytest.approx(4)
+    assert (energy.replacements, energy.unfilled(0, 30)) == (1, [])
+
+
+def test_a_replacement_that_no_reading_shows():
+    """Declared without a fall: a meter that went on counting is not counted anew, one that counted more since is."""
+    went_on = register_energy(_series([0, 10, 20], [998, 999, 1000]), 0, 20, max_gap_s=60, replaced_s=[15])
+    assert (went_on.energy_j / KWH, went_on.replacements) == (pytest.approx(2), 0)
+    new = register_energy(_series([0, 10, 1010], [4, 5, 90]), 0, 1010, max_gap_s=60, replaced_s=[15])
+    assert (new.energy_j / KWH, new.replacements) == (pytest.approx(91), 1)
+
+
+def test_a_second_hand_meter_is_not_counted_from_zero():
+    """It showed more than can have been counted meanwhile: that step counts nothing, and is a replacement."""
+    energy = register_energy(_series([0, 10, 20, 30], [998, 999, 700, 701]), 0, 30, max_gap_s=60, replaced_s=[15])
+    assert (energy.energy_j / KWH, energy.replacements) == (pytest.approx(2), 1)
+
+
 @pytest.mark.parametrize("rollover_kwh", [None, 5000])
 def test_a_register_that_goes_back_undeclared_is_an_unfilled_gap(rollover_kwh):
     """Nothing is invented where a register falls for no declared reason, nor for a roll-over far from its end."""

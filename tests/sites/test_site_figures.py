@@ -39,6 +39,16 @@ def test_a_figure_that_cannot_be_is_a_fault_at_its_line(written, instead, remedy
     assert instead.split(":")[0] in found[0].message
 
 
+def test_what_a_report_wants_declared_of_a_meter_may_be_declared(tmp_path):
+    """A replaced meter and a register that rolls over are design figures of the meter, and no faults."""
+    path, text = tmp_path / "site.yaml", LAB.read_text(encoding="utf-8")
+    for replaced_s, faults in (("1790003600", 0), ("3600", 1)):
+        meter = f"meters: ups, design: {{replaced_s: {replaced_s}, register_rollover_j: 3.6e15}},"
+        path.write_text(text.replace("meters: ups,", meter, 1), encoding="utf-8")
+        found = [p for p in problems(path) if p.severity == "fault"]
+        assert ["since 1970" in p.remedy for p in found] == [True] * faults
+
+
 def test_shipped_sites_have_no_such_figure():
     """Nor does a bound stand where another one before it takes all of its names."""
     for path in sorted(LAB.parent.glob("*.yaml")):
