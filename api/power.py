@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from api.answers import InstantaneousPue
 from plant.points import PointId
 from plant.topology import Equipment, Site
+from reports.boundary import NOT_IT, RACKS, it_places_of
+from reports.pue import ReportError
 
-COOLING_KINDS = frozenset(
-    {"cdu", "sidecar", "fws-loop", "pump", "dry-cooler", "cooling-tower", "chiller", "air-unit", "rear-door"}
-)
+COOLING_KINDS = NOT_IT | {"fws-loop"}
 Read = Callable[[PointId], float | None]
 
 
@@ -49,17 +49,31 @@ def power_point(site: Site, equipment: Equipment) -> PointId | None:
 
 def powers(site: Site, read: Read) -> Powers:
     """Powers now; `read` gives the value [W] of a good point."""
-    ups, racks = site.of_kind("ups"), site.of_kind("rack")
-    at_ups = bool(ups) and all(power_point(site, u) for u in ups)
-    metered = ups if at_ups else racks
+    category, places = _it_places(site)
+    metered = [site.equipment[place] for place in places]
     cooling = [e for e in site.equipment.values() if e.kind in COOLING_KINDS and power_point(site, e)]
     return Powers(
         site_w=_sum(site, site.of_kind("utility"), read),
         it_w=_sum(site, metered, read),
         cooling_w=_sum(site, cooling, read),
-        category=1 if at_ups else 3,
-        it_place=", ".join(e.id for e in metered) if len(metered) < 4 else f"{len(metered)} racks",
+        category=category,
+        it_place=", ".join(places) if len(places) < 4 else _counted(metered),
     )
+
+
+def _counted(places: list[Equipment]) -> str:
+    kind = places[0].kind
+    return f"{len(places)} {'racks' if kind == 'rack' else f'{kind.upper()}s'}"
+
+
+def _it_places(site: Site) -> tuple[int, list[str]]:
+    """As a report sorts them, by power in place of energy; where there is no meter, what the racks themselves tell."""
+    has_meter = {m.meters for m in site.of_kind("meter")}
+    known = {e.id for e in site.equipment.values() if power_point(site, e) and (e.kind != "rack" or e.id in has_meter)}
+    try:
+        return it_places_of(site, known)
+    except ReportError:
+        return RACKS, [e.id for e in site.of_kind("rack")]
 
 
 def _sum(site: Site, equipment: list[Equipment], read: Read) -> float | None:

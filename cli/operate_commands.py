@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -77,21 +78,23 @@ def _ask(state: Path, intent: Intent) -> None:
     raise typer.Exit(0 if answer.accepted else 1)
 
 
-def moment(text: str, option: str) -> float:
-    """An ISO time of an option [s since 1970]. Raises: ConfigError."""
+def moment(text: str, option: str, zone: tzinfo = UTC) -> float:
+    """An ISO time of an option [s since 1970], of `zone` where it names none. Raises: ConfigError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
             f"{text!r}", where=option, remedy="write it as 2026-11-01 or 2026-11-01T12:00+01:00"
         ) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
 
 
 def report(
     site: Path = SITE,
     state: Path = STATE,
-    start: str = typer.Option("", "--start", help="ISO time, UTC unless it says otherwise; by default a day ago."),
+    start: str = typer.Option(
+        "", "--start", help="ISO time, of the site's zone unless it says another; by default a day ago."
+    ),
     end: str = typer.Option("", "--end", help="ISO time; by default the newest history."),
     language: str = typer.Option("en", "--lang", help="en or zh."),
     out: Path = typer.Option(
@@ -106,14 +109,14 @@ def report(
     from store.open import open_store, store_url
 
     loaded = load_site(site)
-    as_json, as_pdf = _written(out)
+    as_json, as_pdf, zone = *_written(out), ZoneInfo(loaded.timezone)
     kept = open_store(store_url(store), state, loaded.retention, read_only=True)
 
     async def build() -> None:
         try:
             newest = max((row[0] for row in (await kept.last(list(loaded.points))).values()), default=time.time())
-            end_s = moment(end, "--end") if end else newest
-            start_s = moment(start, "--start") if start else end_s - 86400
+            end_s = moment(end, "--end", zone) if end else newest
+            start_s = moment(start, "--start", zone) if start else end_s - 86400
             model = await build_report(loaded, kept, start_s, end_s)
         finally:
             await kept.close()

@@ -9,7 +9,7 @@ from plant.errors import StaleError
 from plant.live import Snapshot
 from plant.topology import Equipment, Site
 
-KINDS = ("utility", "ups", "power-shelf")
+KINDS = ("utility", "ups", "pdu", "power-shelf")
 
 
 def feed_rooms_w(site: Site, snapshot: Snapshot) -> dict[str, float]:

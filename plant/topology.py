@@ -44,7 +44,7 @@ class Source:
 class Equipment:
     """One thing that stands in the plant.
 
-    kind: utility | ups | meter | rack | cdu | manifold | sidecar | pump | dry-cooler | cooling-tower
+    kind: utility | ups | pdu | meter | rack | cdu | manifold | sidecar | fws-loop | pump | dry-cooler | cooling-tower
     | economiser | chiller | air-unit | rear-door | power-shelf | room.
     feeds: ids of what it supplies with power, coolant or (for a meter) nothing; a meter has `meters` instead.
     design: design figures, SI, names carry units, e.g. `heat_w`, `flow_m3_s`.

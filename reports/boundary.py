@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from plant.points import PointId
@@ -75,7 +75,7 @@ def boundary(site: Site) -> Boundary:
         raise ReportError(
             "no energy register at every utility feed, so there is no total; add a meter to the site file"
         )
-    category, it_places = _it_places(site, meter_of)
+    category, it_places = it_places_of(site, meter_of)
     below = _behind(site, it_places)
     behind = [site.equipment[e] for e in sorted(below) if site.equipment[e].kind in NOT_IT]
     _refuse_two(site, [*(site.equipment[m].meters for m in total), *it_places, *(e.id for e in behind)])
@@ -110,13 +110,24 @@ def _all_metered(equipment: Iterable[Equipment], meter_of: dict[str, str]) -> tu
     return tuple(meter_of[i] for i in ids) if all(i in meter_of for i in ids) else ()
 
 
-def _it_places(site: Site, meter_of: dict[str, str]) -> tuple[int, list[str]]:
+def it_places_of(site: Site, metered: Collection[str]) -> tuple[int, list[str]]:
+    """PUE category, and the equipment where the IT energy is metered: of the places that feed most racks the innermost.
+
+    metered: ids of equipment that has a meter.
+
+    Raises:
+        ReportError: neither every rack nor every PDU nor every UPS is metered.
+    """
+    racks = {e.id for e in site.of_kind("rack")}
+    found: list[tuple[int, list[str]]] = []
     for category, kind in ((RACKS, "rack"), (2, "pdu"), (1, "ups")):
         places = [e.id for e in site.of_kind(kind)]
-        if places and all(p in meter_of for p in places):
-            return category, places
-    text = "no energy register at every UPS output, PDU output or rack, so the IT energy is not known"
-    raise ReportError(f"{text}; add a meter to the site file")
+        if places and all(p in metered for p in places):
+            found.append((category, places))
+    if not found:
+        text = "no energy register at every UPS output, PDU output or rack, so the IT energy is not known"
+        raise ReportError(f"{text}; add a meter to the site file")
+    return min(found, key=lambda at: len(racks.difference(at[1], _behind(site, at[1]))))
 
 
 def _behind(site: Site, places: list[str]) -> set[str]:

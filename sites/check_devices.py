@@ -145,10 +145,14 @@ def _bad_meters(form: SiteForm) -> Iterator[Fault]:
             yield Fault(place=place, message=message, remedy=one_of(equipment.meters, known))
 
 
+IT_KINDS = ("ups", "pdu", "rack")
+"""Where IT energy may be metered: PUE categories 1, 2 and 3."""
+
+
 def _pue_meters(form: SiteForm) -> Iterator[Fault]:
     """A total and the IT energy need a register at each of their places, and one only."""
     metered: dict[str, str] = {}
-    of_kind = {kind: {e.id for e in form.equipment if e.kind == kind} for kind in ("utility", "ups", "rack")}
+    of_kind = {kind: {e.id for e in form.equipment if e.kind == kind} for kind in ("utility", *IT_KINDS)}
     for index, meter in enumerate(form.equipment):
         if meter.kind == "meter" and _counts_energy(meter):
             first = metered.setdefault(meter.meters, meter.id)
@@ -159,10 +163,9 @@ def _pue_meters(form: SiteForm) -> Iterator[Fault]:
     everywhere = {kind: bool(ids) and ids <= metered.keys() for kind, ids in of_kind.items()}
     if not everywhere["utility"]:
         yield _no_pue("no energy meter at a utility feed", "a meter with `meters:` the utility feed")
-    if not everywhere["ups"] and not everywhere["rack"]:
-        yield _no_pue(
-            "no energy meter at a UPS or at every rack", "a meter with `meters:` the UPS, or one for each rack"
-        )
+    if not any(everywhere[kind] for kind in IT_KINDS):
+        remedy = "a meter with `meters:` each UPS, each PDU or each rack"
+        yield _no_pue("no energy meter at every UPS, PDU or rack", remedy)
 
 
 def _no_pue(what: str, remedy: str) -> Fault:

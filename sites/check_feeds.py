@@ -50,7 +50,7 @@ def _unfed(form: SiteForm) -> Iterator[Fault]:
     for index, equipment in enumerate(form.equipment):
         place = ("equipment", index)
         if equipment.kind == "rack" and not fed_from(equipment, POWER_KINDS, frozenset({"utility"})):
-            remedy = f"add {equipment.id!r} to the `feeds` of a UPS or utility feed"
+            remedy = f"add {equipment.id!r} to the `feeds` of a PDU, UPS or utility feed"
             yield Fault(place=place, message=f"{equipment.id}: the rack is fed by no power", remedy=remedy)
         if equipment.kind == "rack" and not fed_from(equipment, RACK_COOLERS | {"manifold"}, RACK_COOLERS):
             remedy = f"add {equipment.id!r} to the `feeds` of a manifold, CDU, sidecar or rear door"

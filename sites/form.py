@@ -14,6 +14,7 @@ from sites.form_sensors import SensorForm
 Kind = Literal[
     "utility",
     "ups",
+    "pdu",
     "meter",
     "rack",
     "cdu",

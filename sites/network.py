@@ -8,7 +8,7 @@ from sites.form import EquipmentForm
 
 Feeds = Mapping[str, Sequence[str]]
 
-POWER_KINDS = frozenset({"utility", "ups", "power-shelf"})
+POWER_KINDS = frozenset({"utility", "ups", "pdu", "power-shelf"})
 COOLING_KINDS = frozenset({"cdu", "sidecar"})
 RACK_COOLERS = COOLING_KINDS | {"rear-door"}
 FACILITY_KINDS = frozenset({"fws-loop", "pump", "dry-cooler", "cooling-tower", "economiser", "chiller"})

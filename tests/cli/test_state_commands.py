@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,12 @@ def test_a_report_keeps_its_name_and_wants_its_folder(run, tmp_path, demo_site_p
     status, said, _ = run(*given, tmp_path / "november.v1")
     assert (status, said.split()) == (0, [str(tmp_path / f"november.v1.{ending}") for ending in ("json", "pdf")])
     assert all(map(Path.exists, map(Path, said.split())))
+
+
+def test_a_report_counts_days_of_its_site(run, tmp_path, demo_site_path):
+    """A date is midnight where the meters stand, not in Greenwich: a year of the calendar is a year of the report."""
+    asyncio.run(a_day_of_registers(load_site(demo_site_path), StateDir(tmp_path / "state").history))
+    out, hours = tmp_path / "new-year", ("--start", "2026-01-01T02:00", "--end", "2026-01-01T20:00")
+    assert run("report", demo_site_path, "--state", tmp_path / "state", "--out", out, *hours)[0] == 0
+    period = json.loads(out.with_suffix(".json").read_text())["period"]
+    assert (period["start"], period["hours"]) == ("2026-01-01T02:00:00+01:00", 18)

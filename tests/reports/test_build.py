@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from api.power import powers
 from plant.errors import ConfigError
 from plant.samples import Quality, Reason, SampleBatch, quality_code
 from reports.boundary import register_point
@@ -313,6 +314,51 @@ async def test_two_registers_for_one_feed_are_refused(site, store):
     await store.write(SampleBatch.of(list(_rows(second.id, 0.5e6))))
     with pytest.raises(ReportError, match="utility is measured by meter-utility and meter-utility-b"):
         await _report(both, store)
+
+
+def _with_pdus(path, *, half=False):
+    """The demo pod with two PDUs below its UPS, each with a meter; half: rows 5 to 8 hang on the UPS itself."""
+    rows = [", ".join(f"rack-0{n}" for n in numbers) for numbers in (range(1, 5), range(5, 9))]
+    fed = f"pdu-a, {rows[1]}" if half else "pdu-a, pdu-b"
+    text = (
+        (SITES / "demo-pod.yaml")
+        .read_text()
+        .replace(f"feeds: [{', '.join(rows)}], design: {{eff", f"feeds: [{fed}], design: {{eff")
+    )
+    ends = ("a",) if half else ("a", "b")
+    lines = [f"  - {{id: pdu-{end}, kind: pdu, feeds: [{row}]}}\n" for end, row in zip(ends, rows, strict=False)]
+    lines += [
+        f"  - {{id: meter-pdu-{end}, kind: meter, meters: pdu-{end}, "
+        f"sources: [{{profile: generic-power-meter, link: meters, unit: {unit}}}]}}\n"
+        for unit, end in enumerate(ends, 40)
+    ]
+    path.write_text(text.replace("  - {id: meter-ups", "".join(lines) + "  - {id: meter-ups"))
+    return load_site(path)
+
+
+async def test_it_energy_at_the_pdus_is_category_2(tmp_path, store):
+    """Metered at every PDU output, IT energy is counted there, further in than at the UPS."""
+    await _fill(store)
+    for end, power_w in (("a", 0.5e6), ("b", 0.375e6)):
+        await store.write(SampleBatch.of(list(_rows(f"meter-pdu-{end}", power_w))))
+    report = await _report(_with_pdus(tmp_path / "pdus.yaml"), store)
+    assert (report.category, report.category_place, report.notation[:6]) == (2, "pdu_output", "iPUE2(")
+    assert report.pue.value == pytest.approx(1.05 / 0.875)
+    assert report.notes == ()
+
+
+async def test_pdus_of_some_racks_only_are_not_the_it_energy(tmp_path, store):
+    """A PDU that feeds half the racks leaves out the other half: the UPS feeds them all, so it counts."""
+    await _fill(store)
+    report = await _report(_with_pdus(tmp_path / "half.yaml", half=True), store)
+    assert (report.category, report.pue.value) == (1, pytest.approx(1.05 / 0.9))
+
+
+def test_the_page_counts_it_power_where_a_report_counts_it_energy(tmp_path):
+    """The ratio of the moment has the category of the report, whole or half under PDUs."""
+    for half, category, place in ((False, 2, "pdu-a, pdu-b"), (True, 1, "ups")):
+        found = powers(_with_pdus(tmp_path / "site.yaml", half=half), lambda _: 1.0)
+        assert (found.category, found.it_place) == (category, place)
 
 
 async def test_a_rack_beside_the_ups_is_a_finding(site, store):

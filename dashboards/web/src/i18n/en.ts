@@ -101,6 +101,7 @@ export const en = {
   'kind.rack': 'Rack',
   'kind.air-unit': 'Air unit',
   'kind.rear-door': 'Rear door',
+  'kind.pdu': 'Power distribution',
   'kind.power-shelf': 'Power shelf',
   'kind.room': 'Room',
   'state.stopped': 'stopped',

@@ -103,6 +103,7 @@ export const zh: Record<Key, string> = {
   'kind.rack': '机柜',
   'kind.air-unit': '空调机组',
   'kind.rear-door': '背门换热器',
+  'kind.pdu': '配电单元',
   'kind.power-shelf': '电源框',
   'kind.room': '机房',
   'state.stopped': '停止',
