@@ -164,7 +164,7 @@ def _pue_meters(form: SiteForm) -> Iterator[Fault]:
     if not everywhere["utility"]:
         yield _no_pue("no energy meter at a utility feed", "a meter with `meters:` the utility feed")
     if not any(everywhere[kind] for kind in IT_KINDS):
-        remedy = "a meter with `meters:` each UPS, each PDU or each rack"
+        remedy = "a meter with `meters:` each UPS or PDU, or one for each rack"
         yield _no_pue("no energy meter at every UPS, PDU or rack", remedy)
 
 
