@@ -26,6 +26,8 @@ SETTLE_S = 3600.0
 SERIES_AT_ONCE = 128
 CLOCK_AHEAD_S = 2 * 86_400.0
 """A clock that is further ahead of the newest sample or record [s] is not believed: it would forget everything."""
+JUMP_S = 30 * 86_400.0
+"""Samples that come so long [s] after all others are of a site that stood still, or of a clock that is set wrong."""
 SLOTS_AN_HOUR = HOUR_MS // SLOT_MS
 DEFAULT_DAYS: Mapping[str, float] = {
     "raw_days": 7.0,
@@ -55,11 +57,8 @@ def pack_hour(db: sqlite3.Connection, hour: int, group: tuple[int, int]) -> int:
     first = hour * SLOTS_AN_HOUR
     span = {"first": first, "last": first + SLOTS_AN_HOUR - 1, "low": group[0], "high": group[1]}
     rows = db.execute(HOT, span).fetchall()
-    kept_from = horizons(db)
-    gpus = {row[0] for row in db.execute("SELECT id FROM series WHERE gpu AND id BETWEEN ? AND ?", group)}
     for series, own in groupby(rows, key=lambda row: int(row[0])):
-        if hour >= kept_from[series in gpus]:  # else its rollups are final, and a late row alone would replace them
-            _pack_series(db, series, hour, samples_of(row[1:] for row in own))
+        _pack_series(db, series, hour, samples_of(row[1:] for row in own))
     slots = sorted({row[1] // SLOT_MS for row in rows})
     low, high = group[0] << SERIES_SHIFT, group[1] << SERIES_SHIFT | MS_MASK
     spans = [(s << SLOT_SHIFT | low, s << SLOT_SHIFT | high) for s in slots]
@@ -70,12 +69,16 @@ def pack_hour(db: sqlite3.Connection, hour: int, group: tuple[int, int]) -> int:
 def _pack_series(db: sqlite3.Connection, series: int, hour: int, fresh: Samples) -> None:
     key, day_key = hour << SERIES_BITS | series, (hour // 24) << SERIES_BITS | series
     held = db.execute("SELECT data FROM raw_hour WHERE key = ?", (key,)).fetchone()
+    day = db.execute("SELECT data FROM quarter_day WHERE key = ?", (day_key,)).fetchone()
+    known = Rollup.unpack(day[0]) if day else None
+    span_ms = hour * HOUR_MS, (hour + 1) * HOUR_MS
+    if not held and known is not None and len(known.between(*span_ms).time_ms):
+        return  # its raw samples are gone, so its rollups are final: a late row alone would replace them
     samples = Samples.unpack(held[0]).merged(fresh) if held else fresh
     rows = of_samples(samples)
     quarters = regroup(rows, QUARTER_MS)
-    day = db.execute("SELECT data FROM quarter_day WHERE key = ?", (day_key,)).fetchone()
-    if day:
-        quarters = Rollup.unpack(day[0]).replaced(quarters, hour * HOUR_MS, (hour + 1) * HOUR_MS)
+    if known is not None:
+        quarters = known.replaced(quarters, *span_ms)
     _put(db, "raw_hour", key, samples.pack())
     _put(db, "minute_hour", key, regroup(rows, MINUTE_MS).pack())
     _put(db, "quarter_day", day_key, quarters.pack())
@@ -106,7 +109,7 @@ def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float])
     Returns how many series have ended: nothing of them is left.
     """
     days = {**DEFAULT_DAYS, **retention}
-    sampled_s = min(now_s, newest_s(db) + CLOCK_AHEAD_S)
+    sampled_s = min(now_s, _sampled_s(db) + CLOCK_AHEAD_S)
     oldest = {name: max(0, int((sampled_s - kept * 86_400) * 1000) // HOUR_MS) for name, kept in days.items()}
     raw_hour = oldest["raw_days"]
     gpu_hour = max(raw_hour, oldest["gpu_raw_days"])
@@ -115,11 +118,22 @@ def forget(db: sqlite3.Connection, now_s: float, retention: Mapping[str, float])
     _forget_packed(db, "minute_hour", oldest["minute_days"])
     _forget_packed(db, "quarter_day", oldest["quarter_hour_days"] // 24)
     _forget_records(db, now_s, days["record_days"])
-    for name, hour in (("raw", raw_hour), ("gpu_raw", gpu_hour)):
-        db.execute(
-            "INSERT INTO horizon VALUES(?, ?) ON CONFLICT DO UPDATE SET hour = max(hour, excluded.hour)", (name, hour)
-        )
+    now_hour = max(0, int(now_s * 1000) // HOUR_MS)  # a horizon of a clock that was ahead would refuse all that comes
+    keep = "INSERT INTO horizon VALUES(?1, ?2) ON CONFLICT DO UPDATE SET hour = min(max(hour, excluded.hour), ?3)"
+    db.executemany(keep, [("raw", raw_hour, now_hour), ("gpu_raw", gpu_hour, now_hour)])
     return _end_series(db, min(raw_hour, oldest["minute_days"], oldest["quarter_hour_days"] // 24 * 24))
+
+
+def _sampled_s(db: sqlite3.Connection) -> float:
+    """Until when samples came [s since 1970]; those after a jump count once they have come for CLOCK_AHEAD_S."""
+    newest = newest_s(db)
+    first_hour = max(0, int((newest - CLOCK_AHEAD_S) * 1000) // HOUR_MS)
+    query = "SELECT MAX(key) FROM minute_hour WHERE key < ?"
+    (key,) = db.execute(query, (first_hour << SERIES_BITS,)).fetchone()
+    if key is None:
+        return newest
+    before_s = ((key >> SERIES_BITS) + 1) * HOUR_MS / 1000
+    return before_s if newest - before_s > JUMP_S else newest
 
 
 def _forget_records(db: sqlite3.Connection, now_s: float, days: float) -> None:

@@ -163,7 +163,8 @@ async def test_retention_drops_raw_first_and_gpus_sooner(store):
         await store.write(ramp(point, T0, 720))
     counts = {}
     for days in (1, 3, 8, 91, 3700):
-        await store.write(ramp("still/here", T0 + days * 86_400, 2))
+        for since in (3, 0) if days > 8 else (0,):  # what comes after weeks counts once it has come for days
+            await store.write(ramp("still/here", T0 + (days - since) * 86_400, 2))
         await store.maintain(T0 + days * 86_400 + 7200)
         for point in ("cdu-1/t", "rack-01/gpu-00/temperature"):
             raw = len(await rows_of(store, point))
@@ -188,7 +189,8 @@ async def test_sets_never_age_out(store, tmp_path):
     for name in names:
         await store.write(ramp(name, T0, 10))
     await store.maintain(T0 + 7200)
-    await store.write(ramp("kept/t", late, 10))
+    for at_s in (late - 3 * 86_400, late):
+        await store.write(ramp("kept/t", at_s, 10))
     reader = EmbeddedStore.open(tmp_path / "history.sqlite", DAYS, read_only=True)
     assert set(await reader.last(names)) == set(names)
     await store.maintain(late + 7200)
@@ -209,6 +211,42 @@ async def test_a_clock_years_ahead_forgets_nothing(store):
     assert len(await rows_of(store)) == 360
     assert await store.latest("plan") == {"n": 1}
     assert (await store.write(batch(("cdu-1/t", T0 + 4000, 1.0)))).accepted == 1
+
+
+async def test_samples_of_a_clock_that_is_set_wrong_cost_no_history(store):
+    """Devices without a time of their own are stored by the host's: a year ahead for a day, then put right again."""
+    await store.write(ramp("cdu-1/t", T0, 360))
+    wrong = T0 + 366 * 86_400
+    for hours in (0, 2, 24):
+        await store.write(batch(("cdu-1/t", wrong + hours * 3600, 1.0)))
+        await store.maintain(wrong + hours * 3600)
+    await store.maintain(T0 + 7200)
+    assert len(await rows_of(store)) == 360
+    assert (await store.write(batch(("cdu-1/t", T0 + 7200, 1.0)))).accepted == 1
+
+
+async def test_a_site_that_stood_still_forgets_again_after_two_days(store):
+    """What comes after a jump counts once it has come for long enough."""
+    await store.write(ramp("cdu-1/t", T0, 360))
+    for hours in range(0, 60, 2):
+        await store.write(batch(("cdu-1/t", T0 + 366 * 86_400 + hours * 3600, 1.0)))
+    await store.maintain(T0 + 366 * 86_400 + 60 * 3600)
+    assert await rows_of(store) == []
+
+
+async def test_a_clock_put_right_is_believed_again(store):
+    """Ahead for so long that history went by it: what comes then is taken, and no rollup is written over."""
+    await store.write(ramp("cdu-1/t", T0, 360))
+    for hours in range(0, 60, 2):
+        await store.write(batch(("cdu-1/t", T0 + 40 * 86_400 + hours * 3600, 1.0)))
+    await store.maintain(T0 + 40 * 86_400 + 60 * 3600)
+    before = await rows_of(store, step_s=900)
+    await store.maintain(T0 + 600)
+    result = await store.write(batch(("cdu-1/t", T0 + 600, 99.0), ("cdu-1/t", T0 + 9000, 2.0)))
+    assert result.accepted == 2
+    await store.maintain(T0 + 4 * 3600)
+    assert (await rows_of(store, step_s=900))[: len(before)] == before
+    assert (T0 + 9000, 2.0) in await rows_of(store)
 
 
 async def test_no_samples_pin_no_horizon(store):
