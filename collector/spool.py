@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from collector.frames import SEGMENT_MARK, FrameEncoder, scan
+from collector.leaps import LeapWatch
 from collector.spool_files import Cursor, Segment, SpoolFiles, known_s
 from collector.spool_reader import SpooledBatch, SpoolReader
 from plant.clock import Clock
@@ -51,13 +52,14 @@ class Spool:
     """Bounded first-in first-out of sample batches in `folder`. Blocking calls; thread-safe.
 
     max_bytes, max_age_s: beyond either the oldest segment goes, counted in `dropped`; age is site time since the
-    samples were received. clock: site time.
+    samples were received, not known of those before the clock was set ahead. clock: site time.
     """
 
     def __init__(self, folder: Path, max_bytes: int, clock: Clock, *, max_age_s: float = MAX_AGE_S) -> None:
         self.folder, self.max_bytes, self.max_age_s, self._clock = folder, max_bytes, max_age_s, clock
         self._files = SpoolFiles(folder)
         self._segment_bytes = min(max(max_bytes // _SEGMENTS, 4096), _MAX_SEGMENT_BYTES)
+        self._leaps = LeapWatch(clock)
         self._lock = threading.Lock()
         self._encoder = FrameEncoder()
         self._reader = SpoolReader(self._files, self._note_damage)
@@ -153,7 +155,10 @@ class Spool:
     def _drop_oldest(self) -> None:
         while len(self._segments) > 1 and self.size_bytes > self.max_bytes:
             self._drop(min(self._segments), aged=False)
-        too_old_s = self._clock.now() - self.max_age_s
+        now_s, leapt = self._leaps.look()
+        for segment in self._segments.values() if leapt else ():
+            segment.newest_s = np.inf
+        too_old_s = now_s - self.max_age_s
         while self._segments and self._segments[oldest := min(self._segments)].newest_s < too_old_s:
             self._drop(oldest, aged=True)
 

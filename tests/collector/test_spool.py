@@ -358,6 +358,18 @@ def test_what_is_too_old_goes_and_is_counted_apart(tmp_path, restart):
         assert spool.dropped.until_s == pytest.approx(clock.epoch_s + 100.0 * (29 - len(left)))
 
 
+def test_a_clock_that_is_set_ahead_costs_no_samples(tmp_path):
+    """For a moment the clock is a year ahead, and then put right: what the store has not had yet is still there."""
+    clock = ManualClock()
+    spool = aged(clock, tmp_path)
+    for at_s in (0.0, 366 * 86_400.0, -366 * 86_400.0):
+        clock.epoch_s += at_s
+        clock.advance(100.0)
+        spool.append([received(clock, round(clock.elapsed_s))])
+    assert times(spool) == [100, 101, 102, 200, 201, 202, 300, 301, 302]
+    assert spool.dropped_samples == 0
+
+
 def test_samples_taken_before_the_clock_was_set_do_not_go_by_age(tmp_path):
     """A box that starts in 1970 and is then set right keeps what it took in between."""
     clock = ManualClock(epoch_s=100.0)
