@@ -11,7 +11,7 @@ import asyncio
 import math
 import random
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +35,11 @@ CYCLE_S, TICK_S, LEASE_S = 60.0, 20.0, 180.0
 CALM_CYCLES = 2
 """Cycles before the fault, in which coldplate takes the plant over as it is."""
 WARM_UP_S, PRIME_S, BEAT_S = 600.0, 1800.0, 30.0
-LEARN_S = 3600.0
-"""For so long coldplate drives the pod before any fault; setpoints stand after 40 minutes."""
+QUICK_MOMENTS_S, FULL_MOMENTS_S = (3600.0,), (3600.0, 3720.0, 3780.0, 3900.0)
+"""For so long coldplate drives the pod before any fault; setpoints stand after 40 minutes.
+
+Which of them may move next when a fault strikes decides by more than a kelvin, so a full run strikes at several.
+"""
 QUICK_S, FULL_S = 420.0, 3600.0
 QUICK_TRIPS, FULL_TRIPS = 3, 200
 OBEYS_S = 60.0
@@ -64,8 +67,8 @@ class Run:
 def run(quick: bool, data: Path | None) -> dict[str, float | str | list[dict[str, float | str]]]:  # noqa: ARG001
     """A table of scenarios, and how far ride-through is from what comes. Times [s, min], margins [K]."""
     site, span_s = example_site("demo-pod.yaml"), QUICK_S if quick else FULL_S
-    before = calm(site)
-    rows = [_row(site, scenario, before, span_s) for scenario in SCENARIOS]
+    befores = [calm(site, learn_s=moment_s) for moment_s in (QUICK_MOMENTS_S if quick else FULL_MOMENTS_S)]
+    rows = [_worst(site, scenario, befores, span_s) for scenario in SCENARIOS]
     rng = random.Random(20262)
     trips = [compare(drawn(rng)) for _ in range(QUICK_TRIPS if quick else FULL_TRIPS)]
     trips += [compare(t) for t in ALONE]
@@ -94,11 +97,16 @@ class Calm:
     state: ControlState = field(default_factory=initial_state)
 
 
-def calm(site: Site, quiet: Scenario = QUIET) -> Calm:
-    """The pod after an hour with coldplate; it ends where a scenario's own clock begins."""
-    start_s = NOON_S - LEARN_S - (CALM_CYCLES + 1) * CYCLE_S
-    run = asyncio.run(_controlled(site, quiet, Calm(), LEARN_S, start_s=start_s))
+def calm(site: Site, quiet: Scenario = QUIET, learn_s: float = QUICK_MOMENTS_S[0]) -> Calm:
+    """The pod after learn_s [s] with coldplate; it ends where a scenario's own clock begins."""
+    start_s = NOON_S - learn_s - (CALM_CYCLES + 1) * CYCLE_S
+    run = asyncio.run(_controlled(site, quiet, Calm(), learn_s, start_s=start_s))
     return Calm(goal=run.last, state=run.state)
+
+
+def _worst(site: Site, scenario: Scenario, befores: Sequence[Calm], span_s: float) -> dict[str, float | str]:
+    """The row of the moment that left least."""
+    return min((_row(site, scenario, b, span_s) for b in befores), key=lambda row: float(row["least_margin_k"]))
 
 
 def _row(site: Site, scenario: Scenario, before: Calm, span_s: float) -> dict[str, float | str]:

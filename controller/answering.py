@@ -12,7 +12,8 @@ from controller.cause_effect import Effect, strictest
 from controller.causes import Cause, Found
 from controller.constraints import DEW_RESERVE_K, SUPPLY_RESERVE_K
 from controller.explaining import PLAN_LIFE_S
-from controller.loops import SETTLE_S, Decision
+from controller.loops import Decision
+from controller.next_step import SETTLE_S
 from controller.problems import limit_values
 from controller.reasons import condition, message
 from controller.shedding import all_off, carries, nothing_left, shed_conditions, shed_request

@@ -1,4 +1,4 @@
-"""Heat to outdoor air by dry coolers, with a trim chiller behind them. Source: LBNL Buildings DryCooler."""
+"""Heat to outdoor air by dry coolers, with a trim chiller behind them. Source: LBNL Buildings DryCooler, HADryCoil."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from plant.topology import Equipment
 
 STILL_W_K = 1.0
 """Water that stands carries no more than this [W/K]."""
-AIR_FILM_EXPONENT = 0.6
-"""hA of a finned coil ~ air flow^0.6."""
+AIR_FILM_EXPONENT, WATER_FILM_EXPONENT = 0.8, 0.85
+"""hA of a finned coil's two films ~ their flow to this power."""
+AIR_FILM_SHARE = 0.6
+"""Of a coil's resistance at design: its air's hA, fins included, is usually two thirds of its water's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryCoolers:
-    """Coolers that run, as one, at design. ua_w_k, air_w_k: UA and capacity rate of the air at full speed [W/K]."""
+    """Coolers that run, as one, at design. ua_w_k; water_w_k, air_w_k: capacity rates, air's at full speed [W/K]."""
 
     water: Fluid
     ua_w_k: float
+    water_w_k: float
     air_w_k: float
     fan_power_w: float
     free_share: float
@@ -61,9 +64,16 @@ class DryCoolers:
 
     def coil_w(self, speed: Array, stream_w_k: Array, difference_k: Array) -> Array:
         """Heat [W] at a fan speed [1] when water [W/K] enters difference_k [K] above outdoor air."""
+        return self._coil_w(speed, stream_w_k, self._water_film(stream_w_k), difference_k)
+
+    def _water_film(self, stream_w_k: Array) -> Array:
+        """Resistance of the coil's water side over that of the whole coil at design [1]."""
+        return (1 - AIR_FILM_SHARE) * (np.maximum(stream_w_k, STILL_W_K) / self.water_w_k) ** -WATER_FILM_EXPONENT
+
+    def _coil_w(self, speed: Array, stream_w_k: Array, water_film: Array, difference_k: Array) -> Array:
         air = np.maximum(speed, self.free_share)
         air_w_k = air * self.air_w_k
-        ntu = self.ua_w_k * air**AIR_FILM_EXPONENT / air_w_k
+        ntu = self.ua_w_k / (AIR_FILM_SHARE * air**-AIR_FILM_EXPONENT + water_film) / air_w_k
         return effectiveness(ntu, air_w_k / np.maximum(stream_w_k, STILL_W_K)) * air_w_k * np.maximum(difference_k, 0.0)
 
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - no tower here
@@ -81,8 +91,8 @@ class DryCoolers:
         """Fan speed [1] by the model, and the heat [W] that the coolers take at full speed."""
         stream_w_k = flow_m3_s * self.water.heat_j_m3_k
         difference_k = setpoint_c + heat_w / stream_w_k - air.dry_bulb_c
-        most = self.fans.full_at()
-        speed, full_w = solved(lambda s: self.coil_w(s, stream_w_k, difference_k), heat_w, self.free_share, most)
+        most, film = self.fans.full_at(), self._water_film(stream_w_k)
+        speed, full_w = solved(lambda s: self._coil_w(s, stream_w_k, film, difference_k), heat_w, self.free_share, most)
         return np.where(speed <= self.free_share * 1.001, 0.0, speed), full_w
 
     def _chiller_w(self, left_w: Array, setpoint_c: Array, air: Outdoor) -> Array:
@@ -119,6 +129,7 @@ def dry_coolers(coolers: Sequence[Equipment], water: Fluid, chiller: ChillerDesi
     return DryCoolers(
         water=water,
         ua_w_k=water_w_k * share / (1 - share),
+        water_w_k=water_w_k,
         air_w_k=water_w_k,
         fan_power_w=sum(c.design["fan_power_w"] for c in coolers),
         free_share=design.get("free_convection_fraction", 0.05),

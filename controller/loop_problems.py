@@ -26,9 +26,9 @@ class LoopProblems:
 
     running: its design with the units that run; target: where it went last; hot_c: the hottest case [°C]; hot_w, gpu_w:
     what the hottest GPU draws or stands for (`controller.hottest`), and may come to draw [W]; now_w: measured heat [W];
-    strays_k: how far its supply goes below and above its setpoint [K]; waiting: see
-    `Plant.waiting`; standing: units of no stage that stand, resting: which of them would under the heat at which limits
-    hold (`controller.own_sequence`).
+    strays_k: how far its supply goes below and above its setpoint [K], unheld_k: above it now, where not held [K]
+    (`straying`); waiting: see `Plant.waiting`; standing: units of no stage that stand, resting: which of them would
+    under the heat at which limits hold (`controller.own_sequence`).
     """
 
     site: Site
@@ -46,6 +46,7 @@ class LoopProblems:
     now_s: float
     now_w: float
     strays_k: tuple[float, float] = (0.0, 0.0)
+    unheld_k: float = 0.0
     waiting: frozenset[str] | None = None
     standing: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from controller import inputs
 from controller.air import plan_air
 from controller.assuming import assumptions
 from controller.billing import Billing
-from controller.constraints import CASE_RESERVE_K, Problem, worst_margin
+from controller.constraints import Problem, worst_margin
 from controller.design import LoopDesign, loop_design
 from controller.explaining import COST_MINUTES, WORST_MINUTES, plan_of
 from controller.facility_plant import facility_owner
@@ -21,9 +21,10 @@ from controller.identification.known import Known
 from controller.learning import Learnt, observe
 from controller.loop_problems import LoopProblems
 from controller.model import Load, Setpoints
-from controller.optimise import Choice, search, stepped
+from controller.next_step import SETTLE_S, next_step
+from controller.optimise import Choice, search
 from controller.own_sequence import Sequences, standing_under
-from controller.reasons import condition
+from controller.reasons import condition, message
 from controller.shared_plant import ALONE, Beside
 from controller.shedding import shed_conditions
 from controller.stage_choice import Plant, is_plant, missing
@@ -42,11 +43,9 @@ from controller.state import Move
 from controller.straying import STEADY, Stray
 from plant.live import Snapshot
 from plant.points import PointId
-from plant.records import Condition, HeatForecast, Plan, Setpoint, Severity, ShedRequest
+from plant.records import Condition, HeatForecast, Plan, Severity, ShedRequest
 from plant.topology import CoolingGroup, Site
 
-SETTLE_S = 10.0
-"""Longer than the envelope's dwell by this, so that the guard's clock agrees."""
 LEARN_AFTER_S = 240.0
 """Meters are compared with the model this long after a move: the loops have settled."""
 
@@ -111,8 +110,9 @@ def plan_loop(
     running = applied(told, site, group, memory.known)
     learnt = _learnt(site, snapshot, group, memory, plant, running, heat_w, now_s, beside)
     problems = _problems(site, snapshot, group, heat, memory, running, learnt, now_s, heat_w, beside)
-    kept_k = memory.stray.kept_beside(standing)
-    problems = replace(problems, waiting=plant.waiting, standing=standing, resting=resting, strays_k=kept_k)
+    kept_k, unheld_k = memory.stray.kept_beside(standing), memory.stray.unheld_k
+    problems = replace(problems, waiting=plant.waiting, standing=standing, resting=resting)
+    problems = replace(problems, strays_k=kept_k, unheld_k=unheld_k)
     solved = _solved(problems, plant)
     as_figured = applied(told, site, group, memory.known, unseen_plates=False)
     short = solved.staged is not None and solved.staged.why.code == "stage_all"
@@ -184,8 +184,10 @@ def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
 def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapping[PointId, Move]) -> Decision:
     """The plan of the loop's own setpoints, of its units and of its air."""
     site, group, now_s, problem = problems.site, problems.group, problems.now_s, solved.problem
-    kind, goal, setpoints, made = _next(problems, solved, moves)
+    kind, goal, setpoints, made = next_step(problems, solved.problem, solved.choice, moves)
     plan = plan_of(group, problems.heat, problem, solved.choice, setpoints, kind, now_s)
+    if kind == "plan_dwell" and problems.unheld_k:
+        plan = replace(plan, reason=message("plan_unheld", over_k=problems.unheld_k))
     switched = switches(plant, solved.staged.on) if solved.staged else ()
     own = tuple(s for s in setpoints if s.point in group.commands.values())
     plan = replace(plan, setpoints=(*own, *switched), staging=solved.staged.why if solved.staged else None)
@@ -198,21 +200,6 @@ def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapp
         target=goal,
         moves={s.point: made[s.point] for s in own} | breathed | switch_moves(switched, moves, now_s),
     )
-
-
-def _next(
-    problems: LoopProblems, solved: _Solved, moves: Mapping[PointId, Move]
-) -> tuple[str, tuple[float, ...], tuple[Setpoint, ...], dict[PointId, Move]]:
-    """Code of the plan's reason, where the loop goes, its setpoints now, and when each was moved."""
-    problem = solved.problem
-    too_hot = bool(problems.hot_c > problem.bounds.case_c - CASE_RESERVE_K)
-    kind, goal = _goal(problem, solved.choice, too_hot=too_hot)
-    points = tuple(inputs.setpoint_points(problems.site, problems.group).values())
-    values, made = _values(problem, goal, points, moves, problems.now_s)
-    if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
-        kind = "plan_dwell"
-    rows = zip(points, problem.current, values, goal, problem.design_point, strict=True)
-    return kind, goal, tuple(Setpoint(point=p, current=c, value=v, target=t, design=d) for p, c, v, t, d in rows), made
 
 
 def _staged(problems: LoopProblems, plant: Plant) -> Staged | None:
@@ -254,39 +241,6 @@ def _learnt(
         other_flow_m3_s=beside.flow_m3_s,
     )
     return observe(memory.learnt, site, snapshot, group, design, load, at)
-
-
-def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tuple[float, ...]]:
-    if too_hot or not choice.feasible:
-        return "plan_design", _safe_design(problem)
-    if not choice.worth_moving:
-        return "plan_stay", problem.current
-    return "plan_move", choice.target
-
-
-def _safe_design(problem: Problem) -> tuple[float, ...]:
-    return max(problem.design_point[0], problem.bounds.dew_limit_c), *problem.design_point[1:]
-
-
-def _values(
-    problem: Problem,
-    goal: tuple[float, ...],
-    points: tuple[PointId, ...],
-    moves: Mapping[PointId, Move],
-    now_s: float,
-) -> tuple[tuple[float, ...], dict[PointId, Move]]:
-    """The value to ask of each point now: within its dwell the last one again, else one step towards the goal."""
-    dwell = [e.min_dwell_s + SETTLE_S for e in problem.envelopes]
-    resting = [p in moves and now_s - moves[p].at_s < d for p, d in zip(points, dwell, strict=True)]
-    step = stepped(problem, goal, tuple(not r for r in resting))
-    values, made = [], {}
-    for index, point in enumerate(points):
-        held = moves.get(point)
-        value = held.value if held is not None and resting[index] else round(float(step[index]), 2)
-        values.append(value)
-        changed = abs(value - (held.value if held is not None else problem.current[index])) > 1e-6
-        made[point] = Move(value=value, at_s=now_s if changed else held.at_s if held is not None else -1e18)
-    return tuple(values), made
 
 
 def _conditions(group: CoolingGroup, problem: Problem, as_figured: LoopDesign, now_s: float) -> tuple[Condition, ...]:

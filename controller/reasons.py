@@ -62,6 +62,10 @@ TEMPLATES: dict[str, str] = {
         f"{{facility_to_c:.1f}} °C, tower {{tower_to_c:.1f}} °C; waits until the last step has settled; {_SAVES}; "
         f"{_KEEPS}"
     ),
+    "plan_unheld": (
+        "supply stands {over_k:.1f} K above its setpoint, where its own valves do not hold it: "
+        "nothing is made warmer or less until they do"
+    ),
     "plan_design": (
         f"{_AHEAD}; no better setting keeps every reserve, back towards design: supply {{supply_to_c:.1f}} °C, "
         f"dp {{dp_to_kpa:.0f}} kPa, facility water {{facility_to_c:.1f}} °C; binding: {{binding_words}}"

@@ -11,7 +11,7 @@ from plant.live import Snapshot
 from plant.topology import CoolingGroup, Equipment, Site
 
 LEAST_DISTANCE_K = 2.0
-"""Closer to the air than this, a sensor's error is too much of a dry cooler's distance to it."""
+"""Closer to the air than this, errors are too much of a dry cooler's distance to it: its design tells its coil."""
 
 
 def rejection_left_w(site: Site, snapshot: Snapshot, group: CoolingGroup, failed: Collection[str]) -> float | None:
@@ -39,19 +39,28 @@ def taken_now(
     its distance to the air (an exchanger's effectiveness does not hang on temperatures), a chiller at full load no
     more than it does. None for other plants, and where the water, its flow or the air is not told.
     """
-    coolers = [c.id for c in upstream(site, group.members, "dry-cooler") if c.id not in failed]
+    coolers = [c for c in upstream(site, group.members, "dry-cooler") if c.id not in failed]
     chillers = [c.id for c in upstream(site, group.members, "chiller") if c.id not in failed]
     if len(coolers) != 1 or len(chillers) > 1:
         return None
     names = ("entering_temperature", "leaving_temperature", "outdoor_dry_bulb", "flow")
-    entering_c, leaving_c, air_c, flow = (snapshot.get(f"{coolers[0]}/{name}") for name in names)
+    entering_c, leaving_c, air_c, flow = (snapshot.get(f"{coolers[0].id}/{name}") for name in names)
     sent_c = snapshot.get(f"{chillers[0]}/leaving_temperature") if chillers else leaving_c
     distance_k, stream_w_k = entering_c - air_c, WATER.heat_j_m3_k * flow
     taken_w = stream_w_k * (entering_c - min(sent_c, leaving_c))
     if not math.isfinite(taken_w + distance_k):
         return None
-    cooled_k = max(entering_c - leaving_c, 0.0)
-    return taken_w, stream_w_k * cooled_k / distance_k if distance_k > LEAST_DISTANCE_K else 0.0
+    if distance_k > LEAST_DISTANCE_K:
+        return taken_w, stream_w_k * max(entering_c - leaving_c, 0.0) / distance_k
+    return taken_w, stream_w_k * _design_effectiveness(coolers[0])
+
+
+def _design_effectiveness(cooler: Equipment) -> float:
+    """Its range at design over the distance to the air that this takes [1]; 0 where the site file lacks a figure."""
+    heat_w, flow_m3_s, approach_k = (cooler.design.get(n, math.nan) for n in ("heat_w", "flow_m3_s", "approach_k"))
+    range_k = heat_w / (flow_m3_s * WATER.heat_j_m3_k)
+    share = range_k / (range_k + approach_k)
+    return share if math.isfinite(share) else 0.0
 
 
 def _free_w(snapshot: Snapshot, cooler: Equipment) -> float:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from controller import inputs
 from controller.constraints import CASE_RESERVE_K, CASE_TOLERANCE, FLOW_RESERVE
 from controller.design import SidecarDesign, sidecar_design
-from controller.dry_coolers import AIR_FILM_EXPONENT
 from controller.explaining import COST_MINUTES, PLAN_LIFE_S, WORST_MINUTES
-from controller.loops import SETTLE_S, Decision
+from controller.loops import Decision
 from controller.model import case_temperature
+from controller.next_step import SETTLE_S
 from controller.optimise import SAVING_W
 from controller.problems import case_limit_c, limit_values
 from controller.reasons import message
@@ -26,6 +26,8 @@ from plant.topology import CoolingGroup, Site
 
 Array = npt.NDArray[np.float64]
 ROLES = (inputs.SUPPLY, inputs.FLOW)
+COIL_EXPONENT = 0.6
+"""UA of a coil through which only the air changes ~ air flow^0.6."""
 _SAVING_SHARE = 0.05
 _FAN_SHARE = 0.95
 
@@ -39,7 +41,7 @@ def powers(
     """
     mean_c = supply_c + heat_w / (2 * flow_m3_s * design.coolant.heat_j_m3_k)
     need = heat_w / (design.ua_w_k * np.maximum(mean_c - air_c, 0.05))
-    share = need ** (1 / AIR_FILM_EXPONENT)
+    share = need ** (1 / COIL_EXPONENT)
     pump_w = design.pump_power_w * (flow_m3_s / design.flow_m3_s) ** 3
     return share, design.fan_power_w * np.minimum(share, 2.0) ** 3 + pump_w
 

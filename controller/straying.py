@@ -19,6 +19,8 @@ FOLLOWED_S = 600.0
 """A setpoint of so long ago may still be followed: what is between the last ones is no straying."""
 BETWEEN_LOOKS = 1.5
 """A peak of minutes lies higher than what looks, a minute to ten apart, happen to see of it."""
+SETTLED_K = 1.0
+"""A supply further above its setpoints of late is not held: nothing is relaxed until it is."""
 MOST_K = 4.0
 """More than this is a fault with a name of its own, which is not to keep a loop away from its limits for a day."""
 
@@ -27,13 +29,19 @@ MOST_K = 4.0
 class Stray:
     """Furthest below and above the setpoint [K], as remembered at at_s [s since 1970]; asked: the last setpoints.
 
-    asked: (time [s since 1970], setpoint [°C]).
+    asked: (time [s since 1970], setpoint [°C]); now_k: how far above all of them the last look found it [K].
     """
 
     under_k: float = 0.0
     over_k: float = 0.0
     at_s: float = -math.inf
     asked: tuple[tuple[float, float], ...] = ()
+    now_k: float = 0.0
+
+    @property
+    def unheld_k(self) -> float:
+        """How far the supply stands above what was asked of the loop's own control [K]; 0 where that holds it."""
+        return self.now_k if self.now_k > SETTLED_K else 0.0
 
     @property
     def kept_k(self) -> tuple[float, float]:
@@ -68,9 +76,11 @@ def looked(stray: Stray, asked_c: float, supply_c: float, now_s: float) -> Stray
     """One look later: what it shows, or what is left of the furthest before."""
     asked = (*((at_s, c) for at_s, c in stray.asked if 0.0 <= now_s - at_s <= FOLLOWED_S), (now_s, asked_c))
     left = 0.5 ** (max(now_s - stray.at_s, 0.0) / FADES_S)
+    now_k = supply_c - max(c for _, c in asked)
     return Stray(
         under_k=max(left * stray.under_k, min(c for _, c in asked) - supply_c),
-        over_k=max(left * stray.over_k, supply_c - max(c for _, c in asked)),
+        over_k=max(left * stray.over_k, now_k),
         at_s=now_s,
         asked=asked,
+        now_k=now_k,
     )

@@ -55,10 +55,15 @@ def test_a_dry_cooler_takes_more_as_its_water_warms(pod, tripped):
 
 
 def test_what_is_taken_is_not_guessed(pod, tripped):
-    """Water hardly warmer than the air tells nothing of more; without a reading, or the cooler, nothing is known."""
-    group = pod.groups["tcs-1"]
+    """Water hardly warmer than the air tells nothing of its coil, the design does; without a reading nothing is known."""
+    group, design = pod.groups["tcs-1"], pod.equipment["dry-coolers"].design
     near = shows(tripped, outdoor_dry_bulb=tripped.value("dry-coolers/entering_temperature") - 0.5)
-    assert taken_now(pod, near, group, {"chiller"})[1] == 0.0
+    stream_w_k, design_w_k = (4.17e6 * flow for flow in (tripped.value("dry-coolers/flow"), design["flow_m3_s"]))
+    share = design["heat_w"] / (design["heat_w"] + design["approach_k"] * design_w_k)
+    assert taken_now(pod, near, group, {"chiller"})[1] == pytest.approx(stream_w_k * share, rel=0.01)
+    bare = replace(pod.equipment["dry-coolers"], design={k: v for k, v in design.items() if k != "approach_k"})
+    untold = replace(pod, equipment={**pod.equipment, "dry-coolers": bare})
+    assert taken_now(untold, near, group, {"chiller"})[1] == 0.0
     assert taken_now(pod, shows(tripped, outdoor_dry_bulb=math.nan), group, {"chiller"}) is None
     assert taken_now(pod, tripped, group, {"chiller", "dry-coolers"}) is None
 

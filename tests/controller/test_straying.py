@@ -87,3 +87,17 @@ def test_a_setpoint_outside_its_range_is_moved_back(pod, pod_snapshot, now_s):
     assert not found[0.0].worth_moving
     assert found[3.0].worth_moving
     assert found[3.0].target[0] <= supply[1] - 1.0
+
+
+def test_nothing_is_relaxed_while_the_supply_is_not_held(pod, pod_snapshot, now_s):
+    """A supply 1.5 K above its setpoint: where a calm plant gets warmer water, nothing moves up, and the plan says why."""
+    asked_c = pod_snapshot.value(ASKED)
+    calm, unheld = (
+        step(initial_state(), shown(pod_snapshot, {SUPPLY: asked_c + k}), (), now_s, pod).plans[0] for k in (0.5, 1.5)
+    )
+    raised = {s.point for s in calm.setpoints if s.value > s.current and "pressure" not in s.point}
+    assert "dry-coolers/leaving_temperature_setpoint" in raised
+    for s in (s for s in unheld.setpoints if not s.point.startswith("air-unit")):
+        assert s.value >= s.current if "pressure" in s.point else s.value <= s.current
+    assert unheld.reason.code == "plan_unheld"
+    assert unheld.reason.params["over_k"] == pytest.approx(1.5)
