@@ -12,7 +12,7 @@ from plant.records import JobOutlook
 OPEN_END_S = 4 * 3600.0
 """A pod without a deadline runs on for so long, for the forecast [s]."""
 SOON_S = 300.0
-"""A pod that waits for a node starts about then, if it does; also the standard deviation [s]."""
+"""A pod that the scheduler has not judged yet starts about then; also the standard deviation [s]."""
 POWER_ERROR = 0.35
 """Relative spread where nobody has measured it: between an idle GPU and a full one."""
 FAILURES_PER_S = 1.0 / (48 * 3600.0)
@@ -23,14 +23,16 @@ Pod = Mapping[str, Any]
 
 
 def pod_outlooks(pods: Iterable[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> list[JobOutlook]:
-    """Running and waiting pods by owner, but those that draw nothing; now_s by the cluster's clock [s since 1970].
+    """Running and new pods by owner, but those that draw nothing; now_s by the cluster's clock [s since 1970].
 
-    Waiting ones are spread over all racks of the cluster.
+    New ones are spread over all racks of the cluster. One that the scheduler found no node for, or that a gate holds
+    (Kueue's, say), starts when nobody knows, and is not told, as a job that Slurm plans no start for: the queue would
+    else take the room ahead that its own pods are judged by, and none of them would ever start.
     """
     groups: dict[tuple[str, bool], list[Pod]] = {}
     for pod in pods:
         node = pod["spec"].get("nodeName")
-        if power_w(pod, power) > 0 and (not node or node in rack_of):
+        if power_w(pod, power) > 0 and (node in rack_of if node else not _held(pod)):
             groups.setdefault((owner_of(pod), bool(node)), []).append(pod)
     everywhere = tuple(dict.fromkeys(rack_of.values()))
     return [
@@ -51,6 +53,12 @@ def interruptible(pod: Pod) -> bool:
     """Whether a pod says that it may be stopped, and something that owns it would start it again."""
     said = (pod["metadata"].get("annotations") or {}).get(STOP_KEY, "")
     return said == "true" and any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences") or ())
+
+
+def _held(pod: Pod) -> bool:
+    """Found no node for, or gated: both stand in its conditions."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "PodScheduled" and c["status"] == "False" for c in conditions)
 
 
 def _running(name: str, pods: list[Pod], rack_of: Mapping[str, str], power: PodPower, now_s: float) -> JobOutlook:

@@ -152,7 +152,10 @@ def test_small_changes_are_not_written(make_api):
 
 
 def test_pods_as_future_load():
-    """By owner and place; a pod's own word goes before its GPUs, one that is no number counts as none."""
+    """By owner and place; a pod's own word goes before its GPUs, one that is no number counts as none.
+
+    What no node was found for, or a gate holds, starts when nobody knows: told as soon it would take its own room.
+    """
     now_s = 1_795_000_000.0
     start = datetime.fromtimestamp(now_s - 100, UTC).isoformat()
     gpu = {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "2"}}}]}
@@ -162,12 +165,17 @@ def test_pods_as_future_load():
         metadata = {"name": name, "namespace": "a", "annotations": said}
         return {"metadata": metadata, "spec": gpu | spec, "status": {"startTime": start}}
 
+    def held(pod: dict, reason: str) -> dict:
+        return pod | {"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": reason}]}}
+
     pods = [
         pod("says", "5600", nodeName="n1", activeDeadlineSeconds=3600),
         pod("lies", "many", nodeName="n1"),
         pod("squares", "5²", nodeName="n1"),
         pod("waits"),
         pod("elsewhere", nodeName="n9"),
+        held(pod("no-node"), "Unschedulable"),
+        held(pod("gated", schedulingGates=[{"name": "kueue.x-k8s.io/admission"}]), "SchedulingGated"),
         {"metadata": {"name": "idle"}, "spec": {"containers": [], "nodeName": "n1"}},
     ]
     found = {o.job: o for o in pod_outlooks(pods, {"n1": "r1", "n2": "r2"}, POWER, now_s)}

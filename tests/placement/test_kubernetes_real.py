@@ -147,11 +147,15 @@ def test_an_exceeded_budget_closes_nodes_until_it_is_over(plane):
         api.budgets = [budget(5.0, scope="rack-n1", over_kw=1.0, room_kw=0.0)]
         plane.until(lambda: plane.taints("n1").get(BUDGET) == "NoSchedule", WAIT_S, "the taint")
         plane.call("PATCH", "/api/v1/nodes/n1", {"metadata": {"labels": {"others": "stay"}}})
-        plane.add_pod("waits")
+        plane.add_pod("waits", annotations={"coldplate.io/power-w": "4000"})
         plane.until(lambda: "untolerated taint" in plane.why("waits"), WAIT_S, "a reason")
         assert not plane.placed()
+        before = len(api.jobs)
+        plane.until(lambda: len(api.jobs) > before + 1, WAIT_S, "a list of pods")
+        assert api.jobs[-1]["jobs"] == [], "what waits takes no room from itself"
         api.budgets = []
         plane.until(lambda: plane.placed() == {"waits": "n1"}, WAIT_S, "a start")
+        plane.until(lambda: [j["id"] for j in api.jobs[-1]["jobs"]] == ["default/waits"], WAIT_S, "its power, told")
         assert plane.nodes()["n1"]["metadata"]["labels"]["others"] == "stay"
         api.life_s, api.version = -1.0, 1
         plane.until(lambda: SCORE not in plane.nodes()["n1"]["metadata"].get("annotations", {}), WAIT_S, "marks gone")
