@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
 from api.answers import reply
-from api.commands import Actor, Body, Reason, operator
+from api.commands import Actor, Body, Named, Reason, operator
 from api.service import Service, service_of
 from api.telling import ANSWERS, told
 from placement.budgets import Budgets, shares, shown
@@ -30,7 +30,7 @@ class BudgetBody(Body):
     kw: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, description="IT power allowed [kW]")]
     reason: Reason
     until: Annotated[
-        Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] | AwareDatetime,
+        Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] | Annotated[AwareDatetime, Named],
         Field(description="Site time: seconds since 1970, or ISO 8601 with an offset"),
     ]
     source: Source = "operator"

@@ -34,19 +34,23 @@ _NOT_YET: Responses = {503: {"model": Problem, "description": "No headroom is kn
 
 
 class Body(BaseModel):
-    """A body that refuses fields which nobody reads."""
+    """A body that refuses fields which nobody reads, and what is not what it should be: `true` is not 1 kW."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Named = Field(strict=False)
+"""Of a field that JSON has no type for: one of some words, a time."""
 
 
 class IntentBody(Body):
     """What an operator wants. Values in SI; expires_in_s in site seconds."""
 
-    kind: IntentKind
+    kind: Annotated[IntentKind, Named]
     reason: Reason
     actor: Actor = "operator"
     loop: str = Field(default="", max_length=200, description="Id of a cooling group")
-    mode: Mode | None = Field(default=None, description="For set_mode")
+    mode: Annotated[Mode, Named] | None = Field(default=None, description="For set_mode")
     values: dict[PointId, Finite] = Field(
         default_factory=dict, max_length=64, description="For hold: point to value [SI]"
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from api.answers import Problem, Responses, reply
-from api.commands import Body, operator
+from api.commands import Body, Named, operator
 from api.problems import ProblemError
 from api.service import Service, service_of
 from placement.loan_reports import MOST_LENDERS, MOST_LOANS, Lenders, LoanReport
@@ -37,7 +37,7 @@ class LoanBody(Body):
     borrower: Word
     owner: Words
     due_s: Moment
-    state: LoanState
+    state: Annotated[LoanState, Named]
     since_s: Moment
     drain_limit_s: Span = 3600.0
     reason: Words = ""

@@ -36,7 +36,7 @@ from api.journal import newest
 from api.problems import ProblemError
 from api.service import Service, service_of
 from api.site_answers import SiteInfo
-from api.stream import MAX_STREAMS, stream
+from api.stream import MAX_STREAMS, LiveResponse, stream
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
@@ -180,8 +180,7 @@ async def live_stream(here: Here) -> Response:
     """A snapshot, then what changes. Last-Event-ID is accepted and answered with a fresh snapshot."""
     if here.streams >= MAX_STREAMS:
         raise ProblemError(503, f"{MAX_STREAMS} pages listen already", "close some, or use GET /v1/status")
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(stream(here), media_type="text/event-stream", headers=headers)
+    return LiveResponse(stream(here))
 
 
 @router.get("/health/live", response_model=LiveFlag, tags=["health"], summary="The process runs")

@@ -44,6 +44,12 @@ class ReportDesk(Generic[R, S]):
         self.changes += 1
         return True
 
+    def forget(self, name: str) -> bool:
+        """It is gone for good; False where it never reported."""
+        known = self._told.pop(name, None) is not None
+        self.changes += known
+        return known
+
     def state(self, name: str) -> S:
         """How one stands.
 

@@ -13,6 +13,7 @@ from api.commands import Body, Finite, operator
 from api.problems import ProblemError
 from api.service import Service, service_of
 from placement.scheduler_reports import MOST_SCHEDULERS, Report, SchedulerState
+from plant.intents import Answer
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
@@ -69,6 +70,21 @@ async def put_scheduler(here: Here, name: Name, body: ReportBody) -> Response:
         text = f"{MOST_SCHEDULERS} schedulers report already"
         raise ProblemError(409, text, "report under one of their names (GET /v1/schedulers)")
     return reply(here.schedulers.state(name))
+
+
+@router.delete(
+    "/v1/schedulers/{name}",
+    response_model=Answer,
+    responses=_ANSWERS | {404: {"model": Problem, "description": "It has not reported"}},
+    dependencies=[Depends(operator)],
+    tags=["placement"],
+    summary="Forget an adapter that is gone for good",
+)
+async def forget_scheduler(here: Here, name: Name) -> Response:
+    """Its conditions end; one that still runs is known again at its next report."""
+    if not here.schedulers.forget(name):
+        raise ProblemError(404, f"{name!r} has not reported", "GET /v1/schedulers lists those that have")
+    return reply(Answer(accepted=True, text=f"{name} is forgotten"))
 
 
 @router.get("/v1/schedulers", response_model=Schedulers, tags=["placement"], summary="Schedulers' adapters")

@@ -38,6 +38,7 @@ from api.report_memory import KEPT, ReportMemory
 from api.shed_book_files import ShedBooks
 from api.site_answers import SiteInfo
 from api.site_view import site_info
+from api.standing import Standing
 from placement import loan_reports, scheduler_reports
 from placement.loan_reports import MOST_LENDERS, Lender, LoanReport, lender_of
 from placement.scheduler_reports import MOST_SCHEDULERS, Report, SchedulerState, state_of
@@ -85,6 +86,7 @@ class Service:
     shed_books: ShedBooks = field(default_factory=ShedBooks)
     held_then: HeldThen = field(default_factory=HeldThen)
     packing: PackingWorth = field(default_factory=PackingWorth)
+    _standing: Standing = field(default_factory=Standing)
 
     @cached_property
     def schedulers(self) -> ReportDesk[Report, SchedulerState]:
@@ -146,7 +148,8 @@ class Service:
         found += scheduler_reports.conditions(self.schedulers.states(), now_s)
         found += self.hints.questions.conditions(now_s)
         found += loan_reports.conditions(self.loans.states(), now_s)
-        return found + shed_reports.conditions(self.sheds.states(), bool(self.mirror.shed), now_s)
+        found += shed_reports.conditions(self.sheds.states(), bool(self.mirror.shed), now_s)
+        return self._standing.of(found)
 
     def status(self) -> Status:
         """How it goes."""

@@ -6,9 +6,13 @@ No queue stands between mirror and client, so a slow client skips what it was to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Message, Send
 
 from api.answers import LiveValue, encode
 from api.live import chosen, live_value
@@ -19,6 +23,8 @@ LOOK_EVERY_S = 0.5
 STATUS_EVERY_S = 2.0
 HEARTBEAT_S = 10.0
 MAX_STREAMS = 64
+SLOW_S = 30.0
+"""How long a client may take nothing at all [s]."""
 KINDS = (
     "forecast",
     "plans",
@@ -103,7 +109,28 @@ class Viewer:
         return events
 
 
-async def stream(service: Service) -> AsyncIterator[bytes]:
+class LiveResponse(StreamingResponse):
+    """Ends a stream whose client takes nothing for SLOW_S: it would keep its place for ever."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        """events: as `stream` makes them."""
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._events = events
+
+    async def stream_response(self, send: Send) -> None:
+        """Send until the client is gone, or too slow."""
+
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(SLOW_S):
+                await send(message)
+
+        with contextlib.suppress(TimeoutError):
+            async with contextlib.aclosing(self._events):
+                await super().stream_response(in_time)
+
+
+async def stream(service: Service) -> AsyncGenerator[bytes, None]:
     """The events for one client, until it goes or the server stops."""
     viewer = Viewer(service)
     service.streams += 1

@@ -12,7 +12,8 @@ from api.problems import ProblemError
 from plant.errors import RetryError
 from plant.intents import Answer
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 12.0
+"""Longer than the edge needs for all-to-default where a device hangs [s, real]."""
 START = "start it with coldplate run, then ask again"
 CHANGE = "change what the sentence names, then ask again"
 ANSWERS: Responses = {

@@ -14,12 +14,13 @@ from dataclasses import replace
 
 from actuator.actuator import Actuator
 from alarms.board import ConditionBoard
+from cli import mode_memory
 from cli.commissioned import highest_of_loop, too_high
 from cli.switchback import Switchback
 from cli.warm import past_heat, past_peak
 from controller import letting_go
 from controller.asking import leases_to_ask, setpoints_to_ask
-from controller.modes import apply_intent, expire, initial_modes
+from controller.modes import DRIVING, apply_intent, expire, initial_modes
 from controller.step import StepResult
 from controller.worker import StepWorker
 from plant.clock import Clock
@@ -32,7 +33,7 @@ from plant.records import JobOutlook, Plan, ShedRequest
 from plant.topology import Site
 from store.audit import AuditLog
 from store.bus import BusServer
-from store.codec import from_plain, to_plain
+from store.codec import to_plain
 from store.commissioning import read_commissioning, rung_of
 from store.state import StateDir
 
@@ -41,7 +42,8 @@ log = logging.getLogger("coldplate.control")
 CYCLE_S = 60.0
 LEASE_TTL_S = 180.0
 HOLD_RENEW_S = 30.0
-WRITING = (Mode.CONFIRM, Mode.LIMITED, Mode.AUTO, Mode.HOLD)
+CLOCK_SET_S = 2.0
+"""Time of day and steady clock apart by so much more than before: somebody set the clock [s]."""
 
 
 class Control:
@@ -65,7 +67,7 @@ class Control:
     ) -> None:
         self._site, self._clock, self._state, self._live = site, clock, state, live
         self._actuator, self._worker, self._audit, self._board = actuator, worker, audit, board
-        self._epoch, self._seq = epoch, 1
+        self._epoch, self._seq, self._ahead_s = epoch, 1, clock.now() - clock.monotonic()
         self._highest, self._outlook, self._on_shed = highest, outlook, on_shed
         self._groups = frozenset(g.id for g in site.groups.values() if self._commissioned(g.id))
         self._modes = self._remembered()
@@ -81,13 +83,9 @@ class Control:
         return self._site.groups[group].drivable and all(p.partition("/")[0] in self._highest for p in commands)
 
     def _remembered(self) -> dict[str, ModeState]:
-        """Modes as they were left; a loop that may no longer be driven starts in advisory."""
+        """Modes as they were left, as far as they may still be."""
         fresh = initial_modes(self._site, self._start_auto(), self._clock.now())
-        kept = self._state.read_json("modes.json")
-        if not isinstance(kept, dict):
-            return fresh
-        modes = {loop: from_plain(ModeState, row) for loop, row in kept.items() if loop in fresh}
-        return fresh | {m.loop: m for m in modes.values() if m.mode not in WRITING or self._allowed(m.loop, m.mode)}
+        return mode_memory.recalled(self._state, fresh, self._allowed)
 
     def _allowed(self, loop: str, mode: Mode) -> bool:
         most = highest_of_loop(self._site, loop, self._highest)
@@ -110,13 +108,15 @@ class Control:
         self._audit_intent(intent, answer)
         if not answer.accepted:
             return answer
-        let_go = [loop for loop in modes if modes[loop].mode not in WRITING and modes[loop] != self._modes[loop]]
+        let_go = [loop for loop in modes if modes[loop].mode not in DRIVING and modes[loop] != self._modes[loop]]
         self._modes = modes
         if intent.kind is IntentKind.ALL_TO_DEFAULT:
-            await self._actuator.relinquish(None, intent.actor, intent.reason)
+            done = await self._actuator.relinquish(None, intent.actor, intent.reason)
+            answer = answer if done.accepted else replace(answer, text=f"{answer.text}; {done.text}")
         elif intent.kind in {IntentKind.CONFIRM, IntentKind.HOLD}:
-            await self._ask(intent.loop)
-        else:
+            refused = await self._ask(intent.loop)
+            answer = replace(answer, text=f"{answer.text}; not now: {refused}") if refused else answer
+        elif let_go:
             await self._actuator.relinquish(self._points(let_go), intent.actor, intent.reason)
         self._keep_modes()
         await self._publish("modes", list(self._modes.values()))
@@ -131,7 +131,7 @@ class Control:
 
     def _keep_modes(self) -> None:
         try:
-            self._state.write_json("modes.json", {m.loop: to_plain(m) for m in self._modes.values()})
+            mode_memory.keep(self._state, self._modes)
         except (OSError, ColdplateError) as error:
             log.warning("modes not kept: %s", error)
 
@@ -183,7 +183,7 @@ class Control:
     async def _let_go(self, result: StepResult | None) -> None:
         """Keep away, until a person acknowledges it, from loops whose cause does not pass by itself."""
         now_s = self._clock.now()
-        driven = [m.loop for m in self._modes.values() if m.mode in WRITING and m.loop in self._groups and not m.let_go]
+        driven = [m.loop for m in self._modes.values() if m.mode in DRIVING and m.loop in self._groups and not m.let_go]
         self._watch = letting_go.watched(self._watch, result, driven, now_s)
         found = letting_go.causes(self._watch, result, driven, now_s)
         if found:
@@ -206,11 +206,19 @@ class Control:
         """Let go of loops at once, once each time; what a person holds by hand stays theirs."""
         for loop in loops.keys() - self._given_back:
             mode = self._modes[loop]
-            if mode.mode in WRITING and mode.mode is not Mode.HOLD and not mode.let_go:
+            if mode.mode in DRIVING and mode.mode is not Mode.HOLD and not mode.let_go:
                 await self._actuator.relinquish(self._points([loop]), "coldplate", loops[loop].replace("_", " "))
         self._given_back = frozenset(loops)
 
+    def _follow_clock(self) -> None:
+        """Where the clock was set, holds end when they would have."""
+        ahead_s = self._clock.now() - self._clock.monotonic()
+        if abs(ahead_s - self._ahead_s) >= CLOCK_SET_S:
+            self._modes = mode_memory.holds_moved(self._modes, ahead_s - self._ahead_s)
+            self._ahead_s = ahead_s
+
     async def _expire_modes(self) -> None:
+        self._follow_clock()
         modes = expire(self._modes, self._clock.now())
         ended = [loop for loop in modes if modes[loop] != self._modes[loop]]
         if ended:
@@ -219,11 +227,14 @@ class Control:
             self._keep_modes()
             await self._publish("modes", list(self._modes.values()))
 
-    async def _ask(self, loop: str) -> None:
-        """Ask for what a loop's mode lets it ask for: nothing in advisory, a person's values in hold."""
+    async def _ask(self, loop: str) -> str:
+        """Ask for what a loop's mode lets it ask for: nothing in advisory, a person's values in hold.
+
+        Gives why the first that was refused was; ends where the mode changes meanwhile.
+        """
         mode, plan = self._modes[loop], self._plans.get(loop)
-        if mode.mode not in WRITING or loop not in self._groups:
-            return
+        if mode.mode not in DRIVING or loop not in self._groups:
+            return ""
         left_s = LEASE_TTL_S if mode.expires_s is None else mode.expires_s - self._clock.now()
         setpoints = setpoints_to_ask(plan, mode) if left_s > 0 else ()
         leases = leases_to_ask(
@@ -236,9 +247,14 @@ class Control:
             why=plan.reason.text if plan else "",
         )
         self._seq += len(leases)
+        refused = ""
         for lease in leases:
+            if self._modes[loop] is not mode:
+                break
             planned = plan is not None and lease.reason == plan.reason.text
-            await self._actuator.request(replace(lease, why=plan.reason) if plan and planned else lease)
+            answer = await self._actuator.request(replace(lease, why=plan.reason) if plan and planned else lease)
+            refused = refused or ("" if answer.accepted else answer.text)
+        return refused
 
     async def run_holds(self) -> None:
         """Renew what people hold by hand, apart from the optimiser."""

@@ -20,7 +20,7 @@ NAMED = 3
 TEXTS = {
     "scheduler_silent": (
         "{name} has reported nothing for {age_s:.0f} s; what it last wrote stands",
-        "start it again (coldplate {tool}); what it wrote can be taken back by hand, see docs/schedulers.md",
+        "start it again (coldplate {tool}), or take back what it wrote (docs/schedulers.md) and DELETE its report",
     ),
     "scheduler_failing": (
         "{name}: {error}",

@@ -23,7 +23,7 @@ SILENCE_S = 8.0
 class BusClient:
     """Asks, tells and listens."""
 
-    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, timeout_s: float = 12.0) -> None:
         self._path, self._timeout_s = path, timeout_s
 
     async def intent(self, intent: Intent) -> Answer:

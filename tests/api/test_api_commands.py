@@ -133,3 +133,23 @@ async def test_hints_wait_for_headroom(client):
 async def test_a_job_of_no_size_is_refused(informed, job):
     """Exactly one positive size."""
     assert (await informed.post("/v1/placement/hints", json=job)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "named"),
+    [
+        ("POST", "/v1/intents", HOLD | {"values": {"cdu-1/supply_temperature_setpoint": True}}, "values.cdu-1"),
+        ("POST", "/v1/intents", HOLD | {"expires_in_s": "600"}, "expires_in_s"),
+        ("PUT", "/v1/budget", {"kw": True, "reason": "r", "until": 2e9}, "kw"),
+        ("PUT", "/v1/budget", {"kw": 400, "reason": "r", "until": True}, "until"),
+        ("POST", "/v1/hints", {"power_kw": True}, "power_kw"),
+        ("POST", "/v1/placement/hints", {"gpus": "8"}, "gpus"),
+        ("PUT", "/v1/shed/x/book", {"owner": "x", "jobs": [{"job": "1", "share": True}]}, "share"),
+        ("PUT", "/v1/loans/x", {"moves": "yes", "loans": []}, "moves"),
+    ],
+)
+async def test_what_is_no_number_is_not_taken_for_one(edge, informed, bearer, method, path, body, named):
+    """`true` kW would be a budget of 1 kW for the whole site."""
+    got = await informed.request(method, path, json=body, headers=bearer)
+    assert (got.status_code, named in got.json()["error"]) == (422, True)
+    assert (edge.heard, edge.budgets) == ([], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -142,3 +143,38 @@ def test_the_client_says_when_nobody_is_there():
         Client("http://127.0.0.1:99999")
     with pytest.raises(SilentError, match="no answer"):
         Client("http://coldplate..lan:8080").hints()
+
+
+async def test_conditions_of_reports_keep_their_beginning(client, bearer, app):
+    """However often somebody looks; one that was gone in between begins anew; a clock set back leaves none ahead."""
+    put = {"kind": "slurm", "sent_at": time.time(), "last_error": "scontrol: no answer"}
+    await client.put("/v1/schedulers/hpc", json=put, headers=bearer)
+
+    async def since_s() -> float | None:
+        got = (await client.get("/v1/conditions")).json()["conditions"]
+        return next((c["since_s"] for c in got if c["code"] == "scheduler_failing"), None)
+
+    first = await since_s()
+    await asyncio.sleep(0.05)
+    assert await since_s() == first
+    await client.put("/v1/schedulers/hpc", json=put | {"last_error": ""}, headers=bearer)
+    assert await since_s() is None
+    await client.put("/v1/schedulers/hpc", json=put, headers=bearer)
+    again = await since_s()
+    assert again > first
+    mirror = app.state.service.mirror
+    mirror.clock = replace(mirror.clock, speed=2.0, origin_epoch_s=time.time() - 5000)
+    assert await since_s() < again - 4000
+
+
+async def test_an_adapter_that_is_gone_for_good_is_forgotten(client, bearer):
+    """After a new name the old one need not be silent for a week."""
+    put = {"kind": "slurm", "sent_at": time.time(), "last_error": "gone"}
+    await client.put("/v1/schedulers/old", json=put, headers=bearer)
+    assert (await client.delete("/v1/schedulers/old")).status_code == 401
+    got = await client.delete("/v1/schedulers/old", headers=bearer)
+    assert (got.status_code, got.json()["text"]) == (200, "old is forgotten")
+    assert (await client.get("/v1/schedulers")).json()["schedulers"] == []
+    assert "scheduler_failing" not in (await client.get("/v1/conditions")).text
+    again = await client.delete("/v1/schedulers/old", headers=bearer)
+    assert (again.status_code, "has not reported" in again.json()["error"]) == (404, True)

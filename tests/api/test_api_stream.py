@@ -197,3 +197,28 @@ async def test_no_more_pages_than_the_server_can_feed(address, app):
     app.state.service.streams = 0
     assert got.status_code == 503
     assert "listen already" in got.json()["error"]
+
+
+async def test_a_client_that_takes_nothing_loses_its_place(app, edge, monkeypatch, until):
+    """Sixty-four of them would keep every page out."""
+    monkeypatch.setattr("api.stream.SLOW_S", 0.1)
+    service, begun = app.state.service, asyncio.Event()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            begun.set()
+            await asyncio.Event().wait()
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET", "path": "/v1/stream",
+        "raw_path": b"/v1/stream", "root_path": "", "query_string": b"", "headers": [(b"host", b"127.0.0.1")],
+    }  # fmt: skip
+    slow = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait_for(begun.wait(), 5)
+    assert service.streams == 1
+    await until(lambda: service.streams == 0)
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)

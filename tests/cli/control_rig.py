@@ -71,7 +71,7 @@ class Room:
     ) -> None:
         """worker: one with a process of its own, in place of the direct one."""
         self.site, self.plant = site, plant or MemoryPlant(site, NOON_S)
-        self.clock, self.deaf = self.plant.clock, False
+        self.clock, self.deaf, self.highest = self.plant.clock, False, Mode.AUTO
         self.state = StateDir(folder / "state")
         own = [f"{link.host}:{link.port}" for link in site.links.values()]
         self.state.write_json("commissioning.json", {"endpoints": own, "start_mode": "auto"})
@@ -95,7 +95,7 @@ class Room:
         if self.plan is not None:
             self.switchback = Switchback(self.plan, self.site, self.state, self.audit, self.clock, self.board)
         budgets = BudgetDesk(self.site, self.clock, self.state, self.audit, self.board, self.live)
-        highest = dict.fromkeys(self.site.drives, Mode.AUTO)
+        highest = dict.fromkeys(self.site.drives, self.highest)
         self.control = Control(
             self.site, self.clock, self.state, self.live, self.actuator, self.worker, self.audit, self.board, highest,
             self.epoch, tuple, budgets.follow, self.switchback,
@@ -146,6 +146,10 @@ class Room:
         """Why the loop is let go."""
         kept = self.state.read_json("modes.json")
         return kept[LOOP]["let_go"] if kept else ""
+
+    def mode(self) -> str:
+        """The loop's mode as it is kept."""
+        return self.state.read_json("modes.json")[LOOP]["mode"]
 
     def planned(self) -> str:
         """The code of the loop's newest plan, as the page hears it."""

@@ -245,7 +245,7 @@ export const messagesZh: Record<string, string> = {
   budget_unchecked_remedy: '检查这些机架的功率读数',
   // 调度器
   scheduler_silent: '{name} 已有 {age_s:0} 秒没有报告；它上次写入的内容仍然有效',
-  scheduler_silent_remedy: '重新启动它（coldplate {tool}）；也可以手动撤回其写入，见 docs/schedulers.md',
+  scheduler_silent_remedy: '重新启动它（coldplate {tool}）；也可以手动撤回其写入，见 docs/schedulers.md；若它不再使用，用 DELETE /v1/schedulers/{name} 删除',
   scheduler_failing: '{name}：{error}',
   scheduler_failing_remedy: '处理句中所述问题；每 {period_s:0} 秒重试一次',
   scheduler_unknown_nodes: '{name} 缺少站点文件中的 {only_here:0} 个节点（{here}），站点文件缺少其中的 {only_there:0} 个（{there}）',

@@ -67,6 +67,7 @@ export const sentencesZh: [pattern: string, text: string][] = [
   ['commissioning ends', '调试结束'],
   ['started by the demo', '由演示启动'],
   ['the mode after every start', '每次启动后的模式'],
+  ['restarted: what was confirmed before has to be confirmed anew', '已重启：此前的确认需要重新确认'],
   ['the hold of (.+) ended', '$1 的人工保持已结束'],
   ['all to default: (.+)', '全部回到默认值：$1'],
   ['confirmed ([\\w.:-]+): (.+)', '确认了 $1：$2'],
