@@ -141,4 +141,4 @@ class DsxJoin:
     def _discovered(self, topic: Topic, metadata: Metadata) -> _Target | None:
         if not self._discover:
             return None
-        return _Target(f"{DISCOVERED}/{topic.tag_path}", *metadata.to_si("1"))
+        return _Target(f"{DISCOVERED}/{topic.tag_path}", *metadata.to_si(metadata.eng_unit or "1"))

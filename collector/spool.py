@@ -51,8 +51,8 @@ class Damage:
 class Spool:
     """Bounded first-in first-out of sample batches in `folder`. Blocking calls; thread-safe.
 
-    max_bytes, max_age_s: beyond either the oldest segment goes, counted in `dropped`; age is site time since the
-    samples were received, not known of those before the clock was set ahead. clock: site time.
+    max_bytes, max_age_s: beyond either the oldest segment goes, counted in `dropped`; age is site time since samples
+    were received, not known of those before the clock was set ahead.
     """
 
     def __init__(self, folder: Path, max_bytes: int, clock: Clock, *, max_age_s: float = MAX_AGE_S) -> None:
@@ -107,8 +107,7 @@ class Spool:
         return self.dropped.by_size + self.dropped.by_age
 
     def _write(self, frames: list[bytes], samples: int) -> None:
-        file = self._writable()
-        segment = self._segments[self._active]
+        file, segment = self._writable(), self._segments[self._active]
         data = b"".join(frames if segment.size else [SEGMENT_MARK, *frames])
         done = 0
         while done < len(data):
@@ -251,8 +250,7 @@ class Spool:
                 segment = self._segments[number]
                 offset = cursor.offset if number == cursor.segment else 0
                 if offset < segment.size:
-                    known = Segment(segment.size, old=segment.old, damaged=segment.damaged)
-                    return Cursor(number, offset), known
+                    return Cursor(number, offset), Segment(segment.size, old=segment.old, damaged=segment.damaged)
             return None
 
     def _frames(self, place: Cursor, segment: Segment, samples: int) -> tuple[list[SpooledBatch], Cursor]:

@@ -16,7 +16,7 @@ import msgspec
 
 from devices.profiles import Profile, ProfilePoint
 from plant.errors import PermanentError
-from plant.quantities import to_si
+from plant.quantities import si_unit, to_si
 
 SUBSCRIPTION = "BMS/v1/PUB/#"
 VALUE = "Value"
@@ -112,12 +112,16 @@ class Metadata:
         """Factor and offset from the sent unit to SI; without one, from `default_unit`.
 
         Raises:
-            PermanentError: the unit is unknown; a value whose scale nobody knows is none.
+            PermanentError: the unit is unknown, or of something else; a value whose scale nobody knows is none.
         """
+        sent = self.eng_unit or default_unit
         try:
-            return to_si(self.eng_unit or default_unit)
+            alike = si_unit(sent) == si_unit(default_unit)
         except PermanentError as error:
             raise PermanentError(f"unknown unit {self.eng_unit!r}, expected one like {default_unit!r}") from error
+        if not alike:
+            raise PermanentError(f"unit {self.eng_unit!r} of another quantity, expected one like {default_unit!r}")
+        return to_si(sent)
 
 
 def parse_topic(text: str) -> Topic:

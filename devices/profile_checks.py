@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from plant.quantities import UNIT, measures
+
 if TYPE_CHECKING:  # the profiles are checked as they are read, there
     from devices.profiles import Profile, ProfilePoint
 
@@ -80,14 +82,20 @@ def _point(profile: Profile, point: ProfilePoint) -> Iterator[Fault]:
 
 
 def _numbers(point: ProfilePoint) -> Iterator[Fault]:
+    if not measures(point.unit, point.quantity):
+        text, fit = f"no {point.quantity.replace('_', ' ')} is told in {point.unit!r}", UNIT[point.quantity]
+        yield Fault(("unit",), text, f"give the unit of the raw number, one that becomes {fit}")
     if not math.isfinite(point.scale) or point.scale == 0:
         yield Fault(("scale",), f"scale {point.scale:g} is impossible", "give the factor from raw numbers to the unit")
     if point.fixed and point.type.startswith("f"):
         yield Fault(("fixed",), f"binary fixed point in a float ({point.type})", "remove fixed, or use an integer type")
-    if not (math.isfinite(point.period_s) and point.period_s > 0):
+    if point.period_s <= 0:
         yield Fault(("period_s",), f"period {point.period_s:g} s is impossible", "give seconds above 0")
     if point.max_age_s < 0:
         yield Fault(("max_age_s",), f"max_age_s {point.max_age_s:g} is below 0", "give seconds, or leave it out")
+    for name in ("max_jump", "natural_run_s", "rolls_over_at"):
+        if (given := getattr(point, name)) is not None and given <= 0:
+            yield Fault((name,), f"{name} {given:g} is impossible", "give more than 0, or leave it out")
     beyond = [word for word in point.invalid if not _holds(point, word)]
     if beyond:
         yield Fault(("invalid",), f"no {point.type} register holds {beyond[0]}", "give raw words of that size")

@@ -9,7 +9,7 @@ import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -29,6 +29,11 @@ OWN_PROFILES = "COLDPLATE_PROFILES"
 """Environment variable that names a folder with a site's own profiles."""
 
 
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""As written: no text, no `true`, nothing endless."""
+Whole = Annotated[int, Field(strict=True)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,8 +42,8 @@ class ReadableRange(_Strict):
     """Registers first..last of a table that may be read in one block."""
 
     table: Table
-    first: int
-    last: int
+    first: Whole
+    last: Whole
 
 
 class TextRegister(_Strict):
@@ -46,8 +51,8 @@ class TextRegister(_Strict):
 
     name: str
     table: Literal["holding", "input"]
-    address: int = Field(ge=0, le=0xFFFF)
-    words: int = Field(ge=1, le=125)
+    address: Whole = Field(ge=0, le=0xFFFF)
+    words: Whole = Field(ge=1, le=125)
 
 
 class Fallback(_Strict):
@@ -59,7 +64,7 @@ class Fallback(_Strict):
 
     kind: Literal["native_heartbeat", "guardian", "none"]
     heartbeat: str = ""
-    timeout_s: float = 0.0
+    timeout_s: Number = 0.0
     enable: str = ""
     owner: str = ""
 
@@ -76,28 +81,28 @@ class ProfilePoint(_Strict):
     natural_run_s: the longest that a healthy sensor reads the same [s]; rolls_over_at: a counter's end.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
     quantity: Quantity
     unit: str
-    period_s: float
-    max_age_s: float = 0.0
-    min: float | None = None
-    max: float | None = None
-    max_jump: float | None = None
+    period_s: Number
+    max_age_s: Number = 0.0
+    min: Number | None = None
+    max: Number | None = None
+    max_jump: Number | None = None
     writable: bool = False
     table: Table | None = None
-    address: int | None = None
+    address: Whole | None = None
     type: RegisterType = "u16"
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
-    scale: float = 1.0
-    fixed: int = Field(default=0, ge=0, le=63)
+    scale: Annotated[float, Field(strict=True)] = 1.0
+    fixed: Whole = Field(default=0, ge=0, le=63)
     scale_from: str = ""
-    bit: int | None = Field(default=None, ge=0, le=63)
-    bit_width: int = Field(default=1, ge=1, le=63)
-    quantum: float | None = None
-    natural_run_s: float | None = None
-    rolls_over_at: float | None = None
-    invalid: tuple[int, ...] = ()
+    bit: Whole | None = Field(default=None, ge=0, le=63)
+    bit_width: Whole = Field(default=1, ge=1, le=63)
+    quantum: Number | None = None
+    natural_run_s: Number | None = None
+    rolls_over_at: Number | None = None
+    invalid: tuple[Whole, ...] = ()
     states: dict[int, str] = Field(default_factory=dict)
     bits: dict[int, str] = Field(default_factory=dict)
     alarms: bool = False
@@ -160,11 +165,11 @@ class Profile(_Strict):
     fallback: Fallback
     readable: tuple[ReadableRange, ...] = ()
     per_gpu: bool = False
-    max_words: int = Field(default=125, ge=1, le=125)
-    max_gap: int = Field(default=125, ge=0)
-    pause_s: float = Field(default=0.0, ge=0)
-    connect_delay_s: float = Field(default=0.0, ge=0)
-    sunspec_models: tuple[int, ...] = ()
+    max_words: Whole = Field(default=125, ge=1, le=125)
+    max_gap: Whole = Field(default=125, ge=0)
+    pause_s: Number = Field(default=0.0, ge=0)
+    connect_delay_s: Number = Field(default=0.0, ge=0)
+    sunspec_models: tuple[Whole, ...] = ()
     topic: str = ""
     time_path: str = ""
     time_unit: Literal["s", "ms", "iso"] = "ms"

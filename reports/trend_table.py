@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from plant.errors import ConfigError
-from plant.quantities import to_si
+from plant.quantities import si_unit, to_si
 from reports.switchback_estimate import Trends
 from reports.trend_csv import Sheet, numbers, open_sheet
 
@@ -224,6 +224,9 @@ def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
 def _mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> _Meaning:
     role = str(given["role"])
     unit = _known(str(given.get("unit") or _unit_of(header) or below or ROLES[role][0]), header, where)
+    if not _fits(unit, role):
+        remedy = f"give a unit like {ROLES[role][0]}, or the role that it measures"
+        raise ConfigError(f"column {header!r}: {unit!r} is no unit of {role}", where=where, remedy=remedy)
     return _Meaning(str(given.get("equipment") or "site"), role, unit)
 
 
@@ -234,6 +237,11 @@ def _known(unit: str, header: str, where: str) -> str:
     except ConfigError as error:
         raise ConfigError(f"column {header!r}: {error.message}", where=where, remedy=error.remedy) from error
     return unit
+
+
+def _fits(unit: str, role: str) -> bool:
+    """Whether a role can be told in a known unit: kWh are no power, and a flow of kilowatts is none."""
+    return si_unit(unit) == si_unit(ROLES[role][0]) or (role == "pump_speed" and si_unit(unit) == si_unit("Hz"))
 
 
 def _unit_of(header: str) -> str:
@@ -248,7 +256,8 @@ def _guessed(header: str, below: str, where: str) -> _Meaning | None:
     plain = {_SHORT.get(w, w) for w in words}
     for role, (default, groups) in ROLES.items():
         if any(plain >= set(group) for group in groups):
-            return _Meaning(_equipment(words), role, _known(unit or default, header, where))
+            known = _known(unit or default, header, where)
+            return _Meaning(_equipment(words), role, known) if _fits(known, role) else None
     return None
 
 

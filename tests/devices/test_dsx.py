@@ -216,6 +216,13 @@ def test_an_unknown_unit_is_told_and_never_taken_for_the_profiles(unit):
         described(unit).to_si("l/min")
 
 
+@pytest.mark.parametrize("unit", ["kW", "degC", "kPa", "rpm"])
+def test_a_unit_of_another_quantity_is_told(unit):
+    """A BMS point that tells kilowatts where litres are due is another point, not a flow a million times too large."""
+    with pytest.raises(PermanentError, match=f"unit '{unit}' of another quantity, expected one like 'l/min'"):
+        described(unit).to_si("l/min")
+
+
 def test_kelvin_and_btu_become_si():
     """A temperature in K is given in °C, as all are; a BTU/h is 0.293 W."""
     factor, offset = described("K").to_si("degC")

@@ -78,6 +78,17 @@ def point(**fields):
         ({"invalid": [-1]}, "no u16 register holds -1", "raw words of that size"),
         ({"invalid": [-32_769], "type": "s16"}, "no s16 register holds -32769", "raw words of that size"),
         ({"unit": "furlong"}, "unknown unit 'furlong'; use one of", "compare with a shipped profile"),
+        ({"quantity": "energy", "unit": "kW"}, "b: no energy is told in 'kW'", "one that becomes J"),
+        ({"quantity": "temperature", "unit": "kPa"}, "b: no temperature is told in 'kPa'", "one that becomes °C"),
+        ({"quantity": "differential_pressure", "unit": "K"}, "no differential pressure is told in 'K'", "becomes Pa"),
+        ({"rolls_over_at": -5}, "b: rolls_over_at -5 is impossible", "leave it out"),
+        ({"max_jump": 0}, "b: max_jump 0 is impossible", "leave it out"),
+        ({"address": "true"}, "points.1.address: input should be a valid integer, found True", "shipped profile"),
+        ({"address": '"12"'}, "points.1.address: input should be a valid integer, found '12'", "shipped profile"),
+        ({"scale": '"0.1"'}, "points.1.scale: input should be a valid number, found '0.1'", "shipped profile"),
+        ({"min": "true"}, "points.1.min: input should be a valid number, found True", "shipped profile"),
+        ({"max": ".nan"}, "points.1.max: input should be a finite number", "shipped profile"),
+        ({"name": "../b"}, "points.1.name: string should match pattern", "shipped profile"),
     ],
 )
 def test_a_wrong_point_is_refused_with_its_line(tmp_path, fields, text, remedy):

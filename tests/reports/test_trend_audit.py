@@ -126,6 +126,20 @@ def test_a_map_names_foreign_headers(write, tmp_path):
     assert found.cold_supply[0].supply_c == pytest.approx(32, abs=0.1)
 
 
+def test_a_unit_must_be_the_roles(write, tmp_path):
+    """Kilowatt-hours taken for power would be a thousand times too much: left out where guessed, refused where mapped."""
+    columns = trends()
+    columns = {h.replace("cooling power (kW)", "cooling power (kWh)"): v for h, v in columns.items()}
+    path, plan = write(columns), tmp_path / "map.yaml"
+    found = audit(read_trends(path))
+    assert found.cooling_kwh is None
+    header = next(h for h in columns if "kWh" in h)
+    assert header in found.ignored
+    plan.write_text(f"columns: {{'{header}': {{role: cooling_power}}}}")
+    with pytest.raises(ConfigError, match="'kWh' is no unit of cooling_power"):
+        read_trends(path, plan)
+
+
 @pytest.mark.parametrize(
     ("line", "text", "says"),
     [
