@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plant.budgets import WHOLE_SITE, Budget, BudgetSource
 from plant.errors import ConfigError
@@ -75,10 +75,20 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """Watts that budgets let a rack add, and the scope that lets it add no more."""
+    """Watts that budgets let a rack add, and the scope that lets it add no more.
+
+    share: the part of the rack's power that counts on that scope; also: the other budgets that it stands under.
+    """
 
     room_w: float
     scope: str
+    share: float = 1.0
+    also: tuple[Cap, ...] = ()
+
+    @property
+    def all(self) -> tuple[Cap, ...]:
+        """Itself, and the others."""
+        return self, *self.also
 
 
 def shares(site: Site, scope: str) -> dict[str, float]:
@@ -116,13 +126,18 @@ def states(
 
 def caps(site: Site, found: Iterable[BudgetState]) -> dict[str, Cap]:
     """Rack -> what budgets let it add; racks under no budget are absent."""
-    made: dict[str, Cap] = {}
-    for state in found:
+    made: dict[str, list[Cap]] = {}
+    for state in (s for s in found if s.counts):
         for rack, share in shares(site, state.budget.scope).items():
-            room_w = state.room_w / share
-            if rack not in made or room_w < made[rack].room_w:
-                made[rack] = Cap(room_w=room_w, scope=state.budget.scope)
-    return made
+            cap = Cap(room_w=state.room_w / share, scope=state.budget.scope, share=share)
+            made.setdefault(rack, []).append(cap)
+    return {rack: _tightest(over) for rack, over in made.items()}
+
+
+def _tightest(over: list[Cap]) -> Cap:
+    """The one of them with the least room, beside one of each other scope."""
+    first, *rest = {cap.scope: cap for cap in sorted(over, key=lambda c: c.room_w)}.values()
+    return replace(first, also=tuple(rest))
 
 
 def conditions(found: Iterable[BudgetState], now_s: float) -> list[Condition]:

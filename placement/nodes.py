@@ -40,8 +40,8 @@ class NodeTable:
     limits: what lets it take no more; ahead: whether a forecast told; full_w: the rack's own power, to compare with;
     base: points for cheap cooling and ride-through; marginal: cooling W per IT W; calm_s: ride-through [s], inf where
     the rest of its loop carries the heat for good; cap_w: watts that power budgets let its rack add, inf without one;
-    capped_by: whose budget that is; block_w, block_full_w: what the racks of its CDU or loop can still take together,
-    and draw at most; why: reason where not known.
+    capped_by: whose budget that is; under: all budgets over it; block_w, block_full_w: what the racks of its CDU or
+    loop can still take together, and draw at most; why: reason where not known.
     """
 
     names: tuple[str, ...]
@@ -56,6 +56,7 @@ class NodeTable:
     calm_s: Array
     cap_w: Array
     capped_by: tuple[str, ...]
+    under: tuple[tuple[Cap, ...], ...]
     block_w: Array
     block_full_w: Array
     known: npt.NDArray[np.bool_]
@@ -93,6 +94,7 @@ def node_table(
     caps: rack -> what power budgets leave it; blocks: rack -> its CDU or loop, so that those fill evenly.
     """
     caps = caps or {}
+    under = {rack: cap.all for rack, cap in caps.items()}
     found = {h.rack: h for h in headrooms}
     why = {rack: _why(found.get(rack), now_s, max_age_s) for rack in set(nodes.values())}
     racks = tuple(nodes.values())
@@ -123,6 +125,7 @@ def node_table(
         calm_s=columns[:, 3],
         cap_w=np.array([caps[r].room_w if r in caps else math.inf for r in racks], dtype=np.float64),
         capped_by=tuple(caps[r].scope if r in caps else "" for r in racks),
+        under=tuple(under.get(r, ()) for r in racks),
         block_w=block_w,
         block_full_w=block_full_w,
         known=known,

@@ -162,14 +162,15 @@ def fill(
     budgets: dict[str, float] = {}
     chosen: list[int] = []
     for i in _one_by_one(order):
-        rack, block, scope = int(layout.rack[i]), int(layout.block[i]), table.capped_by[i]
+        rack, block, under = int(layout.rack[i]), int(layout.block[i]), table.under[i]
         rack_w = racks.get(rack, float(table.room_w[i]))
         block_w = blocks.get(block, float(shared_w[block]))
-        budget_w = budgets.get(scope, float(table.cap_w[i])) if scope else np.inf
+        budget_w = min((budgets.get(cap.scope, cap.room_w * cap.share) / cap.share for cap in under), default=np.inf)
         if min(rack_w, block_w, budget_w) >= work.power_w:
             chosen.append(i)
             racks[rack], blocks[block] = rack_w - work.power_w, block_w - work.power_w
-            budgets[scope] = budget_w - work.power_w
+            for cap in under:
+                budgets[cap.scope] = budgets.get(cap.scope, cap.room_w * cap.share) - cap.share * work.power_w
             if len(chosen) == work.nodes:
                 break
     return tuple(chosen)

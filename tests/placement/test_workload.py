@@ -61,6 +61,16 @@ def test_a_loop_and_a_budget_take_no_more_than_theirs():
     assert len(chosen(Workload(power_w=10e3, nodes=9), *rooms, caps=caps).nodes) == 3
 
 
+def test_every_budget_over_a_rack_is_held():
+    """A loop's own budget is the tighter one for its racks, yet what they take counts on the site's, too."""
+    rooms, site = [headroom(r) for r in BLOCKS], Cap(room_w=35e3, scope="site")
+    loop = Cap(room_w=20e3, scope="A", also=(site,))
+    caps = {r: loop if block == "A" else site for r, block in BLOCKS.items()}
+    assert len(chosen(Workload(power_w=10e3, nodes=9), *rooms, caps=caps).nodes) == 3
+    halved = {r: Cap(room_w=30e3, scope="cdu", share=0.5) for r in BLOCKS}
+    assert len(chosen(Workload(power_w=10e3, nodes=9), *rooms, caps=halved).nodes) == 3
+
+
 @pytest.mark.parametrize(("locality", "block"), [("rack", "b1"), ("cdu", "B")])
 def test_what_wants_to_stay_together_does(locality, block):
     """The best block that holds all of it, not the one with the single best node."""
