@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command with a real etcd, kube-apiserver and kube-scheduler for it, and kube-controller-manager for some tests:
+# Runs a command with a real etcd, kube-apiserver and kube-scheduler for it, kube-controller-manager and kubectl for some:
 # those in the folder $KUBE_BIN, or else built once from the Go modules of $KUBE_VERSION into a folder (Go 1.26 or
 # newer; 12 minutes of CPU time).
 # Nothing is installed.
@@ -50,6 +50,7 @@ says="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-b
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes "$version" "$says"
 build kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes "$version" "$says"
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes "$version" "$says"
+build kubectl k8s.io/kubernetes/cmd/kubectl k8s.io/kubernetes "$version" "$says"
 # Debian's etcd-server (3.4) does as well
 command -v etcd >/dev/null 2>&1 || build etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 "$etcd_version" ""
 exec "$@"
