@@ -83,7 +83,8 @@ TEXTS: dict[str, Text] = {
     "meter_reset": Text(
         Severity.INFO,
         "counters of {equipment} were set back or replaced: {points}",
-        "note the change of meter; reports count on from the new reading and leave out what was not seen",
+        "of an energy meter declare replaced_s or register_rollover_j in its design; without it reports over that time "
+        "are refused, or leave its part out",
     ),
     "heat_balance": Text(
         Severity.WARNING,

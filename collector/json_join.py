@@ -47,18 +47,27 @@ class JsonJoin:
     def rows(self, topic: str, payload: bytes, now_s: float, *, again: bool = False) -> list[Row]:
         """A message's values. again: the broker sends it a second time; then its number says nothing.
 
+        What is no number is none (NaN), and costs the other values of the message nothing.
+
         Raises:
-            PermanentError: not JSON, a value that is none, or nothing of what its profile names.
+            PermanentError: not JSON, or nothing of what its profile names is a number.
         """
         message = json_payload.decode(payload)
         rows: list[Row] = []
+        fault: PermanentError | None = None
         for reading in self._topics[topic]:
             stamp = reading.stamp.time_s(message)
             time_s = now_s if stamp is None else stamp
-            values = ((point_id, point.value(message)) for point_id, point in reading.points)
-            rows += [(point_id, time_s, value, GOOD) for point_id, value in values if value is not None]
+            for point_id, point in reading.points:
+                try:
+                    value = point.value(message)
+                except PermanentError as error:
+                    value, fault = math.nan, error
+                rows += [] if value is None else [(point_id, time_s, value, GOOD)]
             if reading.sequence and not again:
                 self._follow(topic, reading, message, now_s)
+        if fault is not None and all(math.isnan(value) for _, _, value, _ in rows):
+            raise fault
         if not rows:
             raise PermanentError("json payload: nothing of what the profile names is in it")
         return rows

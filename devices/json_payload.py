@@ -13,6 +13,7 @@ import msgspec
 
 from devices.profiles import Profile, ProfilePoint
 from plant.errors import PermanentError
+from plant.quantities import Quantity
 
 Path = tuple[str, ...]
 OBJECT, POINT = "{object}", "{point}"
@@ -49,6 +50,7 @@ class JsonPoint:
 
     def __init__(self, point: ProfilePoint) -> None:
         self._path = parse_path(point.path)
+        self._switch = point.quantity in (Quantity.STATE, Quantity.COUNT, Quantity.FRACTION)
         self._factor, self._offset = point.factor, point.offset
         self._codes = {text.casefold(): float(code) for code, text in point.states.items()}
 
@@ -61,6 +63,8 @@ class JsonPoint:
         found = find(message, self._path)
         if found is _MISSING:
             return None
+        if isinstance(found, bool) and not self._switch:
+            raise _no_number(found, self._path)
         raw = self._codes.get(found.casefold()) if isinstance(found, str) else None
         return (number(found, self._path) if raw is None else raw) * self._factor + self._offset
 
@@ -115,8 +119,12 @@ def number(found: Any, path: Path) -> float:
             return float(found)
     except (ValueError, OverflowError):
         pass
+    raise _no_number(found, path)
+
+
+def _no_number(found: Any, path: Path) -> PermanentError:
     shown = "nothing" if found is _MISSING else repr(found)[:40]
-    raise PermanentError(f"expected a number at {'.'.join(path) or 'the top'}, found {shown}")
+    return PermanentError(f"expected a number at {'.'.join(path) or 'the top'}, found {shown}")
 
 
 def _iso(found: Any, path: Path) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from collector.json_join import JsonJoin
+from collector.rows import GOOD
 from collector.wiring import Wire
 from devices.profiles import Profile
+from plant.errors import PermanentError
 
 
 @pytest.fixture
@@ -29,3 +33,19 @@ def test_what_is_missed_is_counted(join, numbers, missed):
     for number in numbers:
         join.rows("t/a", b'{"p": 1, "n": %s}' % number.encode(), 0.0)
     assert join.missed_messages == missed
+
+
+@pytest.mark.parametrize("broken", ['"ERR"', "true", "[1]", "{}"])
+def test_one_broken_sensor_costs_the_others_nothing(broken):
+    """What is no number is none, and is judged so; the rest of its message counts. A message of nothing else is told."""
+    points = [{"name": name, "path": name, "quantity": "temperature", "unit": "degC"} for name in ("hot", "cold")]
+    given = {"profile": "own", "kind": "rack", "transport": "mqtt", "revision": "1", "source": "test"}
+    given |= {"fallback": {"kind": "none"}, "format": "json", "topic": "t/{object}"}
+    profile = Profile.model_validate(given | {"points": [p | {"period_s": 10} for p in points]})
+    join = JsonJoin([Wire(equipment="rack-01", object="a", unit=1, profile=profile)])
+    hot, cold = join.rows("t/a", b'{"hot": %s, "cold": 21.5}' % broken.encode(), 5.0)
+    assert hot[0] == "rack-01/hot"
+    assert math.isnan(hot[2])
+    assert cold == ("rack-01/cold", 5.0, 21.5, GOOD)
+    with pytest.raises(PermanentError, match="expected a number at hot"):
+        join.rows("t/a", b'{"hot": %s}' % broken.encode(), 5.0)

@@ -171,7 +171,7 @@ export const messagesZh: Record<string, string> = {
   'stuck_values.cause': '{equipment} 有 {count} 个点保持不变，而应带动它们的量已变化，例如 {points}',
   'stuck_values.remedy': '检查传感器及其数值的传递环节；网关可能一直重复最后的值',
   'meter_reset.cause': '{equipment} 的计数器被重置或更换：{points}',
-  'meter_reset.remedy': '记录换表；报表从新读数继续累计，未见到的部分不计入',
+  'meter_reset.remedy': '若为电能表，请在其 design 中声明 replaced_s 或 register_rollover_j；否则该时段的报表会被拒绝，或缺少该分项',
   'heat_balance.cause': '{equipment} 的热量不平衡：{minutes} 分钟来偏离常值 {residual}%，通常波动 {band}%；可疑：{points}',
   'heat_balance.remedy': '用另一台仪表核对可疑传感器；校准后重新学习基线',
   'mass_balance.cause': '{equipment} 的流量对不上：{minutes} 分钟来偏离常值 {residual}%，通常波动 {band}%；可疑：{points}',
