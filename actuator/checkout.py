@@ -77,6 +77,9 @@ class Checkout:
         span = f"{envelope.minimum:g} to {envelope.maximum:g} {unit}"
         verdict = guard_register(found, envelope)
         self._note("checkout", point, verdict.allowed, f"reads {found:g} {unit}, allowed {span}", found=found)
+        if envelope.min_off_s is None and envelope.max_step <= apart(self._site, point):
+            text = f"its longest step, {envelope.max_step:g} {unit}, can't be told from standing still"
+            self._note("checkout", point, False, f"{text}: give it more than {apart(self._site, point):g} {unit}")
         name = point.rpartition("/")[2]
         for other in (f"effective_{name}", f"default_{name}"):
             if self._has(other):
@@ -120,6 +123,11 @@ async def look(link: Instrument, point: PointId) -> float:
         return await link.look(point)
     except ColdplateError:
         return math.nan
+
+
+def apart(site: Site, point: PointId) -> float:
+    """Two values of a setpoint [SI] that lie no further apart are the same to whoever looks once."""
+    return 1.5 * tolerance(site, point)
 
 
 def design_of(site: Site, point: PointId) -> float:

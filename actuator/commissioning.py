@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from actuator.actuator import Actuator
-from actuator.checkout import Check, Checkout, Instrument, design_of, look
+from actuator.checkout import Check, Checkout, Instrument, apart, design_of, look
 from actuator.drives import setpoints_of
 from actuator.ledger import Audit
 from actuator.watch import REMOTE, effective_point, mode_point, switched_within_s, tolerance, witness
@@ -138,14 +138,19 @@ class Commissioning:
         if not math.isfinite(start):
             self._note("step", point, False, "does not say which setpoint it follows, so it is not moved")
             return
-        step = STEP_SHARE * envelope.max_step
+        step = max(STEP_SHARE * envelope.max_step, min(2.0 * apart(self._site, point), envelope.max_step))
         target = start + step if start + step <= envelope.maximum else start - step
-        shown = self._measured(point)
+        shown = witness(self._site, point)
         before = await self._look(shown) if shown else math.nan
-        if not await self._follows(point, target):
+        if shown and not math.isfinite(before):
+            self._note("step", shown, False, "can't be read, so nothing would show whether the plant follows")
             return
-        if shown and abs(before - start) <= abs(step):
+        if not await self._follows(point, target) or not shown:
+            return
+        if abs(before - start) <= step:
             await self._response(point, shown, before, target - start)
+        else:
+            self._note("step", shown, True, f"not judged: it was {before:g} where {start:g} was asked", before=before)
 
     async def _follows(self, point: PointId, target: float) -> bool:
         """Ask, and wait until the device says that it follows."""
@@ -155,7 +160,7 @@ class Commissioning:
             self._note("step", point, False, answer, start=start, target=target)
             return False
         self._moved[point] = target
-        while not abs(await self._followed(point) - target) <= 1.5 * tolerance(self._site, point):  # NaN: no
+        while not abs(await self._followed(point) - target) <= apart(self._site, point):  # NaN: no
             if self._clock.monotonic() - began_s > FOLLOW_S or not await self._held():
                 text = f"was told {target:g}, follows {await self._followed(point):g} after {FOLLOW_S:.0f} s"
                 self._note("step", point, False, text, start=start, target=target)
@@ -198,10 +203,6 @@ class Commissioning:
         answer = await self._ask(point, start)
         text = answer or f"held at {start:g} as it is; nobody agreed to start or stop the unit"
         self._note("step", point, not answer, text, start=start)
-
-    def _measured(self, point: PointId) -> PointId:
-        shown = witness(self._site, point)
-        return shown if shown in self._points else ""
 
     async def _response(self, point: PointId, shown: PointId, before: float, step: float) -> None:
         """The plant's own witness: only this finds a profile that is wrong in the same way about every register."""
@@ -280,7 +281,7 @@ class Commissioning:
     async def _returns(self, point: PointId, beat_s: float) -> None:
         name = f"{self._equipment}/default_{point.rpartition('/')[2]}"
         default = await self._look(name) if name in self._points else design_of(self._site, point)
-        while not abs(await self._followed(point) - default) <= 1.5 * tolerance(self._site, point):
+        while not abs(await self._followed(point) - default) <= apart(self._site, point):
             if self._clock.monotonic() - beat_s > RETURN_S:
                 text = f"follows {await self._followed(point):g} after {RETURN_S:.0f} s, its default is {default:g}"
                 self._note("failsafe", point, False, text, default=default)

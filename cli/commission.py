@@ -214,10 +214,35 @@ def _next(name: str, present: object, entries: list[AuditEntry], now_s: float) -
     if now_s - since_s < LEAST_DAYS * DAY_S:
         days = (now_s - since_s) / DAY_S
         raise RefusedError(f"{name}: at {LADDER[rung]} for {days:.1f} days; {LEAST_DAYS:g} are needed")
-    own = [e for e in entries if e.at_s >= since_s and e.subject.partition("/")[0] == name.partition("@")[0]]
+    device, since = name.partition("@")[0], [e for e in entries if e.at_s >= since_s]
+    own = [e for e in since if e.subject.partition("/")[0] == device]
     if not any(e.action == "written" for e in own):
         raise RefusedError(f"{name}: nothing was written to it since its record, so nothing was shown")
     faults = [e for e in own if e.action == "relinquish" and str(e.detail.get("reason")).partition(":")[0] in LOCKING]
     if faults:
         raise RefusedError(f"{name}: {faults[-1].detail.get('reason')}; commission it again when that is mended")
+    days = _driven_s(since, device, now_s) / DAY_S
+    if days < LEAST_DAYS:
+        raise RefusedError(f"{name}: was driven for {days:.1f} days since its record; {LEAST_DAYS:g} are needed")
     return LADDER[rung + 1]
+
+
+def _driven_s(entries: Iterable[AuditEntry], device: str, now_s: float) -> float:
+    """How long a device was held, by the audit [s]: from what was written to it until it was let go.
+
+    Of a hold that ended with its process no more counts than until its last write.
+    """
+    total_s, since_s, last_s = 0.0, math.nan, math.nan
+    for entry in entries:
+        ours = entry.subject.partition("/")[0] == device
+        if ours and entry.action == "written":
+            since_s, last_s = entry.at_s if math.isnan(since_s) else since_s, entry.at_s
+        elif ours and entry.action == "write" and entry.detail.get("takes"):
+            total_s, since_s = total_s + _span(since_s, last_s), math.nan
+        elif entry.action == "relinquish" and (entry.subject == "all" or device in entry.subject.split(", ")):
+            total_s, since_s = total_s + _span(since_s, entry.at_s), math.nan
+    return total_s + _span(since_s, now_s)
+
+
+def _span(since_s: float, until_s: float) -> float:
+    return 0.0 if math.isnan(since_s) else max(until_s - since_s, 0.0)

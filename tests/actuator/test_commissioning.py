@@ -84,11 +84,36 @@ def test_the_ladder_is_climbed_one_rung_at_a_time(rig):
         "dry-coolers/leaving_temperature_setpoint",
         "air-unit/air_temperature_setpoint",
     ):
-        audit.append(rig.clock.now() - 7200, "controller", "written", name, {})
+        audit.append(rig.clock.now() - 7.5 * 86400, "controller", "written", name, {})
     assert raise_loop(rig, "tcs-1", "a clean week") is Mode.LIMITED
     with pytest.raises(RefusedError, match="days"):
         raise_loop(rig, "tcs-1", "again")
     audit.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "days"),
+    [
+        ([(8, "written"), (1, "written")], 8),  # held all the time
+        ([(8, "written"), (7.5, "relinquish all"), (1, "written")], 1.5),  # given back in between
+        ([(8, "written"), (7, "written"), (1, "write"), (1, "written")], 2),  # killed, and taken anew
+        ([(8, "relinquish air-unit, cdu-1"), (1, "written"), (0.5, "relinquish cdu-2")], 1),
+    ],
+)
+def test_days_count_while_it_was_driven(rig, told, days):
+    """One write a week ago is no week of driving."""
+    state, now_s = record_of(rig, 9), rig.clock.now()
+    audit = AuditLog(state.path / "audit", "edge", rig.clock)
+    for name in ("cdu-1", "dry-coolers", "air-unit"):
+        for ago, what in told if name == "cdu-1" else [(8, "written")]:
+            action, _, subject = what.partition(" ")
+            audit.append(now_s - ago * 86400, "controller", action, subject or f"{name}/x", {"takes": True})
+    audit.close()
+    if days >= 7:
+        assert raise_loop(rig, "tcs-1", "a clean week") is Mode.LIMITED
+    else:
+        with pytest.raises(RefusedError, match=f"cdu-1: was driven for {days:.1f} days"):
+            raise_loop(rig, "tcs-1", "why")
 
 
 def test_a_fault_since_the_record_keeps_the_rung(rig):

@@ -78,6 +78,18 @@ async def test_one_that_does_not_follow(start, equipment):
     await let_go(rig, equipment)
 
 
+@pytest.mark.parametrize(("step", "kind"), [("0.04", "step"), ("0.02", "checkout")])
+async def test_one_that_does_not_follow_a_step_that_hardly_shows(
+    monkeypatch, commission_rigs, demo_site_path, tmp_path, step, kind
+):
+    """A step of few counts is made as long as the envelope lets it; one that can't be told from none is no step."""
+    site = tmp_path / "site.yaml"
+    site.write_text(demo_site_path.read_text().replace("max: 42, max_step: 1.0", f"max: 42, max_step: {step}"))
+    with commission_rigs.running(monkeypatch, site, tmp_path, "cdu-1", commission_rigs.Deaf) as rig:
+        record = await fails(rig)
+        assert record["failed"].startswith(f"{kind} cdu-1/supply_temperature_setpoint")
+
+
 @pytest.mark.parametrize("equipment", FAILING)
 async def test_one_that_follows_ten_times_the_register(start, equipment):
     """A device that shows what was written and follows ten times that fails the step."""
@@ -162,3 +174,31 @@ async def test_one_that_stops_telling_in_the_step_has_not_followed(start, monkey
     record = await fails(rig)
     assert written
     assert record["failed"].startswith("step cdu-1/")
+
+
+async def test_one_whose_plant_is_never_seen_has_shown_nothing(start, monkeypatch):
+    """A witness that its profile names and that can't be read is no reason to do without."""
+    rig, look = start("cdu-1"), ModbusDevice.look
+
+    async def blind(self, point):
+        if point == "cdu-1/tcs_supply_temperature":
+            raise SilentError(f"{point}: no answer")
+        return await look(self, point)
+
+    monkeypatch.setattr(ModbusDevice, "look", blind)
+    record = await fails(rig)
+    assert record["failed"].startswith("step cdu-1/tcs_supply_temperature: can't be read")
+
+
+async def test_a_plant_that_was_elsewhere_is_told_not_to_have_been_judged(start, monkeypatch):
+    """A supply 5 K off its setpoint says nothing of the step; the record says so."""
+    rig, look = start("cdu-1"), ModbusDevice.look
+
+    async def off(self, point):
+        return await look(self, point) + (5.0 if point == "cdu-1/tcs_supply_temperature" else 0.0)
+
+    monkeypatch.setattr(ModbusDevice, "look", off)
+    assert await commission(rig.options, lambda _question: True)
+    record = read_commissioning(StateDir(rig.options.state)).records[-1]
+    (told,) = [c["text"] for c in record["checks"] if c["subject"] == "cdu-1/tcs_supply_temperature"]
+    assert told.startswith("not judged")
