@@ -11,7 +11,7 @@ from plant.errors import ConfigError
 from sites.build import all_points
 from sites.check_devices import device_faults, known_profile, sources_of
 from sites.check_feeds import feed_faults
-from sites.check_figures import figure_faults
+from sites.check_figures import figure_faults, limit_figure_faults
 from sites.check_flow import flow_faults
 from sites.check_groups import group_faults
 from sites.check_limits import tolerance_faults, unmet_limits
@@ -59,7 +59,8 @@ def _line(problem: Problem) -> int:
 
 
 def _meaning_faults(form: SiteForm) -> list[Fault]:
-    faults = [*_head_faults(form), *figure_faults(form), *device_faults(form), *feed_faults(form), *_limit_faults(form)]
+    faults = [*_head_faults(form), *figure_faults(form), *limit_figure_faults(form), *_limit_faults(form)]
+    faults += [*device_faults(form), *feed_faults(form)]
     if all(known_profile(source) for *_, source in sources_of(form)):
         points = all_points(form)
         faults += [*group_faults(form, points), *stage_faults(form, points), *rule_faults(form), *path_faults(form)]

@@ -1,4 +1,4 @@
-"""Design figures that can't be: a percentage for a share, litres for cubic metres, less than nothing."""
+"""Figures that can't be: a percentage for a share, litres for cubic metres, kelvins for °C, less than nothing."""
 
 from __future__ import annotations
 
@@ -47,6 +47,28 @@ BOUNDS = (
     Bounds("_k", 0, 60, "give kelvin"),
 )
 """The first that fits counts."""
+CELSIUS = "give degrees Celsius"
+LIMITS = {
+    "case_temperature": Bounds("", 0, 125, CELSIUS),
+    "rack_return_temperature": Bounds("", 0, 90, CELSIUS),
+    "tcs_supply_temperature": Bounds("", 0, 90, CELSIUS),
+    "fws_supply_temperature": Bounds("", -40, 90, CELSIUS),
+    "air_inlet_temperature": Bounds("", 0, 60, CELSIUS),
+    "dew_point_margin": Bounds("", 0, 30, "give kelvin"),
+    "tcs_differential_pressure": Bounds("", 1e3, 1e6, "give pascals: 1 kPa is 1000, 1 bar 100000"),
+    "rack_flow_m3_s": Bounds("", 0, 0.1, FLOW),
+}
+"""What a limit may be: one in another unit would hold nothing, and nobody would see it."""
+
+
+def limit_figure_faults(form: SiteForm) -> Iterator[Fault]:
+    """Every limit that is outside of what its quantity can be."""
+    for number, limit in enumerate(form.limits):
+        bounds = LIMITS[limit.quantity]
+        for key, value in (("min", limit.min), ("max", limit.max)):
+            if value is not None and not bounds.hold(value):
+                message = f"limit {limit.id!r}: {key} {value:g} is not from {bounds.least:g} to {bounds.most:g}"
+                yield Fault(place=("limits", number, key), message=message, remedy=bounds.remedy)
 
 
 def figure_faults(form: SiteForm) -> Iterator[Fault]:

@@ -164,8 +164,8 @@ class TariffForm(Form):
 class CarbonForm(Form):
     """Carbon of the electricity."""
 
-    kg_per_kwh: Annotated[float, Field(ge=0)]
-    """Carbon dioxide equivalent [kg/kWh]."""
+    kg_per_kwh: Annotated[float, Field(ge=0, le=3)]
+    """Carbon dioxide equivalent [kg/kWh]; 360 g/kWh are 0.36."""
     price_per_kg: Annotated[float, Field(ge=0)] = 0.0
     """What a kilogram counts in the objective [currency/kg]; leave it out where the tariff has it already."""
     source: str = ""

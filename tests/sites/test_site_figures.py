@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sites.check import problems
-from sites.check_figures import BOUNDS
+from sites.check_figures import BOUNDS, LIMITS
+from sites.form import LimitQuantity
 
 LAB = Path(__file__).parents[2] / "site-configs" / "small-lab.yaml"
 
@@ -37,6 +39,31 @@ def test_a_figure_that_cannot_be_is_a_fault_at_its_line(written, instead, remedy
     found = [p for p in problems(path) if p.severity == "fault" and remedy in p.remedy]
     assert [p.where for p in found][:1] == [f"{path}:{line}"]
     assert instead.split(":")[0] in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "remedy"),
+    [
+        ("quantity: case_temperature, max: 72", "quantity: case_temperature, max: 345", "degrees Celsius"),
+        ("quantity: tcs_supply_temperature, min: 20, max: 43", "quantity: tcs_supply_temperature, min: 68, max: 109",
+         "degrees Celsius"),
+        ("quantity: dew_point_margin, min: 2", "quantity: dew_point_margin, min: 275", "kelvin"),
+        ("quantity: rack_flow_m3_s, min: 0.00165", "quantity: rack_flow_m3_s, min: 99", "1 l/min is 1.667e-5"),
+        ("kg_per_kwh: 0.36", "kg_per_kwh: 360", "360 g/kWh are 0.36"),
+    ],
+)  # fmt: skip
+def test_a_limit_in_another_unit_would_hold_nothing(written, instead, remedy, tmp_path):
+    """Kelvins, Fahrenheit or litres a minute for a limit: refused at its line."""
+    path, text = tmp_path / "site.yaml", (LAB.parent / "demo-pod.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace(written, instead, 1), encoding="utf-8")
+    line = text[: text.index(written)].count("\n") + 1
+    found = [p for p in problems(path) if p.severity == "fault" and remedy in p.remedy]
+    assert [p.where for p in found] == [f"{path}:{line}"]
+
+
+def test_every_quantity_of_a_limit_has_its_bounds():
+    """None goes unlooked at."""
+    assert set(LIMITS) == set(get_args(LimitQuantity))
 
 
 def test_what_a_report_wants_declared_of_a_meter_may_be_declared(tmp_path):
