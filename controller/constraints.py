@@ -9,7 +9,7 @@ import numpy as np
 from controller import model
 from controller.design import LoopDesign
 from controller.exchange import Array
-from controller.loss import HEAT_RESERVE, lost_cdu_case_c
+from controller.loss import HEAT_RESERVE, surely_lost_case_c
 from controller.objective import ENERGY, Prices
 from controller.unit_loss import Left, reached_c
 from plant.leases import Envelope
@@ -80,7 +80,7 @@ def worst_margin(problem: Problem, points: Array) -> Array:
     design = problem.design
     rated_w = carried_share(problem) * OVER_RATING * design.liquid_heat_w / HEAT_RESERVE
     full = replace(problem.upper, heat_w=max(rated_w, problem.median.heat_w))
-    case_c = lost_cdu_case_c(design, full, points[:, 0], points[:, 1], facility_c)
+    case_c = surely_lost_case_c(design, full, points[:, 0], points[:, 1], facility_c)
     return problem.bounds.case_c - problem.bounds.unsure_k - case_c
 
 
