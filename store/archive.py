@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sqlite3
@@ -72,13 +71,15 @@ def _plain_files(state: Path) -> Iterator[Path]:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    """As much of a file as it has now: an audit chain, which grows for years, is not read into memory for it."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = os.fstat(file.fileno()).st_size, _PRIVATE
+            info.mtime = int(path.parent.stat().st_mtime)
+            tar.addfile(info, file)
     except FileNotFoundError:  # a spool segment that has just been stored
         return
-    info = tarfile.TarInfo(name)
-    info.size, info.mode, info.mtime = len(content), _PRIVATE, int(path.parent.stat().st_mtime)
-    tar.addfile(info, io.BytesIO(content))
 
 
 def _owner_only(info: tarfile.TarInfo) -> tarfile.TarInfo:

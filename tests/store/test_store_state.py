@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,21 @@ def test_a_backup_holds_all_that_a_site_remembers(tmp_path):
     assert {name: (again.path / name).read_text() for name in kept} == {name: name for name in kept}
     (state.path / "version").unlink()
     assert StateDir(state.path).path == state.path, "its files are known without their version, too"
+
+
+def test_a_backup_of_years_of_audit_needs_no_memory_for_it(tmp_path):
+    """An audit chain grows for years; it goes into the archive in pieces, and whole."""
+    state = StateDir(tmp_path / "state")
+    chain = state.audit / "edge.jsonl"
+    with chain.open("wb") as file:
+        file.truncate(64_000_000)
+    tracemalloc.start()
+    state.backup(tmp_path / "b.tar.gz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        assert tar.getmember("audit/edge.jsonl").size == 64_000_000
 
 
 def test_a_backup_that_fails_leaves_no_half_file(tmp_path):
