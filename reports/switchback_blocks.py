@@ -117,13 +117,13 @@ def _coverage(report: ReportModel, length_s: float) -> float:
 
 
 async def _outdoor_c(store: Store, point: PointId, start_s: float, end_s: float) -> float:
-    """Mean of the good values [°C]; NaN where they cover too little."""
+    """Mean of the good values [°C]; NaN where they cover too little. A BAD sample has no number, and is in no mean."""
     query = RangeQuery(points=(point,), start_s=start_s, end_s=end_s, step_s=STEP_S)
     series = next(iter(await store.range(query)), None)
     if series is None:
         return math.nan
     good = np.isfinite(series.value) & np.array(
-        [split_code(int(c))[0] is Quality.GOOD for c in series.code], dtype=bool
+        [split_code(int(c))[0] is not Quality.UNCERTAIN for c in series.code], dtype=bool
     )
     if np.count_nonzero(good) < LEAST_COVERAGE * (end_s - start_s) / STEP_S:
         return math.nan

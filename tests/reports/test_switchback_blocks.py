@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from plant.clock import ManualClock
 from plant.errors import ConfigError
-from plant.samples import SampleBatch
+from plant.samples import Quality, Reason, SampleBatch, quality_code
 from reports.pue import ReportError
 from reports.switchback import OURS, make_plan
 from reports.switchback_blocks import BEGAN, ENDED, REGISTERED, rows_of
@@ -35,7 +35,7 @@ def plan():
     return make_plan("demo-pod", made_s=MADE_S, start_s=MADE_S + 600, days=1.0, block_s=7200.0, seed=4)
 
 
-async def record(plan, site, path, silent=None):
+async def record(plan, site, path, silent=None, missed=0):
     """A day of registers and weather: cooling follows the weather, and is cheaper in coldplate's blocks."""
     store = EmbeddedStore.open(path, site.retention)
     chance = np.random.default_rng(7)
@@ -57,6 +57,11 @@ async def record(plan, site, path, silent=None):
         ]
         await store.write(SampleBatch.of(rows))
     rows = [("dry-coolers/outdoor_dry_bulb", t, t, c, 0) for t, c in zip(time_s, dry_c, strict=True)]
+    silent_code = quality_code(Quality.BAD, Reason.NO_COMM)
+    rows = [
+        (p, t, t, np.nan, silent_code) if missed and n % missed == 0 else (p, t, t, c, 0)
+        for n, (p, t, _, c, _) in enumerate(rows)
+    ]
     await store.write(SampleBatch.of(rows))
     await store.close()
 
@@ -164,3 +169,13 @@ async def test_a_block_of_which_a_cooling_meter_tells_only_a_part_is_left_out(pl
     faults = {number: row.fault for number, row in enumerate(rows, 1) if row.fault}
     assert set(faults) == {5, 6, 7}
     assert all("meter-dry-coolers" in fault for fault in faults.values())
+
+
+async def test_a_missed_answer_now_and_then_costs_no_block(plan, tmp_path):
+    """One outdoor sample in five minutes that did not come: its neighbours tell the weather, and every block counts."""
+    site, path = load_site(SITE), tmp_path / "missed.db"
+    await record(plan, site, path, missed=5)
+    store = EmbeddedStore.open(path, site.retention)
+    rows = await rows_of(plan, site, store, {})
+    await store.close()
+    assert [row.fault for row in rows] == [""] * len(plan.blocks)
