@@ -108,9 +108,9 @@ class BmsIntegration:
         for key, (_, known) in self._metadata.items():
             fit = dsx.match(known, profile) if name.casefold() in _folded(known) else None
             if fit is not None and fit[0] is point and fit[1] > best and key in self._values:
-                (value, heard_s), (factor, offset) = self._values[key], known.to_si(point.unit)
+                value, heard_s = self._values[key]
                 fresh = value.good and self._clock.monotonic() - heard_s <= point.max_age_s
-                best, found = fit[1], value.value * factor + offset if fresh else math.nan
+                best, found = fit[1], _in_si(known, point, value.value) if fresh else math.nan
         return found
 
     def passed(self, topic: str) -> tuple[int, Value | None]:
@@ -210,6 +210,15 @@ class BmsIntegration:
                 await self.beat()
             except ColdplateError as error:
                 log.warning("integration %s does not beat: %s", self.name, error)
+
+
+def _in_si(known: Metadata, point: ProfilePoint, sent: float) -> float:
+    """A value in SI; NaN in a unit that is not known, or of something else."""
+    try:
+        factor, offset = known.to_si(point.unit)
+    except PermanentError:  # the collector's link tells it
+        return math.nan
+    return sent * factor + offset
 
 
 def _folded(metadata: Metadata) -> set[str]:

@@ -288,6 +288,18 @@ async def test_before_a_request_the_bms_own_setpoint_is_read(open_desk, peers):
     assert str(await desk.device.look("cdu-1/bms_tcs_supply_temperature")) == "nan"
 
 
+@pytest.mark.parametrize("unit", ["furlong", "kPa"])
+async def test_a_setpoint_in_a_unit_of_something_else_shows_nothing(open_desk, peers, unit):
+    """What nobody knows the scale of is no value, and no fault of whoever asks for it."""
+    desk = await open_desk()
+    body = {"objectType": "CDU", "objectName": "CDU-1", "objectId": "CDU-1", "pointType": "LiquidTemperature"}
+    body |= {"engUnit": unit, "isSetpoint": True, "processArea": ["Secondary", "Supply"]}
+    desk.bms.put(f"BMS/v1/PUB/Metadata/{SETPOINT}", body, retain=True)
+    desk.bms.value(SETPOINT, 32.25)
+    await peers.until(lambda: len(desk.integration._values) == 1)
+    assert str(await desk.device.read_back("cdu-1/bms_supply_temperature_setpoint")) == "nan"
+
+
 async def test_a_broker_that_does_not_acknowledge_is_silence(open_desk, peers):
     """Without the broker a request and a word end in silence, and nothing is sent later when it is back."""
     desk = await open_desk()
