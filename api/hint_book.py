@@ -18,9 +18,10 @@ from placement.even_place import Draws
 from placement.hint_list import InputAge, NodeHints, blocks_of, hint_list, node_power_w, nodes_of
 from placement.hints import HEADROOM_MAX_AGE_S
 from placement.kubernetes.extender import Extender, PodPower
+from placement.kubernetes.names import Names, names_of
 from placement.kubernetes.promises import Budgeted, Promises
 from placement.kubernetes.questions import Questions
-from placement.nodes import Array, NodeTable, node_table
+from placement.node_table import Array, NodeTable, node_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
 from plant.job_knowledge import JobKnowledge
@@ -48,6 +49,7 @@ class Edition:
     promises: Promises
     questions: Questions
     jobs: JobKnowledge
+    called: Names
     budgets: tuple[Budgeted, ...] = ()
 
     @cached_property
@@ -63,7 +65,7 @@ class Edition:
     @cached_property
     def extender(self) -> Extender:
         """The Kubernetes scheduler extender over the table."""
-        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.jobs.also, self.questions)
+        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.called, self.questions)
 
 
 class HintBook:
@@ -84,6 +86,10 @@ class HintBook:
     @cached_property
     def _nodes(self) -> dict[str, str]:
         return nodes_of(self._site)
+
+    @cached_property
+    def _called(self) -> Names:
+        return names_of(self._nodes, self._site.jobs.also)
 
     @cached_property
     def _blocks(self) -> dict[str, str]:
@@ -171,6 +177,7 @@ class HintBook:
             promises=self._promises,
             questions=self.questions,
             jobs=self._site.jobs,
+            called=self._called,
             budgets=tuple(
                 Budgeted(scope=s.budget.scope, room_w=s.room_w, shares=shares(self._site, s.budget.scope))
                 for s in counting

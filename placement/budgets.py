@@ -137,7 +137,7 @@ def caps(site: Site, found: Iterable[BudgetState]) -> dict[str, Cap]:
 def _tightest(over: list[Cap]) -> Cap:
     """The one of them with the least room, beside one of each other scope."""
     first, *rest = {cap.scope: cap for cap in sorted(over, key=lambda c: c.room_w)}.values()
-    return replace(first, also=tuple(rest))
+    return replace(first, also=tuple(rest)) if rest else first
 
 
 def conditions(found: Iterable[BudgetState], now_s: float) -> list[Condition]:
@@ -170,11 +170,10 @@ def shown(state: BudgetState, now_s: float) -> BudgetShown:
 
 
 def _state(site: Site, budget: Budget, power_w: Mapping[str, float | None], *, counts: bool) -> BudgetState:
-    known = {r: power_w.get(r) for r in shares(site, budget.scope)}
-    unknown = tuple(r for r, w in known.items() if w is None or not math.isfinite(w))
+    part = shares(site, budget.scope)
+    unknown = {r: None for r in part if (w := power_w.get(r)) is None or not math.isfinite(w)}
     running_w = sum(
-        share * (_design_w(site, rack) if rack in unknown else known[rack] or 0.0)
-        for rack, share in shares(site, budget.scope).items()
+        share * (_design_w(site, rack) if rack in unknown else power_w[rack] or 0.0) for rack, share in part.items()
     )
     return BudgetState(
         budget=budget,
@@ -182,7 +181,7 @@ def _state(site: Site, budget: Budget, power_w: Mapping[str, float | None], *, c
         running_w=running_w,
         over_w=max(running_w - budget.power_w, 0.0),
         room_w=max(budget.power_w - running_w, 0.0),
-        unknown=unknown,
+        unknown=tuple(unknown),
     )
 
 

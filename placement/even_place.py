@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from placement.balance import Expected, choose
 from placement.balance import Layout as Racks
-from placement.nodes import Array, Judged, NodeTable
+from placement.node_table import Array, NodeTable
+from placement.nodes import Judged
 from placement.workload import Layout, Place, Workload, fill
 
 Ints = npt.NDArray[np.int64]

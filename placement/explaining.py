@@ -5,16 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from placement.nodes import (
-    CALM_S,
-    CALM_SHARE,
-    COST_SHARE,
-    DEAREST_W_PER_W,
-    ROOM_SHARE,
-    NodeHint,
-    NodeTable,
-    explain,
-)
+from placement.node_table import CALM_S, CALM_SHARE, COST_SHARE, DEAREST_W_PER_W, ROOM_SHARE, NodeTable
+from placement.nodes import NodeHint, explain
 from plant.records import Message, Params
 
 WORDS = {

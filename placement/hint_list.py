@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from placement.nodes import Array, NodeTable, reasons, scores
+from placement.node_table import Array, NodeTable
+from placement.nodes import reasons, scores
 from plant.topology import CoolingGroup, Site
 
 MODEL_VERSION = "headroom-2"

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from placement.nodes import Array, Judged, NodeTable, for_now
+from placement.node_table import Array, NodeTable
+from placement.nodes import Judged, for_now
 
 Locality = Literal["any", "rack", "cdu", "leaf"]
 _SOME = 64

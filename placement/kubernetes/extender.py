@@ -17,9 +17,11 @@ from typing import Any
 
 import msgspec
 
-from placement.kubernetes.promises import Budgeted, Promises, lessened, rack_rows
+from placement.kubernetes.names import Names, names_of, row
+from placement.kubernetes.promises import Budgeted, Promises, lessened
 from placement.kubernetes.questions import Questions
-from placement.nodes import NodeTable, neutral_score, scores
+from placement.node_table import NodeTable, rack_rows
+from placement.nodes import neutral_score, scores
 from plant.errors import ConfigError
 
 MOST = 10
@@ -116,10 +118,10 @@ class Extender:
         power: PodPower,
         promises: Promises | None = None,
         budgets: Sequence[Budgeted] = (),
-        also: Mapping[str, str] | None = None,
+        names: Names | None = None,
         questions: Questions | None = None,
     ) -> None:
-        """also: other names of nodes -> the table's; questions: remembers what they show."""
+        """names: of nodes, where they are more than the table's; questions: remembers what they show."""
         # all nodes of a rack have the same room: they are judged by rack, which is twenty times as fast
         self._table, self._power, self._budgets = rack_rows(table), power, budgets
         self._promises = promises or Promises(time.monotonic)
@@ -127,9 +129,8 @@ class Extender:
         self._judged: dict[float, _Judged] = {}
         self._version = -1
         self._last: tuple[str, float, _Judged] | None = None
-        rack_of = dict(zip(table.names, table.racks, strict=True))
-        self._rack_of = {own: rack_of[node] for own, node in (also or {}).items()} | rack_of
-        self._rows = {name: _ENCODER.encode({"Host": name, "Score": 0})[:-2] for name in self._rack_of}
+        known = names or names_of(dict(zip(table.names, table.racks, strict=True)), {})
+        self._rack_of, self._rows = known.rack_of, known.rows
 
     def filter(self, body: bytes) -> bytes:
         """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.
@@ -168,7 +169,7 @@ class Extender:
         judged = self._just_filtered(args.pod) or self._for(args.pod)
         rows, rack_of, ends, neutral = self._rows, self._rack_of, judged.ends, judged.neutral
         named = _names(args)
-        return b"[%b]" % b",".join([rows[n] + ends[rack_of[n]] if n in rows else _row(n, neutral) for n in named])
+        return b"[%b]" % b",".join([rows[n] + ends[rack_of[n]] if n in rows else row(n, neutral) for n in named])
 
     def _just_filtered(self, pod: _Pod) -> _Judged | None:
         """Prioritize follows filter: what that found for the pod, before it was promised any."""
@@ -219,10 +220,6 @@ def _judged(table: NodeTable, wanted_w: float) -> _Judged:
 
 def _key(pod: _Pod) -> str:
     return pod.metadata.uid or f"{pod.metadata.namespace}/{pod.metadata.name}"
-
-
-def _row(name: str, score: int) -> bytes:
-    return _ENCODER.encode({"Host": name, "Score": score})
 
 
 def pod_power_w(pod: _Pod, power: PodPower) -> float:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from placement.nodes import Array, NodeTable
+from placement.node_table import Array, NodeTable
 
 HELD_S = 90.0
 """Until `k8s sync` has told the pod (10 s), or its power is in a rack's reading and in the next headroom (60 s) [s]."""
@@ -64,20 +63,6 @@ class Promises:
             if pod != but:
                 found[rack] = found.get(rack, 0.0) + power_w
         return found
-
-
-def rack_rows(table: NodeTable) -> NodeTable:
-    """One row for each rack, that of its first node: everything but the name is the same for all of them."""
-    first: dict[str, int] = {}
-    for i, rack in enumerate(table.racks):
-        first.setdefault(rack, i)
-    rows = list(first.values())
-    taken: dict[str, Any] = {
-        f.name: value[rows] if isinstance(value, np.ndarray) else tuple(value[i] for i in rows)
-        for f in fields(table)
-        if not isinstance(value := getattr(table, f.name), float)
-    }
-    return replace(table, **taken)
 
 
 def lessened(table: NodeTable, budgets: Sequence[Budgeted], held: Mapping[str, float]) -> NodeTable:

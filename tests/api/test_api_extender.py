@@ -202,3 +202,16 @@ async def test_the_running_server_never_waits_for_acknowledgements(app, until):
     finally:
         server.stop()
         await serving
+
+
+async def test_under_a_budget_what_stays_is_made_once(roomy, app, edge, until):
+    """What runs is looked at every two seconds; names of nodes, ten thousand of them, are not put into words anew."""
+    hints, now_s = app.state.service.hints, edge.clock.now()
+    made = Budget(scope="site", power_w=9e5, source=BudgetSource.OPERATOR, actor="mei", reason="feed B",
+                  at_s=now_s, until_s=now_s + 3600.0)  # fmt: skip
+    await edge.say("budgets", [made])
+    await until(lambda: hints.now().budgets)
+    first = hints.now()
+    await until(lambda: hints.now() is not first)
+    assert hints.now().called is first.called
+    assert hints.now().table is not first.table

@@ -9,7 +9,8 @@ import pytest
 
 from placement.budgets import Cap
 from placement.even_place import Draws, even_place
-from placement.nodes import judged, node_table
+from placement.node_table import node_table
+from placement.nodes import judged
 from placement.workload import Workload, judged_for, layout_of, place
 from plant.records import Headroom
 

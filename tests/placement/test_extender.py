@@ -7,7 +7,8 @@ import json
 import pytest
 
 from placement.kubernetes.extender import Extender, PodPower
-from placement.nodes import node_table
+from placement.kubernetes.names import names_of
+from placement.node_table import node_table
 from plant.errors import ConfigError
 from plant.records import Headroom
 
@@ -46,7 +47,8 @@ def test_filter_answers_in_the_form_of_the_question():
 
 def test_nodes_by_other_names():
     """A cluster that calls nodes otherwise has the same rooms and scores."""
-    other = Extender(table(), POWER, also={"ip-1": "node-0001", "ip-2": "node-0002"})
+    nodes, also = {"node-0001": "rack-1", "node-0002": "rack-2"}, {"ip-1": "node-0001", "ip-2": "node-0002"}
+    other = Extender(table(), POWER, names=names_of(nodes, also))
     asked = CAPTURED.replace(b"node-0001", b"ip-1").replace(b"node-0002", b"ip-2")
     plain = json.loads(Extender(table(), POWER).prioritize(CAPTURED))
     rows = json.loads(other.prioritize(asked))

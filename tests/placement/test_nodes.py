@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from placement.nodes import NEUTRAL, best, explain, node_table, scores
+from placement.node_table import node_table
+from placement.nodes import NEUTRAL, best, explain, scores
 from plant.records import Headroom
 
 NOW_S = 1000.0
@@ -96,3 +97,31 @@ def test_of_two_equal_racks_the_one_on_the_emptier_cdu_is_better() -> None:
     assert plain[0] == plain[1] == plain[2] > plain[3]
     assert even[0] == even[1] == plain[0]
     assert even[3] < even[2] < even[0]
+
+
+class Counted(dict):
+    """How often it was asked."""
+
+    asked = 0
+
+    def get(self, key: str, default: float = 0.0) -> float:
+        """As a dict's."""
+        self.asked += 1
+        return super().get(key, default)
+
+
+def test_a_rack_is_reckoned_once_for_all_its_nodes():
+    """Under a budget the table is made anew every two seconds, in the midst of a scheduler's questions."""
+    where = {f"n{i}": ("a", "b", "c")[i % 3] for i in range(3000)}
+    rooms = [
+        Headroom(rack=r, at_s=NOW_S, power_w=w, cooling_w=w, marginal_w_per_w=0.1, known=True)
+        for r, w in (("b", 2e4), ("a", 1e4))
+    ]
+    full_w = Counted(a=1e5, b=1e5)
+    made = node_table(where, rooms, full_w, {"b": 60.0}, NOW_S, 300.0)
+    assert full_w.asked < 10
+    assert (made.names, made.racks) == (tuple(where), tuple(where.values()))
+    assert made.room_w[:6].tolist() == [1e4, 2e4, 0.0, 1e4, 2e4, 0.0]
+    assert made.calm_s[:3].tolist() == [0.0, 60.0, 0.0]
+    assert made.known[:4].tolist() == [True, True, False, True]
+    assert made.why[2:4] == ("no headroom has been computed for its rack", "")

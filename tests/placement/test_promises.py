@@ -7,7 +7,7 @@ import json
 from placement.budgets import Cap
 from placement.kubernetes.extender import Extender, PodPower
 from placement.kubernetes.promises import HELD_S, Budgeted, Promises
-from placement.nodes import node_table
+from placement.node_table import node_table
 from plant.records import Headroom
 
 NODES = {"a1": "rack-a", "a2": "rack-a", "b1": "rack-b"}

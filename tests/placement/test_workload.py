@@ -10,7 +10,8 @@ import pytest
 
 from placement.budgets import Cap
 from placement.explaining import compare
-from placement.nodes import judged, node_table
+from placement.node_table import node_table
+from placement.nodes import judged
 from placement.rooms import believed, cdu_rooms, node_rooms
 from placement.workload import Workload, judged_for, layout_of, place
 from plant.records import Headroom, RideThrough
