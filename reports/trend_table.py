@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,17 +12,19 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from plant.errors import ConfigError
 from plant.quantities import si_unit, to_si
 from reports.switchback_estimate import Trends
 from reports.trend_csv import Sheet, numbers, open_sheet
+from sites.document import Document, Place, read_document
+from sites.problem import one_of
 
 Floats = npt.NDArray[np.float64]
 LEAST_ROWS = 200
 LEAST_FILLED = 0.01
+PLAN_KEYS, COLUMN_KEYS = ("time", "timezone", "columns", "manifolds"), ("equipment", "role", "unit")
+"""What a map may say, and of a column."""
 
 # role -> (unit where the header names none, words of which one group must all be in the header)
 ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -177,25 +179,36 @@ def switchback_trends(table: TrendTable) -> tuple[Trends, Floats | None]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        plan = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError("the map can't be read", where=where, remedy="give a YAML file") from error
-    if not isinstance(plan, dict) or not isinstance(plan.get("columns"), dict):
+    document = read_document(path, "map", "write `columns:` with `HEADER: {equipment: , role: , unit: }` below it")
+    plan = document.data
+    columns, manifolds = plan.get("columns"), plan.get("manifolds") or {}
+    if not isinstance(columns, dict):
         remedy = "write `columns:` with `HEADER: {equipment: , role: , unit: }` below it"
-        raise ConfigError("the map has no columns", where=str(path), remedy=remedy)
-    for header, meaning in plan["columns"].items():
+        raise ConfigError("the map has no columns", where=document.where(()), remedy=remedy)
+    _known_keys(plan, PLAN_KEYS, document, ())
+    for header, meaning in columns.items():
+        place = ("columns", header)
         if not isinstance(meaning, dict) or str(meaning.get("role")) not in ROLES:
             remedy = f"use one of {', '.join(ROLES)}"
-            raise ConfigError(f"column {header!r} has no known role", where=str(path), remedy=remedy)
-    manifolds = plan.get("manifolds") or {}
+            raise ConfigError(f"column {header!r} has no known role", where=document.where(place), remedy=remedy)
+        _known_keys(meaning, COLUMN_KEYS, document, place)
     if not isinstance(manifolds, dict) or not all(isinstance(cdus, list) for cdus in manifolds.values()):
-        raise ConfigError(
-            "no list of CDUs for a manifold", where=str(path), remedy="write `manifolds: {ID: [CDU, CDU]}`"
-        )
+        where = document.where(("manifolds",))
+        raise ConfigError("no list of CDUs for a manifold", where=where, remedy="write `manifolds: {ID: [CDU, CDU]}`")
     return plan
+
+
+def _known_keys(given: Mapping[Any, Any], known: Sequence[str], document: Document, place: Place) -> None:
+    """A misspelt unit would be taken for none, and its column read in another.
+
+    Raises:
+        ConfigError: a key that means nothing.
+    """
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"unknown key {key!r}", where=document.where((*place, key)), remedy=one_of(str(key), known)
+            )
 
 
 def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:

@@ -72,7 +72,7 @@ def read_document(path: str | Path, what: str = "site file", start: str = _START
     name = str(path)
     root, data = _parse(_text(Path(path), what), name)
     if root is None or not isinstance(data, dict):
-        raise ConfigError(f"a {what} must be a mapping with `schema: 1` at its top", where=f"{name}:1", remedy=start)
+        raise ConfigError(f"a {what} must be a mapping of keys at its top", where=f"{name}:1", remedy=start)
     return Document(path=name, data=data, root=root)
 
 

@@ -254,3 +254,25 @@ def test_the_range_holds_what_less_flow_shows_on_the_simulated_pod(write):
     """In July, ΔT 12.6 K instead of 9.1 K: 23 %."""
     saving = audit(read_trends(write(trends(rise=9.1))), good_delta_t_k=12.6).savings[0]
     assert saving.low <= 0.23 <= saving.high
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("columns:\n  AI-1: {role: valve, unti: '%'}", "m.yaml:2: unknown key 'unti'; did you mean 'unit'?"),
+        ("colums: {}\ncolumns: {}", "m.yaml:1: unknown key 'colums'; did you mean 'columns'?"),
+        ("columns: {}\ntime: 2027-13-31", "not YAML: month must be in 1..12"),
+        ("columns: {}\nx: !!int abc", "not YAML: invalid literal for int()"),
+        ("[" * 3000, "m.yaml:1: not YAML"),
+        ("- 1", "m.yaml:1: a map must be a mapping"),
+        ("columns:\n  AI-1: {}\n  AI-2: {role: none}", "m.yaml:2: column 'AI-1' has no known role"),
+    ],
+)
+def test_a_bad_map_is_told_in_a_line(write, tmp_path, text, says):
+    """Whatever stands in the map: where, what, and what to do; a misspelt unit is not taken for none."""
+    plan = tmp_path / "m.yaml"
+    plan.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_trends(write(trends()), plan)
+    assert says in str(caught.value)
+    assert caught.value.remedy
