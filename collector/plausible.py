@@ -55,7 +55,7 @@ def rule(site: Site, point_id: PointId, point: ProfilePoint) -> Rule:
         quantum=quantum(point),
         natural_run_s=math.nan if point.natural_run_s is None else point.natural_run_s,
         counter=counter,
-        rolls_over_at=counter_end(point) if counter else math.nan,
+        rolls_over_at=point.counter_end if counter else math.nan,
     )
 
 
@@ -70,16 +70,6 @@ def quantum(point: ProfilePoint) -> float:
     if point.quantum is not None:
         return point.quantum * _unit(point)
     return abs(point.factor) if point.table and point.type[0] in "us" else 0.0
-
-
-def counter_end(point: ProfilePoint) -> float:
-    """Where a counter rolls over [SI]: declared, else where its integer register ends; NaN where neither is known."""
-    if point.rolls_over_at is not None:
-        return point.rolls_over_at * _unit(point)
-    if not point.table or point.scale_from or point.type[0] not in "us":  # a scale that may change has no known end
-        return math.nan
-    bits = 16 * point.words - (point.type[0] == "s")
-    return float(2.0**bits) * point.factor
 
 
 def _unit(point: ProfilePoint) -> float:

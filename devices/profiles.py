@@ -5,6 +5,7 @@ A profile says where each point lies, its scale, what is plausible, and how the 
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cache
 from importlib import resources
@@ -136,6 +137,15 @@ class ProfilePoint(_Strict):
         """Si = raw * factor + offset."""
         return to_si(self.unit)[1]
 
+    @property
+    def counter_end(self) -> float:
+        """Where a counter rolls over [SI]: as declared, else its integer register's end; NaN where neither is known."""
+        if self.rolls_over_at is not None:
+            return self.rolls_over_at * to_si(self.unit)[0]
+        if not self.table or self.scale_from or self.type[0] not in "us":  # a scale that may change has no known end
+            return math.nan
+        return float(2.0 ** (16 * self.words - (self.type[0] == "s"))) * self.factor
+
     def bound(self, value: float | None) -> float | None:
         """A bound given in `unit`, in SI."""
         factor, offset = to_si(self.unit)
@@ -257,7 +267,7 @@ def _read_yaml(path: Path) -> tuple[str, Any]:
         raise ConfigError(f"can't be read: {reason}", where=str(path), remedy="give a readable UTF-8 file") from error
     try:
         return text, YAML(typ="safe").load(text)
-    except (YAMLError, ValueError) as error:  # a ValueError: e.g. a date that does not exist
+    except (YAMLError, ValueError, RecursionError) as error:  # a ValueError: e.g. a date that does not exist
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]

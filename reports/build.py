@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from devices.profiles import load_profile
 from plant.points import PointId
 from plant.ports import Store
 from plant.topology import Site
@@ -110,9 +112,17 @@ def _energy(site: Site, meter: str, registers: Mapping[PointId, Register], start
         end_s,
         max_gap_s=max_gap_s(site, point),
         coarse=(registers[point].raw_from_s, 2 * BUCKET_S),
-        rollover_j=design.get("register_rollover_j"),
+        rollover_j=design.get("register_rollover_j", _register_end_j(site, point)),
         replaced_s=[design["replaced_s"]] if "replaced_s" in design else [],
     )
+
+
+def _register_end_j(site: Site, point: PointId) -> float | None:
+    """Where a meter's register rolls over by its profile [J], None where that does not say."""
+    equipment, _, name = point.partition("/")
+    profiles = [load_profile(source.profile) for source in site.equipment[equipment].sources]
+    found = next((p for profile in profiles for p in profile.points if p.name == name), None)
+    return None if found is None or math.isnan(found.counter_end) else found.counter_end
 
 
 def _period(account: Account, start_s: float, end_s: float) -> Period:

@@ -121,6 +121,14 @@ def test_broken_yaml_is_told_with_its_line(tmp_path):
         read_profile(written(tmp_path, "  - {name: b, quantity: power\n"))
 
 
+def test_yaml_without_end_is_told(tmp_path):
+    """Nesting deeper than any reader goes is no traceback."""
+    path = tmp_path / "deep.yaml"
+    path.write_text("[" * 3000)
+    with pytest.raises(ConfigError, match="not YAML"):
+        read_profile(path)
+
+
 def test_parts_of_one_register_may_share_it(tmp_path):
     """Bit fields without a bit in common, and the register as a whole beside them, are no overlap."""
     register = point(name="whole", quantity="state", unit="code")

@@ -146,6 +146,25 @@ async def test_a_register_that_went_back_is_refused_until_declared(site, store):
     assert next(m for m in report.meters if m.meter == "meter-ups").rollovers == 1
 
 
+async def test_a_register_rolls_over_where_its_profile_says(tmp_path, store, monkeypatch):
+    """Thirty-two bits of watt-hours are over after 4.3 GWh, half a year of a megawatt: counted on, nothing to declare."""
+    monkeypatch.setenv("COLDPLATE_PROFILES", str(tmp_path))
+    shipped = (SITES.parent / "devices" / "models" / "generic-power-meter.yaml").read_text()
+    own = shipped.replace("profile: generic-power-meter", "profile: meter-of-32-bits").replace("type: u64", "type: u32")
+    (tmp_path / "meter-of-32-bits.yaml").write_text(own)
+    text = (SITES / "demo-pod.yaml").read_text()
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        text.replace("generic-power-meter, link: meters, unit: 2}", "meter-of-32-bits, link: meters, unit: 2}")
+    )
+    end_j = 2.0**32 * 3600
+    rows = [(p, t, r, v % end_j, c) for p, t, r, v, c in _rows("meter-ups", 0.9e6, begin_j=end_j - 5e9)]
+    await _fill(store, meter_ups=rows)
+    report = await _report(load_site(path), store)
+    assert report.pue.value == pytest.approx(1.05e6 / 0.9e6)
+    assert next(m for m in report.meters if m.meter == "meter-ups").rollovers == 1
+
+
 async def test_no_data_is_a_sentence_not_a_number(site, store):
     """An empty store, an empty interval, a meter never read: each is refused in words."""
     with pytest.raises(ReportError, match="meter-utility"):
