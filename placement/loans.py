@@ -67,7 +67,7 @@ async def advance(loan: Loan, pools: Mapping[str, Pool], now_s: float, keep: Kee
     if loan.state is LoanState.LENT and now_s >= loan.due_s:
         return await _to(loan, LoanState.CALLED_BACK, now_s, keep)
     if loan.state is LoanState.LENT:
-        return await _watched(loan, pools[loan.lender], keep)
+        return await _watched(loan, pools[loan.lender], pools[loan.borrower], keep)
     if loan.state in RESTING:
         return loan
     try:
@@ -138,10 +138,14 @@ async def _hindered(loan: Loan, problem: str, now_s: float, keep: Keep) -> Loan:
     return loan
 
 
-async def _watched(loan: Loan, lender: Pool, keep: Keep) -> Loan:
-    """A node that the lender's people put back into service while it is lent: told, not fought over."""
+async def _watched(loan: Loan, lender: Pool, borrower: Pool, keep: Keep) -> Loan:
+    """A node that its lender's people put back into service, or that its borrower can't use: told, no more."""
+    node, problem = loan.node, ""
     try:
-        problem = f"{loan.lender} takes work on {loan.node} though it is lent" if await lender.usable(loan.node) else ""
+        if await lender.usable(node):
+            problem = f"{loan.lender} takes work on {node} though it is lent"
+        elif not await borrower.usable(node):
+            problem = f"{loan.borrower} can't use {node}: it is not ready, or closed there"
     except ColdplateError as error:
         problem = str(error)
     if problem != loan.problem:

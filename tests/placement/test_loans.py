@@ -149,6 +149,18 @@ async def test_the_way_back_is_tried_for_ever():
     assert (await drive(one, two, ledger, 6000.0)).state is LoanState.RETURNED
 
 
+async def test_what_nobody_can_use_meanwhile_is_told():
+    """The borrower's node fails, or its people close it: told as long as it is so; the loan goes on until it is due."""
+    two, ledger = pools(here={"n1"}), Ledger()
+    two["a"].drained.add("n1")
+    two["b"].drained.add("n1")
+    one = await advance(loan(state=LoanState.LENT), two, 1.0, ledger.keep)
+    assert (one.state, one.problem) == (LoanState.LENT, "b can't use n1: it is not ready, or closed there")
+    assert ledger.last == one
+    two["b"].drained.clear()
+    assert (await advance(one, two, 2.0, ledger.keep)).problem == ""
+
+
 async def test_called_back_early():
     """Before the borrower has it: rolled back. After it is over: refused."""
     two, ledger = pools(), Ledger()
