@@ -215,6 +215,11 @@ def _meter_notes(account: Account) -> list[Note]:
         if energy.replacements:
             text = f"{meter} was replaced; what the old one counted after its last reading is not included"
             found.append(Note(code="note.replaced", text=text, params={"meter": meter}))
+        edges = [g for g in energy.gaps if g.how == "interpolated"]
+        if edges:
+            kwh = round(sum(g.energy_j for g in edges) / J_PER_KWH, 3)
+            text = f"{meter}: no readings at the period's edge, {kwh:g} kWh are interpolated over the gap there"
+            found.append(Note(code="note.edge", text=text, params={"meter": meter, "kwh": kwh}))
         if meter not in account.limits.essential and energy.unfilled(account.start_s, account.end_s):
             text = f"{meter}: part of the period is not known, so its part is too small and `other` too large"
             found.append(Note(code="note.part_incomplete", text=text, params={"meter": meter}))

@@ -39,7 +39,7 @@ class GapRow(_Frozen):
     start: str
     end: str
     seconds: float
-    how: Literal["register_difference", "unfilled"]
+    how: Literal["register_difference", "interpolated", "unfilled"]
     energy_kwh: float
 
 

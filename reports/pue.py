@@ -26,7 +26,8 @@ class ReportError(PermanentError):
 class Gap:
     """A time [s since 1970] without good readings.
 
-    how: `register_difference` (the register counted on: its energy_j is exact, only its course is interpolated) or
+    how: `register_difference` (the register counted on: its energy_j is exact, only its course is interpolated),
+    `interpolated` (the same gap goes on outside of the interval: how much of its energy fell inside is an estimate) or
     `unfilled` (the energy of this time is not known).
     """
 
@@ -184,7 +185,8 @@ def _gaps(
     for i in np.flatnonzero(odd & (time_s[1:] > start_s) & (time_s[:-1] < end_s)):
         first_s, last_s = max(start_s, float(time_s[i])), min(end_s, float(time_s[i + 1]))
         ends = np.interp([first_s, last_s], time_s, curve_j)
-        how = "unfilled" if kinds[i] == WENT_BACK else "register_difference"
+        whole = time_s[i] >= start_s and time_s[i + 1] <= end_s
+        how = "unfilled" if kinds[i] == WENT_BACK else "register_difference" if whole else "interpolated"
         gaps.append(Gap(start_s=first_s, end_s=last_s, how=how, energy_j=float(ends[1] - ends[0])))
     if time_s[-1] < end_s:
         gaps.append(Gap(start_s=float(time_s[-1]), end_s=end_s, how="unfilled"))

@@ -55,6 +55,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "to": ("To", "止"),
     "how": ("Filled by", "处理方式"),
     "register_difference": ("register difference (exact)", "表底差值（精确）"),
+    "interpolated": ("interpolated at the period's edge (estimated)", "在区间边界处插值（估算）"),
     "unfilled": ("not filled", "未填补"),
     "more_gaps": (
         "{count} shorter ones of {seconds:,.0f} s in all; each is in the JSON form",
@@ -95,6 +96,7 @@ NOTES_ZH: dict[str, str] = {
     "note.behind_it": "{equipment} 位于 IT 电表之后且无独立电表：PUE 偏低",
     "note.it_beside": "{equipment} 不在任何 IT 电表之后：其能耗计入“其他”，PUE 偏高",
     "note.replaced": "{meter} 已更换；旧表最后一次读数之后的电量未计入",
+    "note.edge": "{meter}：区间边界处无读数，其中 {kwh:g} kWh 为线性插值估算",
     "note.part_incomplete": "{meter}：部分时段电量未知，该项偏小而“其他”偏大",
     "note.parts_too_large": "各分项之和大于 IT 以外的总能耗：请检查电表的量程与位置",
 }

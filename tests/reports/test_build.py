@@ -118,6 +118,18 @@ async def test_a_gap_is_listed_and_costs_no_energy(site, store):
     assert [n.code for n in report.notes] == ["note.coverage"]
 
 
+async def test_a_gap_over_the_periods_edge_is_an_estimate(site, store):
+    """How much of a gap's energy fell before the end nobody knows: it is interpolated, and called so, not exact."""
+    end_s = START_S + HOURS * 3600
+    await _fill(store, meter_ups=_rows("meter-ups", 0.9e6, skip=(end_s - 300, end_s + 300)))
+    report = await _report(site, store)
+    [row] = [m for m in report.meters if m.meter == "meter-ups"]
+    assert [g.how for g in row.gaps] == ["interpolated"]
+    [note] = [n for n in report.notes if n.code == "note.edge"]
+    assert note.params["kwh"] == pytest.approx(900 * 330 / 3600, abs=8)
+    assert page(report, "zh")["notes"][0] != note.text
+
+
 async def test_the_period_is_what_both_meters_span(site, store):
     """A meter that starts later shortens the period for both sides of the ratio, and the report says so."""
     rows = _rows("meter-ups", 0.9e6, first_s=START_S + 3600)
