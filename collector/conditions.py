@@ -58,7 +58,8 @@ TEXTS: dict[str, Text] = {
     "clock_skew": Text(
         Severity.WARNING,
         "{equipment} dates its values {skew} s off, e.g. {point}",
-        "set the clock of the device or publisher (NTP); values are dated by their arrival instead",
+        "set the clock of the device or publisher (NTP); meanwhile values from the future are dated by their arrival, "
+        "those from the past are history and drive nothing",
     ),
     "device_alarm": Text(
         Severity.WARNING,

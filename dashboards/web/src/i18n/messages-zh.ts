@@ -161,7 +161,7 @@ export const messagesZh: Record<string, string> = {
   'bad_values.cause': '{equipment} 有 {count} 个点的读数不可能，例如 {example}',
   'bad_values.remedy': '检查传感器及其接线，或配置文件中的比例和范围',
   'clock_skew.cause': '{equipment} 的时间戳偏差 {skew} 秒，例如 {point}',
-  'clock_skew.remedy': '校准设备或发布者的时钟（NTP）；其间以到达时间为准',
+  'clock_skew.remedy': '校准设备或发布者的时钟（NTP）；其间来自未来的数值以到达时间为准，来自过去的数值仅作历史记录，不参与控制',
   'device_alarm.cause': '{equipment} 自身报告了 {count} 个报警：{alarms}',
   'device_alarm.remedy': '查阅设备手册中的这些报警，并在设备上排除原因',
   'out_of_service.cause': '{what} 停用至 {until}：{reason}',
