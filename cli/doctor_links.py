@@ -68,7 +68,7 @@ async def _mqtt(site: Site, link: Link, _found: Sequence[Wire]) -> list[Check]:
             link.port,
             protocol=options.protocol,
             username=options.username,
-            password=options.password,
+            password=options.secret(),
             tls=options.tls.context() if options.tls else None,
         )
         return f"the broker at {link.host}:{link.port} takes us"

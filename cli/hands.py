@@ -42,7 +42,7 @@ def _integration(site: Site, link: Link, clock: Clock) -> BmsIntegration:
         dsx_integration.topics(name),
         protocol=options.protocol,
         username=options.username,
-        password=options.password,
+        password=options.secret(),
         tls=options.tls,
         keep_session=False,
     )

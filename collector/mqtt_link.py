@@ -176,7 +176,7 @@ class MqttLink:
             topics,
             protocol=self.options.protocol,
             username=self.options.username,
-            password=self.options.password,
+            password=self.options.secret(),
             tls=self.options.tls,
             keep_session=not once,
             on_session=(lambda: None) if once else self._on_session,

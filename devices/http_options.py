@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 
+from devices.secrets_at import one_place, secret_at
 from plant.errors import ConfigError
 
 Option = str | float | bool
@@ -52,7 +51,7 @@ class HttpOptions:
         Raises:
             ConfigError: it can't be had.
         """
-        return _secret("password", self.password_file, self.password_env)
+        return secret_at("password", self.password_file, self.password_env)
 
     def token(self) -> str:
         """The bearer token, read now.
@@ -60,7 +59,7 @@ class HttpOptions:
         Raises:
             ConfigError: it can't be had.
         """
-        return _secret("token", self.token_file, self.token_env)
+        return secret_at("token", self.token_file, self.token_env)
 
 
 _TYPES = {f.name: f.type for f in fields(HttpOptions)}
@@ -106,9 +105,9 @@ def _check(options: HttpOptions) -> None:
     if options.auth in {"basic", "redfish-session"}:
         if not options.username:
             raise ConfigError(f"auth {options.auth!r} needs a username", remedy="add `username`")
-        _one_of("password", options.password_file, options.password_env)
+        one_place("password", options.password_file, options.password_env)
     if options.auth == "bearer":
-        _one_of("token", options.token_file, options.token_env)
+        one_place("token", options.token_file, options.token_env)
     if not options.tls and (options.tls_ca or options.tls_cert or options.tls_key):
         raise ConfigError("a certificate is named, but tls is off", remedy="add `tls: true`")
     if options.tls_key and not options.tls_cert:
@@ -117,26 +116,3 @@ def _check(options: HttpOptions) -> None:
         raise ConfigError(f"timeout_s is {options.timeout_s:g}", remedy="write more than 0 and at most 60 seconds")
     if not options.metrics_path.startswith("/"):
         raise ConfigError(f"metrics_path {options.metrics_path!r}", remedy="let it begin with /")
-
-
-def _one_of(what: str, file: str, variable: str) -> None:
-    if bool(file) == bool(variable):
-        number = "both are" if file else "neither is"
-        remedy = f"name exactly one of {what}_file and {what}_env"
-        raise ConfigError(f"the {what} can't be had: {number} given", remedy=remedy)
-
-
-def _secret(what: str, file: str, variable: str) -> str:
-    if variable:
-        value = os.environ.get(variable, "")
-        if not value:
-            raise ConfigError(f"environment variable {variable} of the {what} is empty", remedy="set it and restart")
-        return value
-    try:
-        value = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError(f"{what} file: {reason}", where=file, remedy="let the service's user read it") from error
-    if not value:
-        raise ConfigError(f"{what} file is empty", where=file, remedy=f"write the {what} into it")
-    return value
