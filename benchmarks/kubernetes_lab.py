@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ class Server:
     token: the one that counts now, empty: any; answers: cleared, it takes patches and does not answer.
     forgets: how many next pages of a list it does not know any more.
     refuses: statuses of the next answers to what the token may do, one by one, with a time to come again.
+    ahead_s: its clock less this host's [s].
     held_by_budget: pods that a disruption budget keeps from being evicted.
     """
 
@@ -31,6 +34,7 @@ class Server:
     token: str = ""
     forgets: int = 0
     refuses: list[int] = field(default_factory=list)
+    ahead_s: float = 0.0
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     asked: set[tuple[str, str]] = field(default_factory=set)
     held_by_budget: set[str] = field(default_factory=set)
@@ -67,6 +71,7 @@ class Server:
             words = {"kind": "Status", "message": "Too many requests, please try again later.", "code": 429}
             return web.json_response(words, status=self.refuses.pop(), headers={"Retry-After": "1"})
         answer: web.StreamResponse = await handler(request)
+        answer.headers["Date"] = formatdate(time.time() + self.ahead_s, usegmt=True)
         return answer
 
     async def _evict(self, request: web.Request) -> web.Response:

@@ -37,7 +37,7 @@ class KubernetesCycle:
         cycle.skew_s = None if there_s is None else there_s - begin_s
 
     async def _marks(self, wishes: Wishes, cycle: Cycle) -> None:
-        now_s = self.wall_s()
+        now_s = self.wall_s() + (cycle.skew_s or 0.0)  # by the cluster's clock: its people read when a mark is over
         done = await write(self.cluster, marks(wishes, self.node_kw, self.shut, now_s), now_s, dry=not self.write)
         self.shut = frozenset(wishes.shut_scopes(self.node_kw, self.shut))
         if not wishes.nodes:

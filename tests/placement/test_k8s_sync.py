@@ -83,6 +83,22 @@ def test_one_cycle_from_hints_to_report(server_apart, make_api, budget):
     assert taints(server_apart, "n2") == ["dedicated"]
 
 
+@pytest.mark.parametrize("ahead_s", [-300.0, 300.0])
+def test_a_cluster_whose_clock_is_five_minutes_off(server_apart, make_api, ahead_s):
+    """Told; a mark's end is by the cluster's clock, a pod's start by the site's: neither is over or begins too soon."""
+    api, there_s = make_api({"n1": 80}, life_s=60.0), time.time() + ahead_s
+    server_apart.mock.ahead_s = ahead_s
+    server_apart.mock.add("n1")
+    began = datetime.fromtimestamp(there_s - 100.0, UTC).isoformat()
+    spec = {"nodeName": "n1", "containers": [{"resources": {"limits": {"nvidia.com/gpu": "4"}}}]}
+    server_apart.mock.pods = [{"metadata": {"name": "p"}, "spec": spec, "status": {"startTime": began}}]
+    assert sync(server_apart, api, "--write")[0] == 0
+    assert api.reports[-1].scheduler_skew_s == pytest.approx(ahead_s, abs=10)
+    until = datetime.fromisoformat(annotations(server_apart, "n1")[UNTIL]).timestamp()
+    assert until - there_s == pytest.approx(60.0, abs=20)
+    assert time.time() - api.jobs[-1]["jobs"][0]["start_s"] == pytest.approx(100.0, abs=20)
+
+
 def test_nodes_that_the_cluster_calls_otherwise(server_apart, make_api, budget):
     """Marks, budgets and pods go by the cluster's names; another cluster's names are not its own."""
     api = make_api({"n1": 80, "n2": 5}, names={"eks": {"n1": "ip-1.internal", "n2": "ip-2.internal"}})
