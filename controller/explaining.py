@@ -26,8 +26,9 @@ def plan_of(
     setpoints: tuple[Setpoint, ...],
     kind: str,
     now_s: float,
+    unheld_k: float,
 ) -> Plan:
-    """The plan of one cycle; kind: code of its reason."""
+    """The plan of one cycle; kind: code of its reason; unheld_k: see `LoopProblems`."""
     swing_k = swing_margin_k(problem, choice.target)
     return Plan(
         id=f"{group.id}-{now_s:.0f}",
@@ -45,7 +46,7 @@ def plan_of(
         saving_per_h=problem.prices.money_per_h(choice.saving_w),
         currency=problem.prices.currency,
         binding=choice.binding,
-        reason=_reason(kind, heat, problem, choice, setpoints, swing_k),
+        reason=_reason(kind, heat, problem, choice, setpoints, swing_k, unheld_k),
     )
 
 
@@ -72,9 +73,10 @@ def _reason(
     choice: Choice,
     setpoints: tuple[Setpoint, ...],
     swing_k: float,
+    unheld_k: float,
 ) -> Message:
     supply, dp, facility, *tower = setpoints
-    goal = kind in {"plan_dwell", "plan_design"}
+    goal = kind in {"plan_dwell", "plan_design", "plan_unheld"}
     towers = {"tower_from_c": tower[0].current, "tower_to_c": _asked(tower[0], goal=goal)} if tower else {}
     return message(
         f"{kind}_tower" if tower and kind in WITH_TOWER else kind,
@@ -94,6 +96,7 @@ def _reason(
         price=problem.prices.energy_per_kwh,
         threshold_kw=choice.threshold_w / 1e3,
         worst_k=choice.worst_margin_k,
+        over_k=unheld_k,
         swing_k=swing_k,
         binding=choice.binding,
     )

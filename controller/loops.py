@@ -24,7 +24,7 @@ from controller.model import Load, Setpoints
 from controller.next_step import SETTLE_S, next_step
 from controller.optimise import Choice, search
 from controller.own_sequence import Sequences, standing_under
-from controller.reasons import condition, message
+from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
 from controller.shedding import shed_conditions
 from controller.stage_choice import Plant, is_plant, missing
@@ -185,9 +185,7 @@ def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapp
     """The plan of the loop's own setpoints, of its units and of its air."""
     site, group, now_s, problem = problems.site, problems.group, problems.now_s, solved.problem
     kind, goal, setpoints, made = next_step(problems, solved.problem, solved.choice, moves)
-    plan = plan_of(group, problems.heat, problem, solved.choice, setpoints, kind, now_s)
-    if kind == "plan_dwell" and problems.unheld_k:
-        plan = replace(plan, reason=message("plan_unheld", over_k=problems.unheld_k))
+    plan = plan_of(group, problems.heat, problem, solved.choice, setpoints, kind, now_s, problems.unheld_k)
     switched = switches(plant, solved.staged.on) if solved.staged else ()
     own = tuple(s for s in setpoints if s.point in group.commands.values())
     plan = replace(plan, setpoints=(*own, *switched), staging=solved.staged.why if solved.staged else None)

@@ -25,9 +25,10 @@ def next_step(
     too_hot = bool(problems.hot_c > problem.bounds.case_c - CASE_RESERVE_K)
     kind, goal = _goal(problem, choice, too_hot=too_hot)
     commands = inputs.setpoint_points(problems.site, problems.group)
+    if problems.unheld_k:
+        kind, goal = "plan_unheld", tuple(_firm(commands, problem, goal))
     points = tuple(commands.values())
-    frozen = tuple(_relaxed(commands, problem, goal)) if problems.unheld_k else ()
-    values, made = _values(problem, goal, points, moves, problems.now_s, frozen)
+    values, made = _values(problem, goal, points, moves, problems.now_s)
     if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
         kind = "plan_dwell"
     rows = zip(points, problem.current, values, goal, problem.design_point, strict=True)
@@ -46,12 +47,18 @@ def _safe_design(problem: Problem) -> tuple[float, ...]:
     return max(problem.design_point[0], problem.bounds.dew_limit_c), *problem.design_point[1:]
 
 
-def _relaxed(commands: Mapping[str, PointId], problem: Problem, goal: tuple[float, ...]) -> Iterator[PointId]:
-    """Points whose goal is warmer or less than what is, but for a supply that the dew point wants warmer."""
-    for (role, point), now, then in zip(commands.items(), problem.current, goal, strict=True):
-        damp = role == inputs.SUPPLY and now < problem.bounds.dew_limit_c
-        if (then < now) if role == inputs.DP else (then > now and not damp):
-            yield point
+def _firm(commands: Mapping[str, PointId], problem: Problem, goal: tuple[float, ...]) -> Iterator[float]:
+    """The goal of each role while nothing holds the supply: no warmer, no less than now, facility water as at design.
+
+    But for a supply that the dew point wants warmer.
+    """
+    for role, now, then, design in zip(commands, problem.current, goal, problem.design_point, strict=True):
+        if role == inputs.DP:
+            yield max(now, then)
+        elif role == inputs.SUPPLY and now < problem.bounds.dew_limit_c:
+            yield then
+        else:
+            yield min(now, then, design) if role == inputs.FACILITY else min(now, then)
 
 
 def _values(
@@ -60,15 +67,11 @@ def _values(
     points: tuple[PointId, ...],
     moves: Mapping[PointId, Move],
     now_s: float,
-    frozen: tuple[PointId, ...] = (),
 ) -> tuple[tuple[float, ...], dict[PointId, Move]]:
-    """The value to ask of each point now: within its dwell the last one again, else one step towards the goal.
-
-    frozen: those that stay where they are.
-    """
+    """The value to ask of each point now: within its dwell the last one again, else one step towards the goal."""
     dwell = [e.min_dwell_s + SETTLE_S for e in problem.envelopes]
     resting = [p in moves and now_s - moves[p].at_s < d for p, d in zip(points, dwell, strict=True)]
-    step = stepped(problem, goal, tuple(not r and p not in frozen for p, r in zip(points, resting, strict=True)))
+    step = stepped(problem, goal, tuple(not r for r in resting))
     values, made = [], {}
     for index, point in enumerate(points):
         held = moves.get(point)

@@ -64,7 +64,7 @@ TEMPLATES: dict[str, str] = {
     ),
     "plan_unheld": (
         "supply stands {over_k:.1f} K above its setpoint, where its own valves do not hold it: "
-        "nothing is made warmer or less until they do"
+        "nothing is made warmer or less until they do, and facility water goes to {facility_to_c:.1f} °C"
     ),
     "plan_design": (
         f"{_AHEAD}; no better setting keeps every reserve, back towards design: supply {{supply_to_c:.1f}} °C, "

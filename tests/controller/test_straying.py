@@ -90,7 +90,7 @@ def test_a_setpoint_outside_its_range_is_moved_back(pod, pod_snapshot, now_s):
 
 
 def test_nothing_is_relaxed_while_the_supply_is_not_held(pod, pod_snapshot, now_s):
-    """A supply 1.5 K above its setpoint: where a calm plant gets warmer water, nothing moves up, and the plan says why."""
+    """A supply 1.5 K above its setpoint: where a calm plant gets warmer water it is to get design's, and is told why."""
     asked_c = pod_snapshot.value(ASKED)
     calm, unheld = (
         step(initial_state(), shown(pod_snapshot, {SUPPLY: asked_c + k}), (), now_s, pod).plans[0] for k in (0.5, 1.5)
@@ -99,5 +99,7 @@ def test_nothing_is_relaxed_while_the_supply_is_not_held(pod, pod_snapshot, now_
     assert "dry-coolers/leaving_temperature_setpoint" in raised
     for s in (s for s in unheld.setpoints if not s.point.startswith("air-unit")):
         assert s.value >= s.current if "pressure" in s.point else s.value <= s.current
+    facility = next(s for s in unheld.setpoints if s.point == "dry-coolers/leaving_temperature_setpoint")
+    assert facility.target <= facility.design
     assert unheld.reason.code == "plan_unheld"
     assert unheld.reason.params["over_k"] == pytest.approx(1.5)

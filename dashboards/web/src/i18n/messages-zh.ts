@@ -13,7 +13,7 @@ export const messagesZh: Record<string, string> = {
     '正在走向供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C；等待上一步稳定；比设计值节省 {saves_kw:1} kW（电价 {price:3}，每小时 {saves_money:2} {currency}）；约束：{binding}；为功率突变保留 {swing_k:1} K，若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_dwell_tower:
     '正在走向供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；等待上一步稳定；比设计值节省 {saves_kw:1} kW（电价 {price:3}，每小时 {saves_money:2} {currency}）；约束：{binding}；为功率突变保留 {swing_k:1} K，若最大的 CDU 此刻停止尚余 {worst_k:1} K',
-  plan_unheld: '供液高于设定 {over_k:1} K，其自身阀门未能维持：在恢复之前，不升温也不减流量',
+  plan_unheld: '供液高于设定 {over_k:1} K，其自身阀门未能维持：在恢复之前，不升温也不减流量，设施水调至 {facility_to_c:1} °C',
   plan_design:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C；约束：{binding}',
   plan_design_tower:
