@@ -23,6 +23,8 @@ from simulator.wet_side import WetSide
 FACILITY_DESIGN_C = 27.0
 BMS_PREFIX = "bms_"
 AIR_SETPOINT = "air_temperature_setpoint"
+PASS_POWER = frozenset({"pdu", "power-shelf"})
+"""What hands on the power that it is fed with."""
 REJECTION_KINDS = ("dry-cooler", "economiser", "cooling-tower")
 VOLUME_S = 45.0  # coolant volume where the file gives none, in seconds of flow
 
@@ -185,3 +187,10 @@ def _volume(site: Site, members: list[Equipment], fallback_m3: float) -> float:
     fed = {target for member in members for target in member.feeds}
     candidates = [*members, *(site.equipment[f] for f in sorted(fed) if site.equipment[f].kind == "manifold")]
     return sum(e.design.get("volume_m3", 0.0) for e in candidates) or fallback_m3
+
+
+def loads_of(site: Site, feeder: Equipment) -> tuple[str, ...]:
+    """What draws power below a feeder: what it feeds itself, and what hangs on PDUs and power shelves there."""
+    targets = [site.equipment[name] for name in feeder.feeds]
+    below = [loads_of(site, t) if t.kind in PASS_POWER else (t.id,) for t in targets]
+    return tuple(dict.fromkeys(load for loads in below for load in loads))

@@ -72,10 +72,12 @@ class SimulatedPlant:
         self._rejection = loops.commanded_rejection(site, self.controllers)
         self._tower = loops.commanded_tower(site, self.controllers)
         self._air_unit = next((e.id for e in site.of_kind("air-unit") if e.id in self.controllers), "")
+        self._passing = {e.id: loops.loads_of(site, e) for e in site.equipment.values() if e.kind in loops.PASS_POWER}
         self._ups = {
-            e.id: (e.design.get("efficiency", 0.97), e.feeds, sum(design_w.get(fed, 0.0) for fed in e.feeds))
-            for e in site.of_kind("ups")
+            e.id: (e.design.get("efficiency", 0.97), loads, sum(design_w.get(load, 0.0) for load in loads))
+            for e, loads in ((e, loops.loads_of(site, e)) for e in site.of_kind("ups"))
         }
+        self._feeds = [e.id for e in site.of_kind("utility")]
         self.staging = FacilityStaging(site, self.facility) if self.facility else None
         self._weather_s = self._staged_s = -math.inf
         self._sky = sky or (lambda at_s: weather(site.climate, at_s, self.utc_offset_s))
@@ -230,13 +232,16 @@ class SimulatedPlant:
         for name, watts in power_w.items():
             ledger.energy_j[name] = ledger.energy_j.get(name, 0.0) + watts * dt_s
         rejected_w = losses_w + self.room.rejected_w + (self.facility.rejected_w if self.facility else 0.0)
-        ledger.electric_j += power_w["utility"] * dt_s
+        ledger.electric_j += power_w["site"] * dt_s
         ledger.it_j += power_w["it"] * dt_s
         ledger.rejected_j += rejected_w * dt_s
         ledger.judge(dt_s, self._extremes())
 
     def _powers(self) -> dict[str, float]:
-        """Electrical power by equipment [W], with `it`, `ups-losses` and `utility` as sums; a UPS by its output."""
+        """Electrical power by equipment [W], with `it`, `ups-losses` and `site` as sums; a UPS by its output.
+
+        Several utility feeds have equal shares of what the site draws.
+        """
         found: dict[str, float] = {}
         for entry in self.groups:
             found.update(zip(entry.loop.rack_ids, entry.loop.bank.power_w.tolist(), strict=True))
@@ -250,11 +255,14 @@ class SimulatedPlant:
         if self.room.id:
             found[self.room.id] = self.room.power_w
         total_w, losses_w = sum(found.values()), 0.0
-        for name, (efficiency, feeds, rated_w) in self._ups.items():
-            load_w = sum(found.get(fed, 0.0) for fed in feeds)
+        passed = {name: sum(found.get(load, 0.0) for load in loads) for name, loads in self._passing.items()}
+        for name, (efficiency, loads, rated_w) in self._ups.items():
+            load_w = sum(found.get(load, 0.0) for load in loads)
             losses_w += (1.0 / efficiency - 1.0) * (UPS_IDLE_SHARE * rated_w + (1.0 - UPS_IDLE_SHARE) * load_w)
-            found[name] = load_w
-        return found | {"it": it_w, "ups-losses": losses_w, "utility": total_w + losses_w}
+            passed[name] = load_w
+        site_w = total_w + losses_w
+        shares = dict.fromkeys(self._feeds, site_w / max(len(self._feeds), 1))
+        return found | passed | shares | {"it": it_w, "ups-losses": losses_w, "site": site_w}
 
     def _extremes(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest of each quantity that a limit may name."""

@@ -78,6 +78,23 @@ def test_a_day_at_design_setpoints_is_plausible(summer_day):
     assert ledger.energy_j["chiller"] > 0.0
 
 
+def test_power_goes_through_pdus_and_feeds_of_any_name(demo):
+    """A UPS above PDUs, and utility feeds that are called otherwise: their meters show what is drawn below."""
+    ups, feed, pdu = demo.equipment["ups"], demo.equipment["utility"], replace(demo.equipment["ups"], kind="pdu")
+    halves = {
+        "pdu-a": replace(pdu, id="pdu-a", feeds=ups.feeds[:4]),
+        "pdu-b": replace(pdu, id="pdu-b", feeds=ups.feeds[4:]),
+    }
+    grids = {name: replace(feed, id=name) for name in ("grid-a", "grid-b")}
+    rest = {name: e for name, e in demo.equipment.items() if name != "utility"}
+    built = replace(demo, equipment=rest | halves | grids | {"ups": replace(ups, feeds=("pdu-a", "pdu-b"))})
+    plants = SimulatedPlant(built, SUMMER_S), SimulatedPlant(demo, SUMMER_S)
+    new, old = (plant.power_w for plant in plants)
+    assert new["pdu-a"] + new["pdu-b"] == pytest.approx(new["ups"])
+    assert new["ups"] == pytest.approx(old["ups"])
+    assert new["grid-a"] + new["grid-b"] == pytest.approx(old["utility"])
+
+
 def test_the_meters_alone_show_the_balance(demo):
     """The sub-meters' registers and the UPS losses add up to the utility meter's, so a report can rest on them."""
     plant = SimulatedPlant(demo, SUMMER_S)
