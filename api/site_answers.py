@@ -31,6 +31,7 @@ class EquipmentInfo:
     id: str
     kind: str
     name: str
+    name_zh: str
     feeds: tuple[str, ...]
     fed_by: tuple[str, ...]
     meters: str

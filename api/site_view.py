@@ -53,6 +53,7 @@ def _equipment(site: Site, equipment: Equipment) -> EquipmentInfo:
         id=equipment.id,
         kind=equipment.kind,
         name=equipment.name or equipment.id,
+        name_zh=equipment.name_zh,
         feeds=equipment.feeds,
         fed_by=site.fed_by.get(equipment.id, ()),
         meters=equipment.meters,

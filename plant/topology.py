@@ -53,6 +53,7 @@ class Equipment:
     id: str
     kind: str
     name: str = ""
+    name_zh: str = ""
     sources: tuple[Source, ...] = ()
     feeds: tuple[str, ...] = ()
     meters: str = ""

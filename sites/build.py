@@ -79,6 +79,7 @@ def _equipment(form: EquipmentForm, usual: Mapping[str, float]) -> Equipment:
         id=form.id,
         kind=form.kind,
         name=form.name or form.id,
+        name_zh=form.name_zh,
         sources=tuple(
             Source(profile=s.profile, link=s.link, unit=s.unit, object=s.object or form.id, gpus=s.gpus)
             for s in form.sources

@@ -106,6 +106,8 @@ class EquipmentForm(Form):
     """What it is."""
     name: str = ""
     """Name for people."""
+    name_zh: str = ""
+    """The same in Chinese, for the page."""
     sources: list[SourceForm] = Field(default_factory=list)
     """Where its points come from."""
     feeds: list[str] = Field(default_factory=list)

@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 
 from plant.intents import Answer, IntentKind, Mode, ModeState
+from plant.records import Headroom, RideThrough
 from plant.running import SwitchbackState
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
@@ -269,3 +270,44 @@ async def test_chart_keeps_its_past_and_asks_seldom(visit):
     assert "Cold start" in await page.locator("[aria-labelledby=forecast-title]").inner_text()
     await asyncio.sleep(5)
     assert len(asked) <= 2
+
+
+async def test_the_page_is_chinese_also_where_equipment_and_answers_are_named(visit, served):
+    """Names of the site file's own, and what became of a command."""
+    page = await visit("?lang=zh#token=a-token-for-tests")
+    drawn = await page.locator("main svg[role]").first.text_content()
+    assert "干冷器" in drawn
+    assert "Dry coolers" not in drawn
+    await page.get_by_role("button", name="设置模式").first.click()
+    await page.get_by_text("未执行：请填写理由").wait_for()
+    assert served.edge.heard == []
+    served.edge.answer = Answer(
+        accepted=True, text="tcs-1 is in mode limited; not now: write_silent: cdu-1/x: no answer within 3 s"
+    )
+    await page.get_by_label("理由").first.fill("试运行")
+    await page.get_by_role("button", name="设置模式").first.click()
+    said = page.get_by_text("已接受：tcs-1 处于受限模式；暂未写入：设备没有应答")
+    await said.wait_for()
+    assert "3 秒内没有应答" in await said.inner_text()
+
+
+async def test_rooms_and_hints_that_are_too_old_do_not_look_like_now(visit, served):
+    """The server counts them as none: what stands there says how old it is."""
+    page = await visit("?lang=en")
+    await page.get_by_label("Job power, kW").fill("30")
+    await page.get_by_role("button", name="Rank the racks").click()
+    await page.locator("[data-hint-over=false]").wait_for()
+    assert "kW" in await page.locator("[data-rooms] tbody tr").first.inner_text()
+    edge = served.edge
+    old_s = edge.clock.now() - 600
+    left = RideThrough(cdu="cdu-1", loop="tcs-1", at_s=old_s, seconds=74.0, known=True, reason="")
+    rack = Headroom(rack="rack-01", at_s=old_s, power_w=9e3, cooling_w=8e3, marginal_w_per_w=0.06, known=True)
+    await edge.say("headroom", [rack])
+    await edge.say("ride_through", [left])
+    row = page.locator("[data-rooms] tbody tr")
+    await row.get_by_text("not known: 10 min old").wait_for()
+    assert "kW" not in await row.inner_text()
+    assert await page.locator("[data-ride-through=cdu-1].old").inner_text() == "10 min old"
+    edge.clock = replace(edge.clock, speed=2.0, origin_epoch_s=edge.clock.now() + 1000)
+    await edge.say("clock", edge.clock.spec())
+    await page.locator("[data-hint-over=true]").get_by_text("over: ask again").wait_for()

@@ -229,6 +229,7 @@ export const en = {
   'control.refused': 'Not done: {text}',
   'control.sending': 'Sending …',
   'control.need_token': 'enter the command token first',
+  'control.need_reason': 'give a reason: it is kept in the audit',
   'control.bad_token': 'the token is not the right one',
   'control.unreachable': 'the server did not answer',
 
@@ -266,6 +267,7 @@ export const en = {
   'hint.fits': 'fits',
   'hint.not': 'does not fit',
   'hint.expires': 'valid until {time}',
+  'hint.over': 'over: ask again',
 
 
   'links.title': 'Data links',

@@ -1,5 +1,26 @@
 /** 服务器写成整句英文的原因：左边是句子的样式，右边是中文；`$1` 处的内容也照此翻译。 */
 export const sentencesZh: [pattern: string, text: string][] = [
+  // 控制端对命令的答复
+  ['(.+); not now: (.+)', '$1；暂未写入：$2'],
+  ['(.+); not confirmed by (.+): no more heartbeats, so each reverts by its own timeout', '$1；$2 未确认：已停发心跳，将按自身超时恢复'],
+  ['(\\d+) loops are advisory; every device returns to its default', '$1 个回路转为建议模式，所有设备回到默认值'],
+  ['([\\w.-]+) is in mode off', '$1 已关闭'],
+  ['([\\w.-]+) is in mode advisory', '$1 处于建议模式'],
+  ['([\\w.-]+) is in mode confirm', '$1 处于逐次确认模式'],
+  ['([\\w.-]+) is in mode limited', '$1 处于受限模式'],
+  ['([\\w.-]+) is in mode auto', '$1 处于自动模式'],
+  ['([\\w.-]+): held by hand for (\\d+) min, then \\w+ again', '$1：人工保持 $2 分钟，之后恢复原来的模式'],
+  ['([\\w.-]+): plan ([\\w.:-]+) is asked of the devices', '$1：已按计划 $2 要求设备'],
+  ['([\\w.-]+): acknowledged; driven again in mode \\w+, and let go again if the cause still stands', '$1：已确认，恢复控制；原因若仍在，会再次放开'],
+  ['([\\w.-]+) may draw ([\\d.]+) kW for (\\d+) s', '$1 可用 $2 kW，持续 $3 秒'],
+  ['the budget of \\w+ for ([\\w.-]+) has ended', '$1 的预算已结束'],
+  ['(.+); change what the sentence names, then ask again', '$1；请改正后重试'],
+  ['the edge does not answer; (.+)', '控制进程没有应答；设备会在自身超时后回到自己的设定值；请用 coldplate run 启动它'],
+  ["plan '([\\w.:-]+)' is no longer current; the current plan of ([\\w.-]+) is ([\\w.:-]+)", '计划 $1 已不是当前计划；$2 的当前计划是 $3'],
+  ['plan ([\\w.:-]+) ran out; wait for the next one', '计划 $1 已过期，请等待下一个'],
+  ['([\\w.-]+) is not in confirm mode; set it first', '$1 不在逐次确认模式，请先设置'],
+  ['([\\w./-]+): (-?[\\d.]+) is outside (-?[\\d.]+)\\.\\.(-?[\\d.]+) \\(.+\\)', '$1：$2 超出 $3 至 $4'],
+  ["([\\w.-]+) can't be set to \\w+: writing is not commissioned for all of its devices in this run; commission them first", '$1 的设备尚未全部调试，不能写入；请先调试'],
   // 缺少的数值
   ['([\\w./:-]+): no value yet', '$1：尚无数值'],
   ['([\\w./:-]+): (GOOD|UNCERTAIN|BAD) \\((.+)\\), (-?\\d+) s old', '$1：$2（$3），$4 秒前'],

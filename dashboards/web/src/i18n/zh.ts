@@ -231,6 +231,7 @@ export const zh: Record<Key, string> = {
   'control.refused': '未执行：{text}',
   'control.sending': '正在发送……',
   'control.need_token': '请先输入命令令牌',
+  'control.need_reason': '请填写理由：它会写入审计',
   'control.bad_token': '令牌不正确',
   'control.unreachable': '服务器没有应答',
 
@@ -268,6 +269,7 @@ export const zh: Record<Key, string> = {
   'hint.fits': '放得下',
   'hint.not': '放不下',
   'hint.expires': '有效至 {time}',
+  'hint.over': '已失效，请重新询问',
 
 
   'links.title': '数据链路',

@@ -1,5 +1,5 @@
 /** Sending commands: who sends, why, and what the server answered, in words. */
-import { t } from '../i18n';
+import { sentence, t } from '../i18n';
 import { ApiError, allToDefault, sendIntent, type Answer, type IntentBody } from './api';
 import { token } from './token.svelte';
 
@@ -12,7 +12,8 @@ export class Commands {
   refused = $state(false);
 
   /** Send one intent; the outcome is shown whatever happens. */
-  intent(body: Omit<IntentBody, 'reason' | 'actor'>): Promise<void> {
+  async intent(body: Omit<IntentBody, 'reason' | 'actor'>): Promise<void> {
+    if (token.value !== '' && this.reason.trim() === '') return this.tell(t('control.need_reason'), true);
     return this.run(() => sendIntent({ ...body, reason: this.reason.trim(), actor: this.actor.trim() || 'operator' }, token.value));
   }
 
@@ -38,7 +39,7 @@ export class Commands {
 
   private tell(text: string, refused: boolean): void {
     this.refused = refused;
-    this.outcome = t(refused ? 'control.refused' : 'control.sent', { text });
+    this.outcome = t(refused ? 'control.refused' : 'control.sent', { text: sentence(text) });
   }
 }
 

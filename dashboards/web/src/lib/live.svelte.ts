@@ -9,6 +9,7 @@ import type {
 const KINDS = ['gpus', 'forecast', 'plans', 'modes', 'conditions', 'headroom', 'ride_through', 'shed', 'switchback', 'links', 'actuator'] as const;
 const SILENCE_MS = 12_000; // the server says something every 2 s
 const RETRY_MS = 2_000;
+const MADE_FOR_S = 300; // site time; so long the server, too, goes by a headroom
 
 interface SnapshotEvent {
   status: Status;
@@ -78,6 +79,11 @@ class Live {
   /** Whether values on the page are as old as the connection's loss. */
   get blind(): boolean {
     return this.connection !== 'open' || this.status?.edge_connected === false;
+  }
+
+  /** Whether what the controller made then [s since 1970] says nothing of now. */
+  tooOld(at_s: number): boolean {
+    return this.blind || this.now_s - at_s > MADE_FOR_S;
   }
 
   private async loadSite(): Promise<void> {

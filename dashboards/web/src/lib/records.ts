@@ -35,6 +35,7 @@ export interface EquipmentInfo {
   id: string;
   kind: string;
   name: string;
+  name_zh: string;
   feeds: string[];
   fed_by: string[];
   meters: string;
@@ -268,6 +269,7 @@ export interface HistorySeries {
 
 export interface Headroom {
   rack: string;
+  at_s: number;
   power_w: number;
   cooling_w: number;
   marginal_w_per_w: number | null;
