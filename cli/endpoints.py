@@ -7,6 +7,8 @@ from pathlib import Path
 
 from plant.errors import ConfigError
 
+_REMEDY = 'write {"link": ["host", port]}'
+
 
 def read_endpoints(path: Path | None) -> dict[str, tuple[str, int]] | None:
     """The override of link addresses, if there is one.
@@ -17,6 +19,16 @@ def read_endpoints(path: Path | None) -> dict[str, tuple[str, int]] | None:
     if path is None:
         return None
     try:
-        return {link: (str(host), int(port)) for link, (host, port) in json.loads(path.read_text("utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(str(error), where=str(path), remedy='expected {"link": ["host", port]}') from error
+        given = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"can't be read: {error}", where=str(path), remedy=_REMEDY) from error
+    if not isinstance(given, dict):
+        raise ConfigError("holds no links", where=str(path), remedy=_REMEDY)
+    return {link: _endpoint(address, f"{path}: {link}") for link, address in given.items()}
+
+
+def _endpoint(address: object, where: str) -> tuple[str, int]:
+    match address:
+        case [str(host), int(port)] if host and not isinstance(port, bool) and 0 < port < 65536:
+            return host, port
+    raise ConfigError(f"{json.dumps(address)[:60]} is no address", where=where, remedy=_REMEDY)
