@@ -74,6 +74,7 @@ class Actuator:
         hand = self._hand_of.get(lease.point)
         if hand is None:
             return self._refused(lease, "advisory", f"{lease.point}: {why_advisory(self._site, lease.point)}")
+        hand.asked_mono_s = self._clock.monotonic()
         async with hand.lock:
             try:
                 return await self._hold(hand, lease)
@@ -232,8 +233,9 @@ class Actuator:
             self._let_go(hand, "nothing was written after it was taken")
         if hand.release_due:
             await self._grip.release(hand, force=False)
-        elif not hand.taken and not self._admission.remote(hand):
-            self._ledger.withdraw(hand.name, "release_unconfirmed")  # it shows itself what it had not confirmed
+        elif not hand.taken:
+            for code in self._admission.over(hand, mono_s, self._follow_s):
+                self._ledger.withdraw(hand.name, code)
         await self._hand_over(hand)
         if not hand.driven:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from actuator.faults import FAULT_CODES
 from actuator.guard import GuardVerdict, guard
 from actuator.hand import Hand
 from actuator.watch import REMOTE, effective_point, mode_point, tolerance, watched_points
@@ -13,6 +14,9 @@ from plant.leases import Lease
 from plant.live import LiveTable, Snapshot
 from plant.points import PointId
 from plant.topology import Site
+
+LASTING = frozenset({"release_unconfirmed", "audit_failed"})
+"""Faults that matter also where nobody drives."""
 
 
 class Admission:
@@ -74,6 +78,14 @@ class Admission:
         if mono_s >= max(self._began_mono_s, hand.beat_mono_s) + hand.drive.timeout_s or not self.remote(hand):
             return []
         return [point for point in hand.setpoints if hand.winner(point, mono_s) is None]
+
+    def over(self, hand: Hand, mono_s: float, quiet_s: float) -> list[str]:
+        """Faults of a device that is not held and that are over: it shows that it was let go, or nobody asks for it.
+
+        quiet_s: for how long [s]; what hinders driving is no news where nothing is to be driven.
+        """
+        shown = [] if self.remote(hand) else ["release_unconfirmed"]
+        return shown + [c for c in FAULT_CODES if c not in LASTING and mono_s - hand.asked_mono_s > quiet_s]
 
     def snapshot(self, hand: Hand) -> Snapshot:
         """What is polled of the device."""

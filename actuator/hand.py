@@ -54,7 +54,7 @@ class Hand:
     """Our hold on one device; name: its drive's in the site.
 
     `generation` grows when it is given up, so that a write under way can tell; given_up_mono_s: when somebody last
-    wanted it given up, so that a lease from before that can tell, too.
+    wanted it given up, so that a lease from before that can tell, too; asked_mono_s: when a lease was last asked for.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Hand:
     release_due: bool = False
     generation: int = 0
     given_up_mono_s: float = -math.inf
+    asked_mono_s: float = -math.inf
     beat: int = 0
     beat_mono_s: float = -math.inf
     locked_until_mono_s: float = -math.inf

@@ -126,3 +126,19 @@ async def test_damaged_modes_say_which_file(site, tmp_path, text):
     (room.state.path / "modes.json").write_text(text)
     with pytest.raises(ConfigError, match=r"modes\.json.*repair or remove the file"):
         room.open()
+
+
+async def test_a_fault_of_driving_is_over_when_nobody_drives(site, tmp_path):
+    """A device that was silent, answers again and is left alone is no alarm for ever; while it is asked for, it is."""
+    room = Room(site, tmp_path)
+    await room.cycles(3)
+    room.plant.plant.faults.silent.add("cdu-1")
+    await room.cycles(12)
+    assert "write_silent" in {c.code for c in room.actuator.conditions()}
+    room.plant.plant.faults.silent.clear()
+    await room.ask(IntentKind.SET_MODE, mode=Mode.ADVISORY)
+    await room.cycles(3)
+    assert "write_silent" in {c.code for c in room.actuator.conditions()}
+    await room.cycles(4)
+    assert room.actuator.conditions() == []
+    assert room.at_default()
