@@ -10,11 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.adapter_api import Api
+from benchmarks.control_plane import ControlPlane
 from placement.kubernetes.marks import HOT
 
 FILES = Path(__file__).parents[2] / "packaging" / "kubernetes"
@@ -30,11 +32,19 @@ def kubectl() -> str:
     return str(Path(found).parent)
 
 
-def test_what_the_files_say_gives_all_rights_that_are_needed(plane, kubectl, tmp_path):
+@pytest.fixture
+def fresh(running, tmp_path) -> Iterator[ControlPlane]:
+    """A cluster that has seen nothing of ours: `running` tells whether there can be one."""
+    del running
+    with ControlPlane(tmp_path / "fresh") as plane:
+        yield plane
+
+
+def test_what_the_files_say_gives_all_rights_that_are_needed(fresh, kubectl, tmp_path):
     """Namespace, secret, roles and bindings; a kubeconfig of that account; then every command by this account alone."""
     (tmp_path / "token").write_text("secret")
     ours = {"PATH": os.pathsep.join([kubectl, os.environ["PATH"]]), "HOME": str(tmp_path), "COLDPLATE_TOKEN": "secret"}
-    admin = os.environ | ours | {"KUBECONFIG": str(plane.kubeconfig())}
+    admin = os.environ | ours | {"KUBECONFIG": str(fresh.kubeconfig())}
 
     def told(command: str, env: dict[str, str]) -> str:
         done = subprocess.run(["sh", "-ec", command], cwd=FILES, env=env, capture_output=True, text=True, check=False)
@@ -48,8 +58,8 @@ def test_what_the_files_say_gives_all_rights_that_are_needed(plane, kubectl, tmp
     told(f"./kubeconfig.sh {file} 1h", admin)
     assert [p.stat().st_mode & 0o077 for p in (file, tmp_path / "kubeconfig.token")] == [0, 0]
 
-    plane.start_scheduler()
-    plane.add_nodes(["gpu-1", "gpu-2"])
+    fresh.start_scheduler()
+    fresh.add_nodes(["gpu-1", "gpu-2"])
     account = os.environ | ours | {"KUBECONFIG": str(file), "PYTHONPATH": str(FILES.parents[1])}
     coldplate = f"{sys.executable} -m cli.main"
     shed = tmp_path / "shed.yaml"
@@ -58,8 +68,8 @@ def test_what_the_files_say_gives_all_rights_that_are_needed(plane, kubectl, tmp
         told(f"{coldplate} k8s verify --node gpu-1", account)
         assert "4 of 4 pods on the 2 nodes" in told(f"{coldplate} k8s verify --throwaway --pods 4", account)
         told(f"{coldplate} k8s sync --api {api.url} --once --write", account)
-        assert plane.taints("gpu-2") == {HOT: "PreferNoSchedule"}
+        assert fresh.taints("gpu-2") == {HOT: "PreferNoSchedule"}
         told(f"{coldplate} k8s take-back --write", account)
-        assert plane.taints("gpu-2") == {}
+        assert fresh.taints("gpu-2") == {}
         told(f"{coldplate} shed --config {shed} --api {api.url} --state {tmp_path / 'shed'} --act --once", account)
         assert api.sheds[-1].last_error == ""
