@@ -13,7 +13,7 @@ import msgspec
 
 from devices.profiles import Profile, ProfilePoint
 from plant.errors import PermanentError
-from plant.quantities import Quantity
+from plant.quantities import SWITCHED
 
 Path = tuple[str, ...]
 OBJECT, POINT = "{object}", "{point}"
@@ -50,7 +50,7 @@ class JsonPoint:
 
     def __init__(self, point: ProfilePoint) -> None:
         self._path = parse_path(point.path)
-        self._switch = point.quantity in (Quantity.STATE, Quantity.COUNT, Quantity.FRACTION)
+        self._switch = point.quantity in SWITCHED
         self._factor, self._offset = point.factor, point.offset
         self._codes = {text.casefold(): float(code) for code, text in point.states.items()}
 

@@ -18,7 +18,7 @@ import msgspec
 from devices.http import BusyError, HttpEndpoint, Reply
 from devices.profiles import Profile, ProfilePoint
 from plant.errors import RefusedError, SilentError
-from plant.quantities import Quantity
+from plant.quantities import SWITCHED, Quantity
 from plant.samples import Quality, Reason, quality_code
 
 CDUS = "/redfish/v1/ThermalEquipment/CDUs"
@@ -181,8 +181,11 @@ def _step(document: Any, token: str) -> Any:
 def number(point: ProfilePoint, found: Any) -> float | None:
     """A JSON value in SI; None what can't be one.
 
-    NaN: null, unknown words and what is beyond any float; words of `states` are their code.
+    NaN: null, unknown words and what is beyond any float; words of `states` are their code. True and false are numbers
+    of what can be on or off only.
     """
+    if isinstance(found, bool) and point.quantity not in SWITCHED:
+        return None
     if found is None:
         return math.nan
     if isinstance(found, str):

@@ -29,6 +29,9 @@ class Quantity(StrEnum):
     LEVEL = "level"
 
 
+SWITCHED = frozenset({Quantity.STATE, Quantity.COUNT, Quantity.FRACTION})
+"""What may be told by true and false: what can be on or off."""
+
 UNIT: dict[Quantity, str] = {
     Quantity.TEMPERATURE: "°C",
     Quantity.VOLUME_FLOW: "m³/s",

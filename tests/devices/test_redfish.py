@@ -12,6 +12,7 @@ from devices.http_options import HttpOptions
 from devices.profiles import Profile, ProfilePoint
 from devices.redfish import RETRY_MISSING_S, CoolingUnit, number
 from plant.errors import RefusedError
+from plant.quantities import Quantity
 
 HEAD = {"profile": "x", "kind": "cdu", "transport": "http", "format": "redfish", "revision": "1", "source": "a test"}
 POINTS = [
@@ -89,3 +90,5 @@ def test_a_number_beyond_any_float_is_no_value():
     point = ProfilePoint.model_validate(POINTS[0])
     assert math.isnan(number(point, msgspec.json.decode(b"1" + b"0" * 400)))
     assert number(point, 12) == 12.0
+    assert number(point, True) is None, "a temperature or power of `true` is none"
+    assert number(point.model_copy(update={"quantity": Quantity.STATE, "unit": "code"}), True) == 1.0
