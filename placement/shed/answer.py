@@ -38,7 +38,8 @@ def shed_plans(
         return []
     known = [job for job in believed(lists, now_s) if job.start_s <= now_s and job.racks]
     jobs = [replace(shed_job(site, job), may_cap=job.job not in uncapped) for job in known]
-    left_s: dict[str, float] = {}
+    rides, left_s = list(rides), dict[str, float]()
+    unseen = {ride.loop for ride in rides if not ride.known}
     for ride in rides:
         if ride.known and ride.seconds is not None:
             left_s[ride.loop] = min(ride.seconds, left_s.get(ride.loop, ride.seconds))
@@ -50,6 +51,7 @@ def shed_plans(
                 racks=frozenset(r.racks),
                 power_w=needed_w(r, held.get(r.loop, 0.0)),
                 within_s=left_s.get(r.loop),
+                unseen=r.loop in unseen,
             ),
             jobs,
         )

@@ -50,13 +50,22 @@ class ShedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShedNeed:
-    """power_w [W] less on these racks, within within_s [s] (None: no limit is near), for about for_s [s]."""
+    """power_w [W] less on these racks, within within_s [s] (None: no limit is near), for about for_s [s].
+
+    unseen: a CDU does not tell how much time is left, so that caps hurry and nothing is said to come in time.
+    """
 
     loop: str
     racks: frozenset[str]
     power_w: float
     within_s: float | None = None
     for_s: float = 4 * 3600.0
+    unseen: bool = False
+
+    @property
+    def hurries(self) -> bool:
+        """Whether requeues may come too late."""
+        return self.unseen or (self.within_s is not None and self.within_s < REQUEUE_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +197,7 @@ def _caps(
     capable = [job for job in staying if job.may_cap]
     rest_w = need.power_w - sum(_all_w(job, need) for job in gone.values())
     shares = drawn(_speeds(need, capable, rest_w, least_speed))
-    if gone and need.within_s is not None and need.within_s < REQUEUE_S:
+    if gone and need.hurries:
         # requeues come too late: until they act everything is capped as deep as it goes, who is to go as well
         floor = least_speed**POWER_EXPONENT
         ending = [replace(_cap(need, job, floor), lost_gpu_h=0.0) for job in gone.values() if job.may_cap]
@@ -239,7 +248,7 @@ def _plan(need: ShedNeed, steps: Sequence[ShedStep]) -> ShedPlan:
         relief_w=quick_w,
         short_w=max(need.power_w - quick_w, 0.0),
         lost_gpu_h=sum(step.lost_gpu_h for step in steps),
-        in_time=math.isfinite(covered_s) and (need.within_s is None or covered_s <= need.within_s),
+        in_time=math.isfinite(covered_s) and not need.unseen and (need.within_s is None or covered_s <= need.within_s),
         covered_in_s=covered_s if math.isfinite(covered_s) else None,
         within_s=need.within_s,
     )

@@ -82,7 +82,7 @@ def test_only_who_is_told_to_be_interruptible_is_requeued(site):
 
 
 def test_the_shortest_ride_through_of_the_loop_is_the_clock(site):
-    """One that is for good, or not known, sets none."""
+    """One that is for good sets none."""
     rides = [
         RideThrough(cdu="cdu-1", loop="tcs-1", at_s=NOW_S, seconds=5.0, known=True),
         RideThrough(cdu="cdu-2", loop="tcs-1", at_s=NOW_S, seconds=90.0, known=True),
@@ -90,6 +90,27 @@ def test_the_shortest_ride_through_of_the_loop_is_the_clock(site):
     lists = [told(outlook("a", "rack-01"))]
     assert not shed_plans(site, [request(10e3)], lists, rides, NOW_S)[0].in_time
     assert shed_plans(site, [request(10e3)], lists, rides[1:], NOW_S)[0].in_time
+
+
+def test_a_ride_through_that_nobody_knows_is_no_time_to_wait(site):
+    """Caps go as deep as they can until requeues act, and nothing is said to come in time."""
+    for_good = RideThrough(cdu="cdu-1", loop="tcs-1", at_s=NOW_S, seconds=None, known=True)
+    blind = RideThrough(cdu="cdu-2", loop="tcs-1", at_s=NOW_S, seconds=None, known=False, reason="flow lost")
+    lists = [told(*(outlook(f"j{i}", f"rack-0{i}", stop=True) for i in range(1, 9)))]
+    (calm,) = shed_plans(site, [request(500e3)], lists, [for_good], NOW_S)
+    (hurried,) = shed_plans(site, [request(500e3)], lists, [for_good, blind], NOW_S)
+    assert (calm.in_time, hurried.in_time, hurried.within_s) == (True, False, None)
+
+    def capped(plan):
+        return {step.job: step.share for step in plan.steps if step.action == "cap"}
+
+    gone = {step.job for step in hurried.steps if step.action == "requeue"}
+    assert gone
+    assert gone.isdisjoint(capped(calm))
+    assert gone < capped(hurried).keys()
+    assert set(capped(hurried).values()) == {min(capped(hurried).values())}
+    elsewhere = RideThrough(cdu="cdu-9", loop="other", at_s=NOW_S, seconds=None, known=False, reason="flow lost")
+    assert shed_plans(site, [request(500e3)], lists, [for_good, elsewhere], NOW_S)[0].in_time
 
 
 def test_without_a_wish_there_is_no_plan_and_without_valid_jobs_all_of_it_is_missing(site):
