@@ -31,8 +31,9 @@ class ChillerDesign:
     """Machines that run, as one. heat_w: all together [W]; power_w: all at their rating points [W].
 
     share: COP over the Carnot one at full load; input_shares: see `USUAL_INPUT`; condenser_m3_s: condenser water of one
-    that runs, in the mean (0: air-cooled). together: all of them share what there is to chill in proportion to their
-    size, because staging chose them; else as few run as can.
+    that runs, in the mean (0: air-cooled). min_off_s: how long one that stopped stays off at least [s]. together: all
+    of them share what there is to chill in proportion to their size, because staging chose them; else as few run as
+    can.
     """
 
     heat_w: float
@@ -42,6 +43,7 @@ class ChillerDesign:
     input_shares: tuple[float, float, float, float]
     least_load: float
     condenser_m3_s: float
+    min_off_s: float = 0.0
     together: bool = False
 
     @property
@@ -78,6 +80,7 @@ def chiller_design(
         input_shares=(first, second, third, fourth),
         least_load=float(weights @ least),
         condenser_m3_s=sum(flows) / len(chillers),
+        min_off_s=max(c.design.get("min_off_s", 0.0) for c in chillers),
         together=together,
     )
 

@@ -111,7 +111,7 @@ def margins(problem: Problem, points: Array, high: model.Strain) -> dict[str, Ar
         "rack_flow": 100 * (high.rack_flow_m3_s / max(bounds.rack_flow_m3_s * FLOW_RESERVE, 1e-9) - 1),
         "dew_point": supply_c - bounds.dew_limit_c - bounds.unsure_k - max(DEW_RESERVE_K, under_k),
         "facility_flow": np.where(high.facility_short, -100.0, 100 * (1 - share)),
-        "facility_temperature": np.where(high.facility_warm, -1.0, np.inf),
+        "facility_temperature": np.where(high.facility_warm, -1.0, bounds.facility_c[1] - high.late_c),
     }
     if not bounds.reserve:
         return found

@@ -45,6 +45,13 @@ class DryCoolers:
         """All chillers at their rating point [W]."""
         return self.chiller.power_w if self.chiller else 0.0
 
+    @property
+    def alone(self) -> DryCoolers | None:
+        """The same while its chillers, which come by themselves, may not start yet; None where they always may."""
+        if self.chiller is None or self.chiller.together or self.chiller.min_off_s <= 0:
+            return None
+        return replace(self, chiller=None)
+
     def with_air(self, factor: float) -> DryCoolers:
         """The same with fans that must move `factor` times as much air for the same heat."""
         return replace(self, ua_w_k=self.ua_w_k / factor, air_w_k=self.air_w_k / factor)

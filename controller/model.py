@@ -141,8 +141,9 @@ class Strain:
     """How near each candidate comes to its limits.
 
     facility_flow_m3_s: of this loop; pumped_m3_s: of all loops; facility_short: no flow can carry the heat;
-    facility_warm: heat rejection and chillers together can't reach the setpoint; rack_return_c: with a rack at full
-    power.
+    facility_warm: heat rejection and chillers together can't reach the setpoint; late_c: facility water [°C] until
+    chillers start that stand at the least likely load and may not start at once, -inf where none does;
+    rack_return_c: with a rack at full power.
     """
 
     rack_flow_m3_s: Array
@@ -151,6 +152,7 @@ class Strain:
     pumped_m3_s: Array
     facility_short: npt.NDArray[np.bool_]
     facility_warm: npt.NDArray[np.bool_]
+    late_c: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -211,7 +213,8 @@ def assess(design: LoopDesign, likely: Sequence[Load], upper: Load, at: Setpoint
     else:
         water = _waters(design, (*likely, upper), at)
         cost, high = water.under(slice(-1)), water.under(-1)
-    return _outcome(design, likely, at, cost), _strain(design.grown or design, upper, at, high)
+    least = cost.under(int(np.argmin([load.heat_w for load in likely])))
+    return _outcome(design, likely, at, cost), _strain(design.grown or design, upper, at, high, least)
 
 
 def _outcome(design: LoopDesign, loads: Sequence[Load], at: Setpoints, water: _Water) -> Outcome:
@@ -237,7 +240,7 @@ def mean_case_c(design: LoopDesign, load: Load, supply_c: Array, dp_pa: Array) -
     return case_temperature(index, supply_c, rack_flow(index, dp_pa), gpu_w, design.coolant.heat_j_m3_k)
 
 
-def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Strain:
+def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water, least: _Water) -> Strain:
     index, flow_m3_s = design.index_rack, water.facility_m3_s
     index_flow = design.least_flow_share * rack_flow(index, at.dp_pa)
     left_w = design.rejection.unreached_w(water.rejected_w, flow_m3_s, at.facility_c, at.tower_c, load.air)
@@ -249,7 +252,18 @@ def _strain(design: LoopDesign, load: Load, at: Setpoints, water: _Water) -> Str
         pumped_m3_s=flow_m3_s,
         facility_short=~np.isfinite(water.needed_m3_s),
         facility_warm=left_w > 0,
+        late_c=_late_c(design, load, at, water, least),
     )
+
+
+def _late_c(design: LoopDesign, load: Load, at: Setpoints, water: _Water, least: _Water) -> Array:
+    """Facility water [°C] if the load comes while the chillers, which the least one needs not, may not start yet."""
+    alone = design.rejection.alone
+    if alone is None:
+        return np.full_like(at.supply_c, -np.inf)
+    idle = alone.unreached_w(least.rejected_w, least.facility_m3_s, at.facility_c, at.tower_c, load.air) <= 0
+    comes_c = alone.warmest_c(water.rejected_w, water.facility_m3_s, at.facility_c, at.tower_c, load.air)
+    return np.where(idle, comes_c, -np.inf)
 
 
 def full_load_case_c(design: LoopDesign, supply_c: Array, dp_pa: Array, gpu_w: float) -> Array:

@@ -43,6 +43,10 @@ class Rejection(Protocol):
     def chiller_power_w(self) -> float:
         """All chillers at their rating point [W]."""
 
+    @property
+    def alone(self) -> Rejection | None:
+        """The same while chillers that come by themselves may not start yet; None where that is not reckoned."""
+
     def with_air(self, factor: float) -> Rejection:
         """The same with fans that must move `factor` times as much air for the same heat."""
 

@@ -57,6 +57,11 @@ class WetSide:
         """All chillers at their rating point [W]."""
         return self.chiller.power_w if self.chiller else 0.0
 
+    @property
+    def alone(self) -> None:
+        """Not reckoned: an economiser's share of the heat hangs on what its chillers leave it."""
+        return None
+
     def with_air(self, factor: float) -> WetSide:
         """The same with fans that must move `factor` times as much air for the same heat."""
         return replace(self, tower=replace(self.tower, air_kg_s=self.tower.air_kg_s / factor))
