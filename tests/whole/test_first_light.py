@@ -153,7 +153,7 @@ def test_the_demo_command_end_to_end(tmp_path):
         "--port",
         str(port),
         "--speed",
-        "10",  # beside the suite's other work a faster clock leaves too little time to read devices
+        "4",  # beside the suite's other work a faster clock leaves too little time to read devices
         "--state",
         str(tmp_path / "s"),
     ]
