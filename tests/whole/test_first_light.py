@@ -162,7 +162,7 @@ def test_the_demo_command_end_to_end(tmp_path):
         process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}/v1/status"
-        wait_for(lambda: httpx.get(url, timeout=5).json()["accepted_commands"] > 0, 150, "an accepted command")
+        wait_for(lambda: httpx.get(url, timeout=5).json()["accepted_commands"] > 0, 300, "an accepted command")
         assert f"http://127.0.0.1:{port}/" in (tmp_path / "demo.log").read_text()
         run_pid = int((tmp_path / "s" / "run.pid").read_text())
     finally:
