@@ -190,7 +190,7 @@ def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapp
     own = tuple(s for s in setpoints if s.point in group.commands.values())
     plan = replace(plan, setpoints=(*own, *switched), staging=solved.staged.why if solved.staged else None)
     room_w = problem.median.it_w - problem.median.heat_w
-    safe = kind == "plan_design"  # then the air, too, goes back to the device's own
+    safe = kind in {"plan_design", "plan_unheld"}  # then the air, too, goes back to the device's own
     air = None if safe else plan_air(site, problems.snapshot, group, room_w, moves, now_s, SETTLE_S)
     breathed = {air.setpoint.point: air.move} if air else {}
     return Decision(

@@ -26,7 +26,8 @@ def next_step(
     kind, goal = _goal(problem, choice, too_hot=too_hot)
     commands = inputs.setpoint_points(problems.site, problems.group)
     if problems.unheld_k:
-        kind, goal = "plan_unheld", tuple(_firm(commands, problem, goal))
+        kind = kind if kind == "plan_design" else "plan_unheld"
+        goal = tuple(_firm(commands, problem, goal))
     points = tuple(commands.values())
     values, made = _values(problem, goal, points, moves, problems.now_s)
     if kind == "plan_move" and np.allclose(values, problem.current) and not np.allclose(goal, problem.current):
