@@ -239,7 +239,7 @@ class Ours:
     def decide(self, snapshot: Snapshot, now_s: float) -> Mapping[PointId, float]:
         """The plans' setpoints of this cycle; none where inputs are missing."""
         revise = self._foresight(snapshot, now_s) if self._foresight else None
-        result = step(self._state, snapshot, self._outlook(now_s), now_s, self._site, revise)
+        result = step(self._state, snapshot, self._outlook(now_s), now_s, self._site, revise, rooms=False)
         self._state = result.state
         planned = {plan.loop for plan in result.plans}
         for group in (g for name, g in self._site.groups.items() if name not in planned):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
+import numpy as np
+
 from actuator.guard import guard
 from benchmarks.plants import Plant, PlantTruth
 from benchmarks.reserve import UNKNOWN_K, ReserveWatch
@@ -188,7 +190,15 @@ def _without_gpus(shown: Mapping[PointId, float]) -> dict[PointId, float]:
 
 def batch_of(shown: Mapping[PointId, float], now_s: float) -> SampleBatch:
     """What a plant shows, as good samples of one moment."""
-    return SampleBatch.of([(point, now_s, now_s, value, GOOD) for point, value in shown.items()])
+    count = len(shown)
+    return SampleBatch(
+        names=tuple(shown),
+        index=np.arange(count),
+        time_s=np.full(count, now_s),
+        received_s=np.full(count, now_s),
+        value=np.fromiter(shown.values(), np.float64, count),
+        code=np.full(count, GOOD, dtype=np.int32),
+    )
 
 
 def _day(marks: list[_Mark], moves: int, reserve: ReserveWatch) -> Day:

@@ -60,16 +60,19 @@ def step(
     now_s: float,
     site: Site,
     revise: Revise | None = None,
+    *,
+    rooms: bool = True,
 ) -> StepResult:
     """One cycle. now_s [s since 1970]; outlook may be empty. Pure: the same arguments give the same result.
 
-    revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study.
+    revise: puts another forecast in place of ours before it is used, e.g. persistence or the truth in a study; rooms:
+    reckon headroom and ride-through too, which no plan depends on and which a study that reads neither spares.
     """
     by_flow = translation(site, snapshot)
     if by_flow is None:
-        return _step(state, snapshot, outlook, now_s, site, revise, {})
+        return _step(state, snapshot, outlook, now_s, site, revise, {}, rooms=rooms)
     known, view = by_flow.known(state), by_flow.snapshot
-    return by_flow.told(_step(known, view, outlook, now_s, by_flow.site, revise, by_flow.flows))
+    return by_flow.told(_step(known, view, outlook, now_s, by_flow.site, revise, by_flow.flows, rooms=rooms))
 
 
 def _step(
@@ -80,6 +83,8 @@ def _step(
     site: Site,
     revise: Revise | None,
     flows: Mapping[PointId, Reading],
+    *,
+    rooms: bool,
 ) -> StepResult:
     """The same, with every loop of CDUs by its pressure; flows: see `Translation`."""
     state = not_ahead(state, now_s)
@@ -94,7 +99,8 @@ def _step(
     seen = _looked(state, site, snapshot, heats, now_s)
     seen = replace(seen, doubts=doubts, memory=memory, known=known)
     decisions = {g.id: _decide(seen, site, snapshot, g, heats.now, ahead, now_s) for g in site.groups.values()}
-    return _result(_decided(seen, decisions), decisions, heats, site, snapshot, ahead, now_s)
+    result = _result(_decided(seen, decisions), decisions, heats, site, ahead, now_s)
+    return _with_rooms(result, heats, site, snapshot, now_s) if rooms else result
 
 
 def _looked(state: ControlState, site: Site, snapshot: Snapshot, heats: _Heats, now_s: float) -> ControlState:
@@ -127,23 +133,30 @@ def _result(
     decisions: Mapping[str, Decision],
     heats: _Heats,
     site: Site,
-    snapshot: Snapshot,
     ahead: Forecast,
     now_s: float,
 ) -> StepResult:
-    """What the cycle tells."""
+    """What the cycle tells, without rooms."""
     sheds = tuple(d.shed for d in decisions.values() if d.shed is not None)
     told_of_loops = tuple(c for d in decisions.values() for c in d.conditions)
     return StepResult(
         state=state,
         forecast=ahead,
         plans=state.plans,
-        headrooms=without_room(_headrooms(site, snapshot, heats, ahead, now_s), sheds),
+        headrooms=(),
         conditions=heats.conditions + told_of_loops + findings(state.known, site, now_s),
-        ride_throughs=ride_throughs(site, snapshot, ahead, now_s),
         shed=sheds,
         parameters=parameters_of(state.known, site),
         let_go={g: d.let_go for g, d in decisions.items() if d.let_go},
+    )
+
+
+def _with_rooms(result: StepResult, heats: _Heats, site: Site, snapshot: Snapshot, now_s: float) -> StepResult:
+    """The same with headroom and ride-through."""
+    return replace(
+        result,
+        headrooms=without_room(_headrooms(site, snapshot, heats, result.forecast, now_s), result.shed),
+        ride_throughs=ride_throughs(site, snapshot, result.forecast, now_s),
     )
 
 

@@ -31,10 +31,11 @@ VOLUME_S = 45.0  # coolant volume where the file gives none, in seconds of flow
 
 @dataclass(frozen=True, slots=True)
 class GroupLoop:
-    """A cooling group and its simulated loop."""
+    """A cooling group and its simulated loop; own: members that take a flow or a pump speed of their own."""
 
     group: CoolingGroup
     loop: CoolantLoop
+    own: frozenset[str]
 
 
 def coolant_rho_cp(site: Site) -> float:
@@ -51,7 +52,7 @@ def racks_of(site: Site) -> dict[str, Rack]:
 
 def group_loops(site: Site, racks: Mapping[str, Rack]) -> list[GroupLoop]:
     """One loop for each cooling group."""
-    return [GroupLoop(group, _coolant_loop(site, group, racks)) for group in site.groups.values()]
+    return [GroupLoop(group, _coolant_loop(site, group, racks), _own_pumping(group)) for group in site.groups.values()]
 
 
 def facility_loop(site: Site) -> FacilityLoop | None:
@@ -143,7 +144,7 @@ def commanded_tower(site: Site, found: Mapping[str, DeviceController]) -> str:
     return next((tower for tower in asked if tower in found), "")
 
 
-def own_pumping(group: CoolingGroup) -> frozenset[str]:
+def _own_pumping(group: CoolingGroup) -> frozenset[str]:
     """Members that each take a flow or a pump speed of their own; none where the master's holds for all."""
     taken = (*group.taken("flow"), *group.taken("pump_speed"))
     return frozenset(point.partition("/")[0] for point in taken) if len(taken) > 1 else frozenset()

@@ -178,8 +178,8 @@ class SimulatedPlant:
 
         Where each CDU takes its own flow, those that run hold theirs and no more.
         """
-        controller, own = self.controllers[self.acting_master(entry)], loops.own_pumping(entry.group)
-        told = [self.controllers[u.id] for u in entry.loop.units if u.running and u.id in own] or [controller]
+        controller = self.controllers[self.acting_master(entry)]
+        told = [self.controllers[u.id] for u in entry.loop.units if u.running and u.id in entry.own] or [controller]
         if "pump_speed_setpoint" in controller.writable:
             return 0.0, sum(c.effective("pump_speed_setpoint") for c in told) / len(told)
         if "flow_setpoint" in controller.writable:

@@ -15,7 +15,6 @@ from simulator.coolant import Cdu, Sidecar
 from simulator.dials import Dials
 from simulator.facility import FacilityLoop
 from simulator.facility_pumps import Pump
-from simulator.loops import own_pumping
 from simulator.profile_device import nominal
 from simulator.racks import Rack
 from simulator.rejection import CoolingTower, DryCooler
@@ -94,7 +93,7 @@ def _followed(plant: SimulatedPlant, name: str) -> dict[str, float]:
         return {}
     theirs = plant.controllers[master].readings()
     shown = {key: value for key, value in theirs.items() if key.startswith("effective_")}
-    if entry and name in own_pumping(entry.group):
+    if entry and name in entry.own:
         return {key: value for key, value in shown.items() if "temperature" in key}
     return shown | {"control_source": FOLLOWS_MASTER}
 

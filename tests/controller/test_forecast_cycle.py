@@ -88,3 +88,14 @@ def test_revise_puts_another_forecast_in_its_place(pod, pod_snapshot, now_s):
     assert len(seen) == 1
     assert result.plans == ()
     assert result.forecast.heats == ()
+
+
+def test_a_study_that_reads_no_rooms_gets_the_same_plans(pod, pod_snapshot, now_s):
+    """Headroom and ride-through are left out; nothing else of the result depends on them."""
+    whole, without = (step(initial_state(), pod_snapshot, (), now_s, pod, rooms=rooms) for rooms in (True, False))
+    assert whole.plans
+    assert without.plans == whole.plans
+    assert without.conditions == whole.conditions
+    assert whole.headrooms
+    assert whole.ride_throughs
+    assert (without.headrooms, without.ride_throughs) == ((), ())
