@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from reports.pue import ReportError
-from reports.trend_savings import Saving, of_cold_supply, of_hunting, of_low_delta_t, together
+from reports.trend_savings import Saving, energy_kwh, of_cold_supply, of_hunting, of_low_delta_t, together
 from reports.trend_table import Column, Floats, TrendTable
 
 WINDOW_S = 6 * 3600.0
@@ -122,7 +122,7 @@ def audit(
         days=(table.time_s[-1] - table.time_s[0]) / 86400, rows=len(table.time_s), step_s=table.step_s,
         complete=float(known.mean()), hunting=hunting, fights=fights, delta_t=delta_t, cold_supply=cold,
         savings=savings, savings_low=together([s.low for s in savings]),
-        savings_high=together([s.high for s in savings]), cooling_kwh=_energy_kwh(table), ignored=table.ignored,
+        savings_high=together([s.high for s in savings]), cooling_kwh=energy_kwh(table), ignored=table.ignored,
     )  # fmt: skip
 
 
@@ -261,16 +261,6 @@ def _savings(
     if any(c.cold for c in cold):
         found.append(of_cold_supply(table, float(np.mean([c.colder_k for c in cold])), needed_c))
     return found
-
-
-def _energy_kwh(table: TrendTable) -> float | None:
-    """Cooling energy over the trends where they have it; gaps longer than an hour are not counted."""
-    columns = table.of("cooling_power")
-    if not columns:
-        return None
-    step_s = np.minimum(np.diff(table.time_s, append=table.time_s[-1] + table.step_s), 3600.0)
-    total = np.sum([np.nan_to_num(c.value) for c in columns], axis=0)
-    return float((total * step_s).sum() / 3.6e6)
 
 
 def lines(found: TrendAudit) -> list[str]:

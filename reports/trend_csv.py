@@ -51,6 +51,7 @@ class Sheet:
     """A file up to its header. units: of a line of units below it, else empty; rest: the lines that follow."""
 
     path: Path
+    separator: str
     header: list[str]
     line: int
     when: tuple[int, ...]
@@ -69,12 +70,13 @@ def open_sheet(path: Path, time_header: str = "") -> Sheet:
         ConfigError: it can't be read, is no CSV, or has no column of times.
     """
     text = _text(path)
-    rows = _rows(text, path)
+    separator = _delimiter(text)
+    rows = _rows(text, path, separator)
     above: list[Row] = []
     for row in rows:
         when = _when(row.cells, time_header)
         if when:
-            return _with_units(path, row, when, rows)
+            return _with_units(path, separator, row, when, rows)
         above.append(row)
         if len(above) >= LINES_ABOVE:
             break
@@ -82,14 +84,14 @@ def open_sheet(path: Path, time_header: str = "") -> Sheet:
     raise ConfigError("no column of times", where=f"{path}:1", remedy=remedy)
 
 
-def _with_units(path: Path, row: Row, when: tuple[int, ...], rows: Iterator[Row]) -> Sheet:
+def _with_units(path: Path, separator: str, row: Row, when: tuple[int, ...], rows: Iterator[Row]) -> Sheet:
     first = next(rows, None)
     units = [""] * len(row.cells)
     if first is not None and not looks_like_time(_joined(first.cells, when)) and _is_units(first.cells):
         units = [c.strip(" []()") for c in first.cells] + units[len(first.cells) :]
         first = None
     rest = rows if first is None else _put_back(first, rows)
-    return Sheet(path=path, header=row.cells, line=row.number, when=when, units=units, rest=rest)
+    return Sheet(path=path, separator=separator, header=row.cells, line=row.number, when=when, units=units, rest=rest)
 
 
 def _put_back(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
@@ -114,8 +116,8 @@ def _text(path: Path) -> str:
         return raw.decode("cp1252", errors="replace")  # what spreadsheets write in the West
 
 
-def _rows(text: str, path: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+def _rows(text: str, path: Path, separator: str) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -169,12 +171,12 @@ def numbers(sheet: Sheet, wanted: Sequence[int], units: Sequence[str], zone: str
             sample.append(Row(row.number, cells))
             if len(sample) < SAMPLE_ROWS:
                 continue
-            decimal = _decimal(sample, wanted)
+            decimal = _decimal(sample, wanted, sheet.separator)
             _take(sample, wanted, columns, sheet, units, decimal)
             continue
         _take((Row(row.number, cells),), wanted, columns, sheet, units, decimal)
     if not decimal:
-        _take(sample, wanted, columns, sheet, units, _decimal(sample, wanted))
+        _take(sample, wanted, columns, sheet, units, _decimal(sample, wanted, sheet.separator))
     times = np.array(seconds_of(texts, lambda n: sheet.where(wheres[n]), zone))
     values = [np.frombuffer(c, dtype=np.float64) if c else np.zeros(0) for c in columns]
     if len(times) > 1 and times[0] > times[-1]:
@@ -211,8 +213,11 @@ def _take(
                 raise ConfigError(text, where=sheet.where(row.number), remedy=remedy) from error
 
 
-def _decimal(rows: Sequence[Row], wanted: Sequence[int]) -> str:
-    """The decimal mark of a sample: the last mark of most numbers that have one and are no thousands."""
+def _decimal(rows: Sequence[Row], wanted: Sequence[int], separator: str) -> str:
+    """The decimal mark of a sample: the last mark of most numbers that have one and are no thousands.
+
+    Where all might be thousands (21,500), semicolons between cells tell that the comma is the decimal mark.
+    """
     commas = points = 0
     for row in rows:
         for index in wanted:
@@ -222,6 +227,8 @@ def _decimal(rows: Sequence[Row], wanted: Sequence[int]) -> str:
                 commas += 1
             elif point > comma and not _THOUSANDS[","].fullmatch(text):
                 points += 1
+    if commas == points == 0 and separator == ";":
+        return "," if any("," in row.cells[index] for row in rows for index in wanted) else "."
     return "," if commas > points else "."
 
 

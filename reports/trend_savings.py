@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from reports.trend_table import Floats, TrendTable
 
@@ -103,12 +104,11 @@ def _hours(table: TrendTable) -> tuple[Floats, Floats, Floats, Floats] | None:
     power, heat = table.of("cooling_power"), table.of("heat") or table.of("it_power")
     if not outdoor or not power:
         return None
-    rows = [outdoor[0].value, np.sum([c.value for c in power], axis=0)]
-    rows += [np.sum([c.value for c in heat], axis=0)] if heat else []
     hour = (table.time_s // HOUR_S).astype(np.int64)
     numbers, place = np.unique(hour, return_inverse=True)
-    count = np.bincount(place)
-    outdoor_c, power_w, *heat_w = (np.bincount(place, weights=row) / count for row in rows)  # NaN stays NaN
+    outdoor_c, power_w, *heat_w = (
+        np.sum([_hourly(c.value, place) for c in columns], axis=0) for columns in (outdoor[:1], power, heat) if columns
+    )
     good = np.isfinite(outdoor_c) & (power_w > 0)
     for row in heat_w:
         good &= row > 0
@@ -117,6 +117,31 @@ def _hours(table: TrendTable) -> tuple[Floats, Floats, Floats, Floats] | None:
     day: Floats = np.asarray(numbers[good] * HOUR_S // DAY_S, dtype=np.float64)
     log_power: Floats = np.asarray(np.log(power_w[good]), dtype=np.float64)
     return day, np.asarray(outdoor_c[good], dtype=np.float64), design, log_power
+
+
+def _hourly(value: Floats, place: npt.NDArray[np.intp]) -> Floats:
+    """Mean of each hour over the rows that have a value (one each quarter of an hour, say); NaN where none has."""
+    known = np.isfinite(value)
+    most = int(place.max()) + 1
+    count = np.bincount(place[known], minlength=most)
+    total = np.bincount(place[known], weights=value[known], minlength=most)
+    mean: Floats = np.where(count > 0, total / np.maximum(count, 1), math.nan)
+    return mean
+
+
+def energy_kwh(table: TrendTable) -> float | None:
+    """Cooling energy over the trends where they have it; each value holds till the next, an hour at most."""
+    columns = table.of("cooling_power")
+    return sum(_held_j(table, c.value) for c in columns) / 3.6e6 if columns else None
+
+
+def _held_j(table: TrendTable, value: Floats) -> float:
+    known = np.isfinite(value)
+    time_s = table.time_s[known]
+    if not len(time_s):
+        return 0.0
+    held_s = np.minimum(np.diff(time_s, append=table.time_s[-1] + table.step_s), HOUR_S)
+    return float((value[known] * held_s).sum())
 
 
 def together(shares: Sequence[float]) -> float:

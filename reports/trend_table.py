@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from plant.errors import ConfigError
-from plant.quantities import si_unit, to_si
+from plant.quantities import to_si
 from reports.switchback_estimate import Trends
 from reports.trend_csv import Sheet, numbers, open_sheet
+from reports.trend_headers import ROLES, Meaning, guessed, mapped
+from reports.trend_plausible import refuse_implausible
 from sites.document import Document, Place, read_document
 from sites.problem import one_of
 
@@ -25,30 +26,6 @@ LEAST_ROWS = 200
 LEAST_FILLED = 0.01
 PLAN_KEYS, COLUMN_KEYS = ("time", "timezone", "columns", "manifolds"), ("equipment", "role", "unit")
 """What a map may say, and of a column."""
-
-# role -> (unit where the header names none, words of which one group must all be in the header)
-ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
-    "supply_setpoint": ("degC", (("supply", "temp", "setpoint"), ("supply", "temp", "sp"), ("supply", "sp"))),
-    "pressure_setpoint": ("kPa", (("pressure", "setpoint"), ("dp", "sp"), ("pressure", "sp"))),
-    "facility_supply_temperature": ("degC", (("fws", "supply", "temp"), ("primary", "supply", "temp"))),
-    "facility_return_temperature": ("degC", (("fws", "return", "temp"), ("primary", "return", "temp"))),
-    "supply_temperature": ("degC", (("supply", "temp"),)),
-    "return_temperature": ("degC", (("return", "temp"),)),
-    "dew_point": ("degC", (("dew",),)),
-    "wet_bulb": ("degC", (("wet",),)),
-    "dry_bulb": ("degC", (("dry", "bulb"), ("outdoor", "temp"), ("outside", "temp"), ("oat",), ("ambient", "temp"))),
-    "valve": ("%", (("valve",),)),
-    "pump_speed": ("%", (("pump", "speed"), ("pump", "hz"), ("pump", "rpm"))),
-    "facility_flow": ("l/min", (("fws", "flow"), ("primary", "flow"))),
-    "flow": ("l/min", (("flow",),)),
-    "cooling_power": ("kW", (("cooling", "power"), ("chiller", "power"), ("fan", "power"), ("pump", "power"))),
-    "it_power": ("kW", (("it", "power"), ("rack", "power"), ("ups", "power"))),
-    "active": ("1", (("coldplate", "active"),)),
-    "heat": ("kW", (("heat",), ("duty",))),
-}
-_UNIT = re.compile(r"[\[(]([^\])]*)[\])]\s*$")
-_PART = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=[0-9])")
-_SHORT = {"temperature": "temp", "t": "temp", "tmp": "temp", "position": "", "pos": "", "differential": "", "spt": "sp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +57,6 @@ class TrendTable:
         return float(np.median(np.diff(self.time_s)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    equipment: str
-    role: str
-    unit: str
-
-
 def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     """The trends of a CSV file.
 
@@ -111,6 +81,7 @@ def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     for index, raw in kept.items():
         meaning, (factor, offset) = meanings[index], to_si(meanings[index].unit)
         value = raw * factor + offset
+        refuse_implausible(value, meaning.role, f"column {sheet.header[index]!r}", sheet.where())
         columns.append(Column(header=sheet.header[index], equipment=meaning.equipment, role=meaning.role, value=value))
     ignored = tuple(h for i, h in enumerate(sheet.header) if i not in sheet.when and i not in kept)
     manifolds = {str(k): tuple(map(str, v)) for k, v in dict(plan.get("manifolds") or {}).items()}
@@ -211,7 +182,7 @@ def _known_keys(given: Mapping[Any, Any], known: Sequence[str], document: Docume
             )
 
 
-def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
+def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, Meaning]:
     where = sheet.where()
     given: Mapping[str, Mapping[str, Any]] = plan.get("columns") or {}
     for wanted in given:
@@ -223,59 +194,12 @@ def _understood(sheet: Sheet, plan: Mapping[str, Any]) -> dict[int, _Meaning]:
     for index, name in enumerate(sheet.header):
         unit = sheet.units[index]
         if name in given:
-            meaning: _Meaning | None = _mapped(given[name], name, unit, where)
+            meaning: Meaning | None = mapped(given[name], name, unit, where)
         else:
-            meaning = None if given else _guessed(name, unit, where)
+            meaning = None if given else guessed(name, unit, where)
         if meaning is not None and index not in sheet.when:
             meanings[index] = meaning
     if not meanings:
         remedy = "give a map with --map; see docs/operating.md"
         raise ConfigError("no header is understood", where=where, remedy=remedy)
     return meanings
-
-
-def _mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> _Meaning:
-    role = str(given["role"])
-    unit = _known(str(given.get("unit") or _unit_of(header) or below or ROLES[role][0]), header, where)
-    if not _fits(unit, role):
-        remedy = f"give a unit like {ROLES[role][0]}, or the role that it measures"
-        raise ConfigError(f"column {header!r}: {unit!r} is no unit of {role}", where=where, remedy=remedy)
-    return _Meaning(str(given.get("equipment") or "site"), role, unit)
-
-
-def _known(unit: str, header: str, where: str) -> str:
-    """The unit, which must be one that there is: figures in another one would be wrong without a word."""
-    try:
-        to_si(unit)
-    except ConfigError as error:
-        raise ConfigError(f"column {header!r}: {error.message}", where=where, remedy=error.remedy) from error
-    return unit
-
-
-def _fits(unit: str, role: str) -> bool:
-    """Whether a role can be told in a known unit: kWh are no power, and a flow of kilowatts is none."""
-    return si_unit(unit) == si_unit(ROLES[role][0]) or (role == "pump_speed" and si_unit(unit) == si_unit("Hz"))
-
-
-def _unit_of(header: str) -> str:
-    found = _UNIT.search(header)
-    return found[1].strip() if found else ""
-
-
-def _guessed(header: str, below: str, where: str) -> _Meaning | None:
-    """What a header's words say; below: the unit that stands in the line under it."""
-    unit = _unit_of(header) or below
-    words = [w for w in _PART.split(_UNIT.sub("", header).lower()) if w]
-    plain = {_SHORT.get(w, w) for w in words}
-    for role, (default, groups) in ROLES.items():
-        if any(plain >= set(group) for group in groups):
-            known = _known(unit or default, header, where)
-            return _Meaning(_equipment(words), role, known) if _fits(known, role) else None
-    return None
-
-
-def _equipment(words: list[str]) -> str:
-    """`cdu-1` of ["cdu", "1", "supply", ...]; `site` where no number follows the first word."""
-    if len(words) > 1 and words[1].isdigit():
-        return f"{words[0]}-{int(words[1])}"
-    return "site"

@@ -1,7 +1,7 @@
 """Times as building systems write them: seconds, ISO 8601, day and month in either order, 12-hour clocks, local time.
 
-Which order a file has is decided by all of its times together: a thirteenth month settles it, and else the order in
-which the file spans less.
+Spreadsheets' day numbers too. Which order a file has is decided by all of its times together: a thirteenth month
+settles it, and else the order in which the file spans less.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from plant.errors import ConfigError
 
 LATEST_S = 4e9
+SERIAL_DAYS = (20_000.0, 80_000.0)
+"""Day numbers of spreadsheets (1954 to 2119), which as seconds would all lie on the first day of 1970."""
+_SERIAL_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001
+_ZONE_WORD = re.compile(r"\d (?:[AaPp]\.?[Mm]\.? )?([A-Z]{2,5})$")
+_UNIVERSAL = frozenset({"UTC", "GMT"})
 _NUMERIC = re.compile(
     r"(\d{1,4})[./-](\d{1,2}|[A-Za-z]{3})[./-](\d{2,4})[ T,]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?"
     r"\s*([AaPp])?\.?(?:[Mm]\.?)?(?:\s+[A-Z]{2,5})?"
@@ -33,7 +38,9 @@ def seconds_of(texts: Sequence[str], where: Callable[[int], str], zone: str = ""
     Raises:
         ConfigError: a text is no time, or not after the one before it.
     """
-    read = _dated(texts) or _plain
+    read = _dated(texts) or _serial(texts) or _plain
+    if not zone:
+        _refuse_zone_words(texts, where)
     order = range(len(texts))
     if len(texts) > 1:
         ends = [_seconds(_moment(read, texts[n], where(n)), zone, None) for n in (order[0], order[-1])]
@@ -46,6 +53,15 @@ def seconds_of(texts: Sequence[str], where: Callable[[int], str], zone: str = ""
             raise ConfigError(f"{texts[n]!r} is not after the line before", where=where(n), remedy=remedy)
         found.append(time_s)
     return found if order.step > 0 else found[::-1]
+
+
+def _refuse_zone_words(texts: Sequence[str], where: Callable[[int], str]) -> None:
+    """CET is one hour off UTC, EST five, and CST may be any of three: hours off would be told as if they were right."""
+    for n, text in enumerate(texts):
+        found = _ZONE_WORD.search(text)
+        if found is not None and found[1] not in _UNIVERSAL | {"AM", "PM"}:
+            remedy = "name the place's `timezone` in the map, such as Europe/Berlin"
+            raise ConfigError(f"{text!r}: {found[1]} is no one zone", where=where(n), remedy=remedy)
 
 
 def looks_like_time(text: str) -> bool:
@@ -85,6 +101,21 @@ def _plain(text: str) -> datetime:
     return datetime.fromtimestamp(time_s, UTC)
 
 
+def _serial(texts: Sequence[str]) -> Callable[[str], datetime] | None:
+    """How day numbers of a spreadsheet are to be read, to the second; None where the file has none."""
+    try:
+        ends = [_day_number(text) for text in (*texts[:1], *texts[-1:])]
+    except ValueError:
+        return None
+    if not ends or not all(SERIAL_DAYS[0] <= end < SERIAL_DAYS[1] for end in ends):
+        return None
+    return lambda text: _SERIAL_ZERO + timedelta(seconds=round(_day_number(text) * 86400))
+
+
+def _day_number(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
 def _dated(texts: Sequence[str]) -> Callable[[str], datetime] | None:
     """How dates of three fields are to be read; None where the first time is none of that kind."""
     if not texts or _parts(texts[0]) is None:
@@ -121,9 +152,10 @@ def _reader(order: Callable[[Parts], tuple[int, int, int]]) -> Callable[[str], d
         parts = _parts(text)
         if parts is None:
             raise ValueError(text)
+        zone = UTC if text.endswith(tuple(_UNIVERSAL)) else None
         year, month, day = order(parts)
         whole, rest = divmod(parts[5], 1.0)
         century = 2000 if year < 100 else 0
-        return datetime(year + century, month, day, parts[3], parts[4], int(whole), int(rest * 1e6))  # noqa: DTZ001
+        return datetime(year + century, month, day, parts[3], parts[4], int(whole), int(rest * 1e6), zone)
 
     return read

@@ -13,6 +13,7 @@ from cli.main import app
 from plant.errors import ConfigError
 from reports.pue import ReportError
 from reports.trend_audit import audit
+from reports.trend_savings import worth_of_a_kelvin
 from reports.trend_table import read_trends
 
 STEP_S = 300.0
@@ -276,3 +277,16 @@ def test_a_bad_map_is_told_in_a_line(write, tmp_path, text, says):
         read_trends(write(trends()), plan)
     assert says in str(caught.value)
     assert caught.value.remedy
+
+
+def test_power_in_every_third_row_is_the_same_energy(write):
+    """Columns of 15 minutes among rows of five: a value holds until the next, for energy and for a kelvin's worth."""
+    full = trends(days=10.0)
+    n = len(full["time"])
+    air = 15 + 8 * np.sin(2 * np.pi * np.arange(n) / 288)
+    full["outdoor dry bulb (°C)"], full["cooling power (kW)"] = air, 50 * 1.02**air
+    sparse = dict(full)
+    sparse["cooling power (kW)"] = [f"{p:.4f}" if k % 3 == 0 else "" for k, p in enumerate(full["cooling power (kW)"])]
+    whole, thin = read_trends(write(full)), read_trends(write(sparse, "s.csv"))
+    assert audit(thin).cooling_kwh == pytest.approx(audit(whole).cooling_kwh, rel=0.005)
+    assert worth_of_a_kelvin(thin) == pytest.approx(worth_of_a_kelvin(whole), abs=0.001)

@@ -185,3 +185,62 @@ def test_what_is_no_number_is_none(text, decimal):
     """A comma where points are decimals, two of them, words, a unit that the column does not have."""
     with pytest.raises(ValueError, match="could not convert"):
         number(text, decimal)
+
+
+def test_three_decimals_behind_a_comma_are_no_thousands(tmp_path):
+    """21,500 between semicolons is twenty-one and a half."""
+    file = write(tmp_path / "t.csv", rows(value=lambda v: f"{v:.3f}".replace(".", ",")), sep=";")
+    assert_same(read_trends(file))
+
+
+def test_day_numbers_of_a_spreadsheet(tmp_path):
+    """46031.5 is noon of a day, in the map's zone; as seconds it would be a day in 1970."""
+
+    def serial(t):
+        return f"{(t.replace(tzinfo=None) - datetime(1899, 12, 30)).total_seconds() / 86400:.8f}"  # noqa: DTZ001
+
+    assert_same(read_trends(write(tmp_path / "t.csv", rows(serial))))
+
+
+def test_the_name_of_a_zone_needs_a_place(tmp_path):
+    """EST is five hours off: refused at its line, read with the place's zone; UTC is what it is in any map."""
+    head = ["time", "a"]
+    plan = tmp_path / "map.yaml"
+    plan.write_text("timezone: America/New_York\ncolumns: {a: {equipment: cdu-1, role: supply_temperature}}")
+    local = [[f"{t.astimezone(ZoneInfo('America/New_York')):%m/%d/%Y %H:%M} EST", point(31)] for t in TIMES]
+    file = write(tmp_path / "t.csv", local, head=head)
+    with pytest.raises(ConfigError, match=r"t.csv:2: .*EST is no one zone; name the place's `timezone`"):
+        read_trends(write(tmp_path / "t.csv", local, head=HEAD[:2]))
+    assert read_trends(write(file, local, head=head), plan).time_s[0] == START.timestamp()
+    universal = [[f"{t:%m/%d/%Y %H:%M} UTC", point(31)] for t in TIMES]
+    assert read_trends(write(file, universal, head=head), plan).time_s[0] == START.timestamp()
+
+
+@pytest.mark.parametrize("header", ["CDU-1 supply temp degF", "CDU-1 supply temp °F", "CDU1_supply_temp_F"])
+def test_a_unit_that_ends_the_header_without_brackets(tmp_path, header):
+    """75.2 °F are 24 °C."""
+    file = write(tmp_path / "t.csv", [[t.isoformat(), "75.2"] for t in TIMES], head=["time", header])
+    assert np.allclose(read_trends(file).of("supply_temperature", "cdu-1")[0].value, 24.0)
+
+
+def test_a_number_that_ends_the_header_is_no_unit(tmp_path):
+    """Valve 1 is in per cent as every valve is."""
+    file = write(tmp_path / "t.csv", [[t.isoformat(), "75"] for t in TIMES], head=["time", "valve 1"])
+    assert np.allclose(read_trends(file).of("valve")[0].value, 0.75)
+
+
+@pytest.mark.parametrize(("header", "value"), [("CDU-1 supply temp", "75.2"), ("outdoor wet bulb", "65")])
+def test_temperatures_that_none_can_be_ask_for_their_unit(tmp_path, header, value):
+    """A Fahrenheit that nobody named would be a warm supply."""
+    file = write(tmp_path / "t.csv", [[t.isoformat(), value] for t in TIMES], head=["time", header])
+    with pytest.raises(ConfigError, match=rf"t.csv:1: column '{header}': .*name its unit"):
+        read_trends(file)
+
+
+def test_other_water_and_air_are_not_the_racks_coolant(tmp_path):
+    """Chilled water of 7 °C is no CDU's cold supply, and an air handler's none at all."""
+    head = ["time", "CDU-1 supply temp", "Chilled water supply temp", "CDU-1 facility flow", "AHU-1 supply air temp"]
+    table = read_trends(write(tmp_path / "t.csv", [[t.isoformat(), "31", "7", "500", "16"] for t in TIMES], head=head))
+    assert [(c.header, c.role) for c in table.columns] == [
+        (head[1], "supply_temperature"), (head[2], "facility_supply_temperature"), (head[3], "facility_flow")]  # fmt: skip
+    assert table.ignored == (head[4],)
