@@ -15,7 +15,7 @@ import numpy as np
 from actuator.guard import guard
 from benchmarks.plants import Plant, PlantTruth
 from benchmarks.reserve import UNKNOWN_K, ReserveWatch
-from benchmarks.seam import check_names, check_setpoints, in_force
+from benchmarks.seam import check_names, check_setpoints, judged, measured, warn_of_units
 from controller.inputs import effective_point
 from plant.clock import ManualClock
 from plant.leases import CONTROLLER, Lease
@@ -158,13 +158,14 @@ def drive_day(
         if hour == LEAD_H:
             hands.moves, reserve.least_k, reserve.violation_s = 0, UNKNOWN_K, 0.0
         if hour >= LEAD_H:
-            marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
+            marks.append(_Mark(judged(plant), reserve_is_limit * reserve.violation_s))
         if give_up and len(marks) > 1 and not marks[-2].held_until(marks[-1]):
             break
         for cycle in range(round(3600.0 / cycle_s)):
-            shown = in_force(plant.site, plant.advance(setpoints, cycle_s))
+            shown = measured(plant.site, plant.advance(setpoints, cycle_s))
             if hour == cycle == 0:
                 check_names(plant.site, shown)
+                warn_of_units(plant.site, shown)
                 if hasattr(operator, "unplanned"):  # a rule needs to know none of them
                     check_setpoints(plant.site, shown)
             clock.advance(cycle_s)
@@ -174,7 +175,7 @@ def drive_day(
             wanted = operator.decide(snapshot, clock.now())
             setpoints = dict(wanted) if free else hands.take(wanted, snapshot)
     else:
-        marks.append(_Mark(plant.truth(), reserve_is_limit * reserve.violation_s))
+        marks.append(_Mark(judged(plant), reserve_is_limit * reserve.violation_s))
     return replace(_day(marks, hands.moves, reserve), unplanned=dict(getattr(operator, "unplanned", {})))
 
 

@@ -23,6 +23,7 @@ from benchmarks.drive import DAY_H, Day, Operator, drive_day
 from benchmarks.foresight import perfect, persistence
 from benchmarks.plants import Plant, Scenario, Scheduled, Sequenced, Utilisation, Working, load_plant
 from benchmarks.robust import ROBUST, adverse
+from benchmarks.seam import check_plant
 from benchmarks.staged_bound import staged_bound_day
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.work import SQUARES_STEP_S, Work, by_month, frontier, job_mix, squares
@@ -115,6 +116,7 @@ def _made(task: Task) -> tuple[Plant, Work]:
     climate, work = read_climate(task.data, task.climate), Work()
     step_s = SQUARES_STEP_S if task.load == "squares" else None
     plant = load_plant(task.plant)(Scenario(climate=climate, utilisation=work, step_s=step_s))
+    check_plant(plant, task.plant)
     racks = tuple(e.id for e in plant.site.of_kind("rack"))
     own = plant.work if isinstance(plant, Working) else None
     work.source = own or _source(task, plant.site, racks, climate.offset_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from devices.profiles import Profile, load_profile, profile_names
+from devices.profiles import OWN_PROFILES, Profile, load_profile, profile_names
 from plant.quantities import Quantity
 from sites.check_http import http_faults
 from sites.check_link_options import link_option_faults
@@ -67,7 +67,7 @@ def _bad_sources(form: SiteForm) -> Iterator[Fault]:
             yield Fault(
                 place=(*place, "profile"),
                 message=f"{equipment.id}: unknown profile {source.profile!r}",
-                remedy=one_of(source.profile, profile_names()),
+                remedy=f"{one_of(source.profile, profile_names())}; your own are looked for in ${OWN_PROFILES}",
             )
         elif profile.kind != equipment.kind:
             message = f"{equipment.id}: profile {source.profile!r} is for a {profile.kind}, not for a {equipment.kind}"

@@ -1,5 +1,6 @@
 """The seam, and the two plants behind it."""
 
+import math
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ from benchmarks.climate import WeightedDay, twelve_days, warmest_day
 from benchmarks.drive import drive_day
 from benchmarks.plants import PLANTS, PlantTruth, load_plant
 from benchmarks.rows import rows_of
-from benchmarks.seam import check_names, in_force
+from benchmarks.seam import check_names, check_plant, in_force, judged, warn_of_units
 from benchmarks.tasks import Task
 from plant.errors import ColdplateError, ConfigError
 
@@ -296,3 +297,53 @@ def test_weather_runs_between_the_hours(climate):
     assert climate.at(noon).dry_bulb_c == pytest.approx(hours[0])
     assert climate.at(noon + 1800.0).dry_bulb_c == pytest.approx(hours.mean())
     assert climate.at(noon).wet_bulb_c < climate.at(noon).dry_bulb_c
+
+
+class _Stub:
+    """As little of a plant as the seam can ask for."""
+
+    def __init__(self, site, **given):
+        self.site, self._given = site, given
+
+    def reset(self, start_s):
+        """Nothing to begin."""
+
+    def advance(self, setpoints, seconds):
+        """What the test wants shown."""
+        return self._given.get("shown")
+
+    def truth(self):
+        """What the test wants told."""
+        return self._given.get("told")
+
+    def close(self):
+        """Nothing to let go."""
+
+
+def test_what_is_no_plant_is_told_in_a_line(scenario):
+    """A factory that forgot to return, an `advance` that did, sums that are no numbers: each names what to return."""
+    site = load_plant("twin")(scenario).site
+    for made in (None, object()):
+        with pytest.raises(ConfigError, match=r"'mine:made' made has no site, reset, advance, truth, close"):
+            check_plant(made, "mine:made")
+    check_plant(_Stub(site), "mine:made")
+    with pytest.raises(ConfigError, match="`advance` returned NoneType"):
+        drive_day(_Stub(site), Rule(site, Tuning(kind="static")), 0.0, 300.0)
+    for told, says in (
+        (None, "`truth` returned NoneType"),
+        (PlantTruth(energy_j={"chillers": math.nan}), "no number for chillers"),
+        (PlantTruth(site_j=math.inf), "no number for site_j"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            judged(_Stub(site, told=told))
+
+
+def test_values_that_are_not_in_si_are_warned_of_once(scenario, capsys):
+    """Kelvins and litres a minute lead to a run at design without a word else."""
+    site = load_plant("twin")(scenario).site
+    shown = {"cdu-1/tcs_supply_temperature": 303.15, "cdu-1/tcs_flow": 540.0, "cdu-1/room_dew_point": 11.0}
+    for _ in range(2):
+        warn_of_units(site, shown)
+    said = capsys.readouterr().err
+    assert said.count("cdu-1/tcs_supply_temperature = 303.15 °C, cdu-1/tcs_flow = 540 m³/s") == 1
+    assert "room_dew_point" not in said

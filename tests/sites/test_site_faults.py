@@ -37,6 +37,7 @@ BROKEN: dict[str, tuple[str, str, int, str, str]] = {
     "timezone out of the folder": ("Europe/Berlin", "../Berlin", 5, "unknown timezone", "Europe/Berlin"),
     "unknown profile": ("generic-cdu", "generic-cdo", 17, "unknown profile 'generic-cdo'", "'generic-cdu'"),
     "unknown profile, nothing near": ("generic-cdu", "zz", 17, "unknown profile 'zz'", "use one of aalc-rpu"),
+    "own profile, not looked for": ("generic-cdu", "my-cdu", 17, "unknown profile 'my-cdu'", "in $COLDPLATE_PROFILES"),
     "unknown link": ("link: cdu}", "link: cdo}", 17, "unknown link 'cdo'", "'cdu'"),
     "profile of another kind": ("generic-cdu", "generic-chiller", 17, "is for a chiller, not for a cdu", "correct the kind"),
     "transport mismatch": ("link: cdu}", "link: bms}", 17, "speaks modbus-tcp", "modbus-tcp link such as 'cdu'"),
