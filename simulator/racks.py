@@ -20,6 +20,7 @@ PLATE_TAU_S = 10.0
 GPU_IDLE_SHARE = 0.12
 THROTTLE_FROM_C = 85.0  # GPUs clock down by themselves above this
 THROTTLE_SPAN_K = 5.0
+SHUTDOWN_SPAN_K = 10.0  # above the throttling span nodes switch off by themselves, and come back as they cool
 FLOW_SPREAD = 0.03
 GPU_SPREAD = 0.02
 MOST_HEATED = 0.95  # the plates can't heat the coolant above themselves
@@ -153,6 +154,7 @@ class RackBank:
         self.case_c, self.return_c = np.full(count, 50.0), np.full(count, 40.0)
         self.flow_m3_s, self.utilisation = self.flow_at(self.dp_pa), np.zeros(count)
         self.power_w, self.gpu_mean_w, self.liquid_w, self.air_w = (np.zeros(count) for _ in range(4))
+        self._always_on = np.ones(count)
         self._throttle_least_c = float(self._throttle_c.min())
         self._conduct()
         self.look()
@@ -170,15 +172,16 @@ class RackBank:
         return self._flow_factor * (dp_pa**FLOW_EXPONENT if dp_pa > 0.0 else 0.0)
 
     def draw(self, wanted: Floats) -> None:
-        """Take power for a utilisation [0..1] at the present case temperature: leakage, and throttling when hot."""
-        case_c = self.case_c
+        """Take power for a utilisation [0..1] at the present cases: leakage; throttling and shutdown when hot."""
+        case_c, on = self.case_c, self._always_on
         if self.hottest_case_c > self._throttle_least_c:
             excess_k = self.supply_c + (case_c - self.supply_c) * self._hottest - self._throttle_c
             wanted = wanted * np.clip(1.0 - excess_k / THROTTLE_SPAN_K, 0.0, 1.0)
+            on = np.clip(1.0 - (excess_k - THROTTLE_SPAN_K) / SHUTDOWN_SPAN_K, 0.0, 1.0)
         leakage = 1.0 + self._leakage * (case_c - LEAKAGE_REFERENCE_C)
         self.utilisation = wanted
-        self.gpu_mean_w = self._gpu_w * (self._idle + (1.0 - self._idle) * wanted) * leakage
-        self.power_w = self._gpus * self.gpu_mean_w + self._rest_w * (0.5 + 0.5 * wanted)
+        self.gpu_mean_w = on * self._gpu_w * (self._idle + (1.0 - self._idle) * wanted) * leakage
+        self.power_w = self._gpus * self.gpu_mean_w + on * self._rest_w * (0.5 + 0.5 * wanted)
 
     def step(self, dt_s: float, supply_c: float, dp_pa: float, utilisation: Floats) -> None:
         """Advance dt_s [s] with coolant at supply_c [degC] and a differential pressure [Pa]."""

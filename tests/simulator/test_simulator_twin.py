@@ -18,6 +18,7 @@ from simulator.fluids import fluid
 from simulator.plant import SimulatedPlant
 from simulator.plates import GLYCOL
 from simulator.pumps import DESIGN_SPEED, PumpCurve
+from simulator.racks import THROTTLE_FROM_C
 from simulator.reference import read_result, reference, simulated
 from simulator.rejection import CoolingTower
 from simulator.sensors import Sensor, Sensors, typical_sensors
@@ -215,15 +216,19 @@ def test_losses_of_equipment_show(demo):
     assert plant.groups[0].loop.bank.hottest_case_c < before_c + 3.0
 
 
-def test_gpus_throttle_before_they_burn(demo):
-    """Without any coolant pump the cases stop below the end of the throttling span and power falls."""
+def test_gpus_throttle_and_switch_off_before_they_burn(demo):
+    """Without any coolant pump power falls, nodes switch off above the throttling span, and come back with the pumps."""
     faults = Faults()
     plant = SimulatedPlant(demo, SUMMER_S, faults=faults)
     before_w = plant.power_w["it"]
     faults.stopped |= {"cdu-1", "cdu-2"}
     plant.step(1800.0)
-    assert plant.power_w["it"] < 0.7 * before_w
     assert plant.groups[0].loop.flow_m3_s == 0.0
+    assert plant.power_w["it"] < 0.05 * before_w
+    assert THROTTLE_FROM_C < plant.groups[0].loop.bank.hottest_case_c < THROTTLE_FROM_C + 25.0
+    faults.heal()
+    plant.step(1800.0)
+    assert plant.power_w["it"] > 0.9 * before_w
 
 
 def test_sensors_err_as_told_and_repeat(demo):
