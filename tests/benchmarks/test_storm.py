@@ -49,8 +49,8 @@ def test_what_is_told_reaches_the_forecast(scenario, climate, monkeypatch):
     """With less than an hour to go the controller that hears of the storm expects it, the other one does not."""
     start_s, heard = climate.start_s(SUMMER) + (HOURS[0][0] - 2.5) * HOUR_S, []
 
-    def watched(*args):
-        result = step(*args)
+    def watched(*args, **options):
+        result = step(*args, **options)
         heard.append(max(next(h for h in result.forecast.heats if h.subject == "tcs-1").at(0.5)[:90]))
         return result
 
