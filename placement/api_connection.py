@@ -30,8 +30,8 @@ class Connection:
         Raises:
             ConfigError: not an http or https address.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_port(parts):
+        parts = _parts(url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or not _has_port(parts):
             raise ConfigError(f"{url!r} is no address", where="url", remedy="give e.g. http://127.0.0.1:8080")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url, self._path, self._token = url, parts.path.rstrip("/"), token
@@ -88,6 +88,13 @@ def decoded(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise RefusedError(f"not an answer of coldplate: {error}") from error
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # a bracket of an IPv6 address that is not closed
+        return None
 
 
 def _has_port(parts: SplitResult) -> bool:

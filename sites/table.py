@@ -96,7 +96,8 @@ def _empty_site(name: str) -> dict[str, Any]:
 def _rows(path: Path) -> Iterator[Row]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # a spreadsheet writes that of its country
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         header = [cell.strip().lower() for cell in next(reader, [])]
         _check_header(header, path)
         for cells in reader:

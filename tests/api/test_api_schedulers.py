@@ -141,6 +141,8 @@ def test_the_client_says_when_nobody_is_there():
         Client("coldplate:8080")
     with pytest.raises(ConfigError, match="is no address"):
         Client("http://127.0.0.1:99999")
+    with pytest.raises(ConfigError, match="is no address"):
+        Client("http://[::1:8080")
     with pytest.raises(SilentError, match="no answer"):
         Client("http://coldplate..lan:8080").hints()
 

@@ -73,6 +73,14 @@ def test_a_point_list_becomes_a_sound_site(tmp_path: Path) -> None:
     assert site.equipment["pump"].sources[0].link == "cooler"
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_point_list_may_be_a_spreadsheets_of_another_country(tmp_path: Path, mark: str) -> None:
+    """Semicolons or tabs part the cells, and quotes keep lists of feeds together."""
+    rows = [line.split(",") for line in POINTS.splitlines()]
+    text = "\n".join(mark.join(f'"{cell}"' if ";" in cell else cell for cell in row) for row in rows)
+    assert site_from_csv(_csv(tmp_path, text), "listed") == site_from_csv(_csv(tmp_path, POINTS), "listed")
+
+
 def test_ports_are_those_of_custom(tmp_path: Path) -> None:
     """Where a point list names none: exporters and Redfish units are no brokers, and Redfish speaks TLS."""
     more = "rack-02,rack,dcgm-gpu,gpus,10.0.0.7,,,,,\ncdu-1,cdu,redfish-cdu,unit,10.0.0.8,,,1,,\n"
