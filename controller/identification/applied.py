@@ -6,15 +6,16 @@ Powers stay with `controller.learning`, which compares them with meters; here st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from controller.design import LoopDesign, RackDesign, rack_design
+from controller.identification.design_doubt import most_worse
 from controller.identification.known import Known
 from controller.identification.parameters import RACK_FLOW, UA, Parameter
-from controller.identification.plate_reserve import of_kind, unseen
+from controller.identification.plate_reserve import of_kind
 from controller.inputs import by_flow
 from controller.model import FLOW_EXPONENT
 from plant.topology import CoolingGroup, Site
@@ -29,15 +30,16 @@ def applied(
 ) -> LoopDesign:
     """The design with UA of each CDU, and of each kind of rack its system curve, worst plate and least flow.
 
-    unseen_plates: plates that were never seen count as bad as the site file's tolerance allows (`plate_reserve`); else
-    as good as their figures.
+    unseen_plates: plates that were never seen count as bad as they may be (`design_doubt`); else as good as their
+    figures.
     """
     cdus = tuple(
         replace(cdu, ua_w_k=cdu.ua_w_k * _cautious(known, member, UA))
         for member, cdu in zip(group.members, design.cdus, strict=True)
     )
     by_kind = racks_by_kind(site, group)
-    racks = tuple((_rack(kind, by_kind[kind], site, known, unseen_plates), count) for kind, count in design.racks)
+    most = most_worse(site, group, design) if unseen_plates else dict.fromkeys(group.racks, 1.0)
+    racks = tuple((_rack(kind, by_kind[kind], most, known), count) for kind, count in design.racks)
     least = min(_least_share(racks_of, known) for racks_of in by_kind.values())
     racks = _same_sum(design.racks, racks) if by_flow(site, group) else racks
     return replace(design, cdus=cdus, racks=racks, least_flow_share=least)
@@ -62,11 +64,10 @@ def racks_by_kind(site: Site, group: CoolingGroup) -> dict[RackDesign, list[str]
     return by_kind
 
 
-def _rack(kind: RackDesign, racks: Sequence[str], site: Site, known: Known, unseen_plates: bool) -> RackDesign:
+def _rack(kind: RackDesign, racks: Sequence[str], most: Mapping[str, float], known: Known) -> RackDesign:
     """By flow = design x (dp / dp of design)^n: more flow at the same pressure is the same flow at less pressure."""
     flow = float(np.exp(np.mean([np.log(_flow(rack, known)) for rack in racks])))
-    most = {rack: unseen(site.equipment[rack]) if unseen_plates else 1.0 for rack in racks}
-    worst = _stepped(max(of_kind(most, known).values()))
+    worst = _stepped(max(of_kind({rack: most[rack] for rack in racks}, known).values()))
     return replace(
         kind, dp_pa=kind.dp_pa / flow ** (1 / FLOW_EXPONENT), case_resistance_k_w=kind.case_resistance_k_w * worst
     )

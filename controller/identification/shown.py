@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from controller.design import loop_design
 from controller.identification.applied import racks_by_kind
+from controller.identification.design_doubt import most_worse
 from controller.identification.estimates import Estimate
 from controller.identification.known import Known
 from controller.identification.parameters import CASE, PARAMETERS, RACK_FLOW, UA, Parameter, prior_of
-from controller.identification.plate_reserve import of_kind, unseen
+from controller.identification.plate_reserve import of_kind
 from plant.errors import ConfigError
 from plant.records import ModelParameter
 from plant.topology import Site
@@ -24,11 +26,12 @@ def parameters_of(known: Mapping[str, Known], site: Site) -> tuple[ModelParamete
 
 
 def _of_loop(loop: str, known: Known, site: Site) -> Iterator[ModelParameter]:
+    group = site.groups[loop]
     try:
-        kinds = racks_by_kind(site, site.groups[loop]).values()
+        kinds, most = racks_by_kind(site, group).values(), most_worse(site, group, loop_design(site, group))
     except ConfigError:  # told by the plan that misses the same figure
         return
-    looked = [{rack: unseen(site.equipment[rack]) for rack in racks} for racks in kinds]
+    looked = [{rack: most[rack] for rack in racks} for racks in kinds]
     plates = {rack: share for racks in looked for rack, share in of_kind(racks, known).items()}
     for key in known.estimates:
         yield _record(loop, key, known, plates, site)

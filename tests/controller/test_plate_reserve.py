@@ -40,7 +40,7 @@ def test_what_nobody_has_seen_counts_as_bad_as_the_site_file_allows(unproven_pod
     rack = unproven_pod.equipment["rack-01"]
     assert unseen(rack) == pytest.approx(UNSEEN)
     assert unseen(replace(rack, design={**rack.design, "design_tolerance": 0.05})) == pytest.approx(1 / 0.95)
-    group = unproven_pod.groups["tcs-1"]
+    group = replace(unproven_pod.groups["tcs-1"], reserve="none")  # which its design setpoints carry, but for N+1
     design = loop_design(unproven_pod, group)
     kept = applied(design, unproven_pod, group, Known()).racks[0][0].case_resistance_k_w
     assert kept == pytest.approx(UNSEEN * design.racks[0][0].case_resistance_k_w)
