@@ -13,13 +13,13 @@ import numpy as np
 
 from controller import inputs
 from controller.constraints import CASE_RESERVE_K, OVER_RATING
-from controller.design import CduDesign, LoopDesign, RackDesign
+from controller.design import LoopDesign
 from controller.facility_plant import facility_owner
 from controller.identification.plate_reserve import KEY, unseen
 from controller.loss import HEAT_RESERVE, surely_lost_case_c
 from controller.model import Load, full_load_case_c
 from controller.outdoor import Outdoor
-from controller.problems import case_limit_c, full_gpu_w
+from controller.problems import full_gpu_w, limit_values
 from plant.topology import CoolingGroup, Site
 
 STEP = 0.01
@@ -30,22 +30,25 @@ def most_worse(site: Site, group: CoolingGroup, design: LoopDesign) -> dict[str,
     """Rack -> resistance of unseen plates over the file's [1]: by a tolerance that is stated, else as the usual one.
 
     The usual one counts as far as the loop's design setpoints hold the case limit with it, at full power and, where the
-    site asks for it, without the largest CDU; design: the loop by its file.
+    site asks for it, without the largest CDU; whole where the file lacks what tells that. design: the loop by its file.
     """
     told = {rack: unseen(site.equipment[rack]) for rack in group.racks}
     usual = [rack for rack in group.racks if KEY not in site.equipment[rack].design]
-    if not usual:
+    limit_c = limit_values(site)[0].get("case_temperature")
+    if not usual or limit_c is None or inputs.SUPPLY not in group.design:
         return told
-    carried = _carried(_at_design(site, group, design), max(told[rack] for rack in usual))
+    carried = _carried(_at_design(site, group, design, limit_c), max(told[rack] for rack in usual))
     return told | {rack: min(told[rack], carried) for rack in usual}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AtDesign:
-    """A loop's racks and CDUs at its design setpoints [°C, Pa]; facility_c: None where nothing is to be survived."""
+    """A loop at its design setpoints [°C, Pa], whatever its plant does.
 
-    racks: tuple[tuple[RackDesign, int], ...]
-    cdus: tuple[CduDesign, ...]
+    loop: what of its design counts; facility_c: None where nothing is to be survived.
+    """
+
+    loop: tuple[object, ...]
     supply_c: float
     dp_pa: float
     facility_c: float | None
@@ -53,15 +56,14 @@ class _AtDesign:
     design: LoopDesign = field(compare=False)
 
 
-def _at_design(site: Site, group: CoolingGroup, design: LoopDesign) -> _AtDesign:
+def _at_design(site: Site, group: CoolingGroup, design: LoopDesign, limit_c: float) -> _AtDesign:
     facility_c = facility_owner(site, group).design.get(inputs.FACILITY) if group.reserve != "none" else None
     return _AtDesign(
-        racks=design.racks,
-        cdus=design.cdus,
-        supply_c=inputs.design_value(group, inputs.SUPPLY),
+        loop=(design.racks, design.cdus, design.coolant, design.water, design.lags, design.when_lost),
+        supply_c=group.design[inputs.SUPPLY],
         dp_pa=group.design.get(inputs.DP, design.index_rack.dp_pa),
         facility_c=facility_c,
-        limit_c=case_limit_c(site),
+        limit_c=limit_c,
         design=design,
     )
 

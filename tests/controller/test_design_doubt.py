@@ -70,6 +70,15 @@ def test_what_a_site_states_is_kept_whole(unproven_pod):
     assert doubt(replace(tight, equipment=equipment)) == pytest.approx(1 / 0.9)
 
 
+def test_a_loop_without_case_limit_or_design_supply_is_doubted_whole(unproven_pod):
+    """Nothing tells there what its designer counted on."""
+    limits = {n: limit for n, limit in unproven_pod.limits.items() if limit.quantity != "case_temperature"}
+    group = unproven_pod.groups["tcs-1"]
+    bare = replace(group, design={r: v for r, v in group.design.items() if r != "supply_temperature"})
+    assert doubt(replace(unproven_pod, limits=limits)) == USUAL
+    assert doubt(replace(limited(unproven_pod, 60.0), groups={"tcs-1": bare})) == USUAL
+
+
 def test_a_tight_loop_without_gpu_telemetry_is_planned_as_safe_as_its_design(unproven_pod, pod_snapshot, now_s):
     """It used to be driven to all that cools, all day, for a doubt that its design setpoints could not carry either."""
     tight = limited(unproven_pod, at_design_c(unproven_pod, 1.1) + 0.8, reserve="none")
