@@ -197,9 +197,11 @@ def _fights(table: TrendTable) -> list[Fight]:
 
 
 def _manifolds(table: TrendTable) -> list[tuple[str, ...]]:
-    """As the map says; else all CDUs together."""
-    names = dict.fromkeys(c.equipment for c in table.columns if c.equipment.lower().startswith("cdu"))
-    return list(table.manifolds.values()) or [tuple(names)]
+    """As the map says; else all CDUs of a hall together, by what stands before `cdu` in their names."""
+    halls: dict[str, dict[str, None]] = {}
+    for name in (c.equipment for c in table.columns if "cdu" in c.equipment.lower()):
+        halls.setdefault(name.lower().partition("cdu")[0], {})[name] = None
+    return list(table.manifolds.values()) or [tuple(names) for names in halls.values()]
 
 
 def _fight(table: TrendTable, first: Column, second: Column) -> Fight | None:
@@ -220,7 +222,8 @@ def _fight(table: TrendTable, first: Column, second: Column) -> Fight | None:
 def _delta_t(table: TrendTable, good_k: float) -> list[DeltaT]:
     found = []
     for supply in table.of("supply_temperature"):
-        for back in table.of("return_temperature", supply.equipment)[:1]:
+        backs = table.of("return_temperature", supply.equipment)
+        for back in backs if len(backs) == 1 else ():  # of several nobody knows which belongs to it
             flow = table.of("flow", supply.equipment)
             weight = flow[0].value if flow else np.ones_like(supply.value)
             rise = back.value - supply.value

@@ -42,17 +42,20 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
 }
 _UNIT = re.compile(r"[\[(]([^\])]*)[\])]\s*$")
 _LAST = re.compile(r"[\s_,;:]+")
-_PART = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=[0-9])")
+_PART = re.compile(r"[^A-Za-z0-9]+|(?<=[A-Za-z])(?=[0-9])|(?<=[a-z])(?=[A-Z])")
+_LETTERS = frozenset("abcdefgh")
+"""Names of CDUs that are not numbered; later letters stand for quantities."""
 _SHORT = {"temperature": "temp", "t": "temp", "tmp": "temp", "position": "", "pos": "", "differential": "", "spt": "sp"}
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Of one column; unit: as the file has it."""
+    """Of one column; unit: as the file has it; assumed: nobody named it."""
 
     equipment: str
     role: str
     unit: str
+    assumed: bool
 
 
 def mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> Meaning:
@@ -62,11 +65,12 @@ def mapped(given: Mapping[str, Any], header: str, below: str, where: str) -> Mea
         ConfigError: a unit that there is not, or that is none of the role.
     """
     role = str(given["role"])
-    unit = _known(str(given.get("unit") or _unit_of(header) or below or ROLES[role][0]), header, where)
+    told = str(given.get("unit") or _unit_of(header) or below)
+    unit = _known(told or ROLES[role][0], header, where)
     if not _fits(unit, role):
         remedy = f"give a unit like {ROLES[role][0]}, or the role that it measures"
         raise ConfigError(f"column {header!r}: {unit!r} is no unit of {role}", where=where, remedy=remedy)
-    return Meaning(str(given.get("equipment") or "site"), role, unit)
+    return Meaning(str(given.get("equipment") or "site"), role, unit, not told)
 
 
 def _known(unit: str, header: str, where: str) -> str:
@@ -95,13 +99,14 @@ def guessed(header: str, below: str, where: str) -> Meaning | None:
         ConfigError: a unit that there is not.
     """
     unit = _unit_of(header) or below
-    words = [w for w in _PART.split(_UNIT.sub("", header).lower()) if w]
+    words = [w.lower() for w in _PART.split(_UNIT.sub("", header)) if w]
     plain = {_SHORT.get(w, w) for w in words}
     for role, (default, groups) in ROLES.items():
         if any(plain >= set(group) for group in groups):
-            known = _known(unit or _last_word(header, role) or default, header, where)
+            told = unit or _last_word(header, role)
+            known = _known(told or default, header, where)
             foreign = role in _RACKS_COOLANT and plain & _NOT_COOLANT
-            return Meaning(_equipment(words), role, known) if _fits(known, role) and not foreign else None
+            return Meaning(_equipment(words), role, known, not told) if _fits(known, role) and not foreign else None
     return None
 
 
@@ -115,7 +120,9 @@ def _last_word(header: str, role: str) -> str:
 
 
 def _equipment(words: list[str]) -> str:
-    """`cdu-1` of ["cdu", "1", "supply", ...]; `site` where no number follows the first word."""
-    if len(words) > 1 and words[1].isdigit():
-        return f"{words[0]}-{int(words[1])}"
-    return "site"
+    """`cdu-1` of ["cdu", "1", "supply", ...], `hall-2-cdu-b` of its like; `site` where nothing is numbered."""
+    at = words.index("cdu") if "cdu" in words else 0
+    named = words[at + 1 : at + 2]
+    if not named or not (named[0].isdigit() or (words[at] == "cdu" and named[0] in _LETTERS)):
+        return "site"
+    return "-".join(str(int(w)) if w.isdigit() else w for w in words[: at + 2])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from plant.errors import ConfigError
+from reports.trend_csv import Floats
+from reports.trend_headers import Meaning
 
 RANGE_C = {
     **dict.fromkeys(("supply_setpoint", "supply_temperature", "facility_supply_temperature"), (-30.0, 65.0)),
@@ -14,18 +15,26 @@ RANGE_C = {
     "dry_bulb": (-50.0, 60.0),
 }
 """Where the median of a role's temperatures may lie [°C], with room: hot-water cooling goes to 60, wet bulbs to 36."""
+LEAST_TRAVEL = 0.01
+"""A valve or pump that moves, but never above one per cent, is told in shares of one, and would never hunt."""
 
 
-def refuse_implausible(value: npt.NDArray[np.float64], role: str, column: str, where: str) -> None:
+def refuse_implausible(value: Floats, meaning: Meaning, column: str, where: str) -> None:
     """Better no audit than one of wrong units. value: [SI].
 
     Raises:
-        ConfigError: half of the values lie where none of the role can.
+        ConfigError: half of the temperatures lie where none of the role can, or assumed per cent are shares of one.
     """
     known = value[np.isfinite(value)]
-    if role not in RANGE_C or not len(known):
+    if not len(known):
         return
-    median_c, (least_c, most_c) = float(np.median(known)), RANGE_C[role]
-    if not least_c <= median_c <= most_c:
-        remedy = "name its unit behind the header (°F) or in the map, or leave the column out of the map"
-        raise ConfigError(f"{column}: half of it beyond {median_c:.4g} °C is no {role}", where=where, remedy=remedy)
+    remedy = "name its unit behind the header (°F) or in the map, or leave the column out of the map"
+    median = float(np.median(known))
+    least_c, most_c = RANGE_C.get(meaning.role, (-np.inf, np.inf))
+    if not least_c <= median <= most_c:
+        raise ConfigError(
+            f"{column}: half of it beyond {median:.4g} °C is no {meaning.role}", where=where, remedy=remedy
+        )
+    if meaning.assumed and meaning.unit == "%" and 0.0 < float(known.max()) <= LEAST_TRAVEL:
+        remedy = "name its unit behind the header ([1], or [%] where that is right) or in the map"
+        raise ConfigError(f"{column}: taken for per cent it never passes 1 %", where=where, remedy=remedy)

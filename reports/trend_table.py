@@ -81,7 +81,7 @@ def read_trends(path: Path, mapping: Path | None = None) -> TrendTable:
     for index, raw in kept.items():
         meaning, (factor, offset) = meanings[index], to_si(meanings[index].unit)
         value = raw * factor + offset
-        refuse_implausible(value, meaning.role, f"column {sheet.header[index]!r}", sheet.where())
+        refuse_implausible(value, meaning, f"column {sheet.header[index]!r}", sheet.where())
         columns.append(Column(header=sheet.header[index], equipment=meaning.equipment, role=meaning.role, value=value))
     ignored = tuple(h for i, h in enumerate(sheet.header) if i not in sheet.when and i not in kept)
     manifolds = {str(k): tuple(map(str, v)) for k, v in dict(plan.get("manifolds") or {}).items()}

@@ -290,3 +290,20 @@ def test_power_in_every_third_row_is_the_same_energy(write):
     whole, thin = read_trends(write(full)), read_trends(write(sparse, "s.csv"))
     assert audit(thin).cooling_kwh == pytest.approx(audit(whole).cooling_kwh, rel=0.005)
     assert worth_of_a_kelvin(thin) == pytest.approx(worth_of_a_kelvin(whole), abs=0.001)
+
+
+def test_each_supply_meets_its_own_return(write):
+    """CDUs named by letters in halls are told apart; returns that nobody can tell apart give no ΔT."""
+    made = trends(days=2.5)
+    n = len(made["time"])
+    rises = {"Hall 1 CDU-A": 10.0, "Hall 1 CDU-B": 4.0, "Hall 2 CDU-A": 7.0}
+    told = {"time": made["time"]}
+    for name, rise in rises.items():
+        told |= {f"{name} supply temp": np.full(n, 32.0), f"{name} return temp": np.full(n, 32.0 + rise)}
+    found = audit(read_trends(write(told))).delta_t
+    assert {d.equipment: round(d.delta_t_k, 3) for d in found} == {
+        "hall-1-cdu-a": 10.0, "hall-1-cdu-b": 4.0, "hall-2-cdu-a": 7.0}  # fmt: skip
+    loose = {"time": made["time"]}
+    for name, rise in (("left", 10.0), ("right", 4.0)):
+        loose |= {f"{name} supply temp": np.full(n, 32.0), f"{name} return temp": np.full(n, 32.0 + rise)}
+    assert audit(read_trends(write(loose, "l.csv"))).delta_t == ()

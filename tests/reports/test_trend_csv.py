@@ -244,3 +244,31 @@ def test_other_water_and_air_are_not_the_racks_coolant(tmp_path):
     assert [(c.header, c.role) for c in table.columns] == [
         (head[1], "supply_temperature"), (head[2], "facility_supply_temperature"), (head[3], "facility_flow")]  # fmt: skip
     assert table.ignored == (head[4],)
+
+
+@pytest.mark.parametrize(
+    ("header", "equipment"),
+    [
+        ("CDU-A supply temp", "cdu-a"),
+        ("Hall 1 CDU 02 supply temp", "hall-1-cdu-2"),
+        ("CDU02.SupplyTemp", "cdu-2"),
+        ("Rack3 supply temp", "rack-3"),
+        ("CDU T supply", "site"),
+        ("Supply temp 2", "site"),
+    ],
+)
+def test_whose_a_header_is(tmp_path, header, equipment):
+    """Letters, halls before the CDU and words grown together name it, or one CDU's supply met another's return."""
+    file = write(tmp_path / "t.csv", [[t.isoformat(), "31"] for t in TIMES], head=["time", header])
+    assert [c.equipment for c in read_trends(file).of("supply_temperature")] == [equipment]
+
+
+def test_shares_of_one_are_not_taken_for_per_cent(tmp_path):
+    """A valve told as 0 to 1 would move by less than a per cent and never hunt; a closed one is no fault."""
+    moves = [[t.isoformat(), f"{0.5 + 0.4 * (n % 2)}"] for n, t in enumerate(TIMES)]
+    with pytest.raises(ConfigError, match=r"t.csv:1: column 'CDU-1 valve': .*never passes 1 %; name its unit"):
+        read_trends(write(tmp_path / "t.csv", moves, head=["time", "CDU-1 valve"]))
+    table = read_trends(write(tmp_path / "t.csv", moves, head=["time", "CDU-1 valve [1]"]))
+    assert table.of("valve")[0].value.max() == pytest.approx(0.9)
+    shut = [[t.isoformat(), "0"] for t in TIMES]
+    assert read_trends(write(tmp_path / "t.csv", shut, head=["time", "CDU-1 valve"])).of("valve")
