@@ -209,7 +209,7 @@ def _take(
                 column.append(number(row.cells[index], mark, unit))
             except ValueError as error:
                 text = f"{sheet.header[index]}: {row.cells[index]!r} is no number"
-                remedy = "write numbers alike, and leave the cell empty where there is none"
+                remedy = "write numbers alike, with no unit but the header's, and leave cells empty where there is none"
                 raise ConfigError(text, where=sheet.where(row.number), remedy=remedy) from error
 
 

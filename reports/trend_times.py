@@ -49,10 +49,16 @@ def seconds_of(texts: Sequence[str], where: Callable[[int], str], zone: str = ""
     for n in order:
         time_s = _seconds(_moment(read, texts[n], where(n)), zone, found[-1] if found else None)
         if found and time_s <= found[-1]:
-            remedy = "sort by time, and give each time once; for local times name `timezone` in the map"
+            remedy = f"sort by time, and give each time once; {_of_zone(zone)}"
             raise ConfigError(f"{texts[n]!r} is not after the line before", where=where(n), remedy=remedy)
         found.append(time_s)
     return found if order.step > 0 else found[::-1]
+
+
+def _of_zone(zone: str) -> str:
+    if not zone:
+        return "for local times name `timezone` in the map"
+    return f"if its clock keeps winter time all year it is not {zone}'s: name `timezone: Etc/GMT-1` for UTC+1"
 
 
 def _refuse_zone_words(texts: Sequence[str], where: Callable[[int], str]) -> None:

@@ -272,3 +272,19 @@ def test_shares_of_one_are_not_taken_for_per_cent(tmp_path):
     assert table.of("valve")[0].value.max() == pytest.approx(0.9)
     shut = [[t.isoformat(), "0"] for t in TIMES]
     assert read_trends(write(tmp_path / "t.csv", shut, head=["time", "CDU-1 valve"])).of("valve")
+
+
+def test_a_clock_that_keeps_winter_time_is_no_local_time(tmp_path):
+    """Half past two does not exist on that Sunday in Berlin: the zone that fits is named, and read."""
+    head, march = ["time", "a"], datetime(2026, 3, 27, tzinfo=UTC)
+    times = [march + timedelta(minutes=5 * n) for n in range(N)]
+    winter = [[f"{t + timedelta(hours=1):%d.%m.%Y %H:%M}", "31"] for t in times]
+    file, plan = write(tmp_path / "t.csv", winter, head=head), tmp_path / "map.yaml"
+    columns = "columns: {a: {equipment: cdu-1, role: supply_temperature}}"
+    plan.write_text(f"timezone: Europe/Berlin\n{columns}")
+    with pytest.raises(
+        ConfigError, match=r"not after the line before.*not Europe/Berlin's: name `timezone: Etc/GMT-1`"
+    ):
+        read_trends(file, plan)
+    plan.write_text(f"timezone: Etc/GMT-1\n{columns}")
+    assert read_trends(file, plan).time_s.tolist() == [t.timestamp() for t in times]
