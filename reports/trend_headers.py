@@ -19,6 +19,8 @@ def _of_facility(*words: str) -> tuple[tuple[str, ...], ...]:
 _RACKS_COOLANT = frozenset({"supply_temperature", "return_temperature", "supply_setpoint", "flow"})
 _NOT_COOLANT = frozenset({"air", "ahu", "crah", "crac", "condenser", "tower"})
 """Words of a supply, return or flow that is none of the racks' coolant; taken for it, every hall would be too cold."""
+_HEAT_TOO = frozenset({"cdu", "chiller", "ahu", "crah", "crac", "economiser", "tower", "unit"})
+"""A unit's `cooling power` may be the heat that it carries as well as what it draws."""
 
 # role -> (unit where the header names none, words of which one group must all be in the header)
 ROLES: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -105,9 +107,16 @@ def guessed(header: str, below: str, where: str) -> Meaning | None:
         if any(plain >= set(group) for group in groups):
             told = unit or _last_word(header, role)
             known = _known(told or default, header, where)
-            foreign = role in _RACKS_COOLANT and plain & _NOT_COOLANT
-            return Meaning(_equipment(words), role, known, not told) if _fits(known, role) and not foreign else None
+            clear = _fits(known, role) and not _doubtful(role, plain)
+            return Meaning(_equipment(words), role, known, not told) if clear else None
     return None
+
+
+def _doubtful(role: str, words: set[str]) -> bool:
+    """Whether a header may mean another thing as well, so that only a map can tell."""
+    if role == "cooling_power":
+        return "cooling" in words and not words.isdisjoint(_HEAT_TOO)
+    return role in _RACKS_COOLANT and not words.isdisjoint(_NOT_COOLANT)
 
 
 def _last_word(header: str, role: str) -> str:

@@ -101,7 +101,7 @@ def worth_of_a_kelvin(table: TrendTable) -> tuple[float, float] | None:
 def _hours(table: TrendTable) -> tuple[Floats, Floats, Floats, Floats] | None:
     """Day numbers, outdoor air [°C], regression columns and log power of each whole hour; None where one is missing."""
     outdoor = table.of("wet_bulb") or table.of("dry_bulb")
-    power, heat = table.of("cooling_power"), table.of("heat") or table.of("it_power")
+    power, heat = table.summed("cooling_power"), table.summed("heat") or table.summed("it_power")
     if not outdoor or not power:
         return None
     hour = (table.time_s // HOUR_S).astype(np.int64)
@@ -131,7 +131,7 @@ def _hourly(value: Floats, place: npt.NDArray[np.intp]) -> Floats:
 
 def energy_kwh(table: TrendTable) -> float | None:
     """Cooling energy over the trends where they have it; each value holds till the next, an hour at most."""
-    columns = table.of("cooling_power")
+    columns = table.summed("cooling_power")
     return sum(_held_j(table, c.value) for c in columns) / 3.6e6 if columns else None
 
 

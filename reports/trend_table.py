@@ -24,6 +24,7 @@ from sites.problem import one_of
 Floats = npt.NDArray[np.float64]
 LEAST_ROWS = 200
 LEAST_FILLED = 0.01
+_TOTAL = frozenset({"total", "sum", "gesamt"})
 PLAN_KEYS, COLUMN_KEYS = ("time", "timezone", "columns", "manifolds"), ("equipment", "role", "unit")
 """What a map may say, and of a column."""
 
@@ -50,6 +51,11 @@ class TrendTable:
     def of(self, role: str, equipment: str | None = None) -> list[Column]:
         """Columns of a role."""
         return [c for c in self.columns if c.role == role and equipment in {None, c.equipment}]
+
+    def summed(self, role: str) -> list[Column]:
+        """Columns of a role that add up: those called total where there are any, which the others are parts of."""
+        columns = self.of(role)
+        return [c for c in columns if not _TOTAL.isdisjoint(c.header.lower().split())] or columns
 
     @property
     def step_s(self) -> float:
@@ -138,7 +144,7 @@ def switchback_trends(table: TrendTable) -> tuple[Trends, Floats | None]:
     """
     found = []
     for roles in (("cooling_power",), ("heat", "it_power"), ("wet_bulb",)):
-        columns = next((c for role in roles if (c := table.of(role))), [])
+        columns = next((c for role in roles if (c := table.summed(role))), [])
         if not columns:
             remedy = f"name one in a map with --map, role {roles[0]}"
             raise ConfigError(f"the trends have no column of {' or '.join(roles)}", remedy=remedy)

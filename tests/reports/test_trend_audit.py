@@ -307,3 +307,17 @@ def test_each_supply_meets_its_own_return(write):
     for name, rise in (("left", 10.0), ("right", 4.0)):
         loose |= {f"{name} supply temp": np.full(n, 32.0), f"{name} return temp": np.full(n, 32.0 + rise)}
     assert audit(read_trends(write(loose, "l.csv"))).delta_t == ()
+
+
+def test_a_total_is_not_added_to_its_parts(write):
+    """Cooling energy is counted once, and a chiller's cooling power, which may be its heat, not without a map."""
+    made = trends(days=2.5)
+    n = len(made["time"])
+    del made["cooling power (kW)"]
+    parts = {"Chiller power (kW)": np.full(n, 40.0), "Pump power (kW)": np.full(n, 10.0)}
+    total = {"Total cooling power (kW)": np.full(n, 50.0), "Chiller 1 cooling power (kW)": np.full(n, 300.0)}
+    alone = audit(read_trends(write(made | parts)))
+    both = audit(read_trends(write(made | parts | total)))
+    assert alone.cooling_kwh == pytest.approx(50.0 * 60.0, rel=0.01)
+    assert both.cooling_kwh == pytest.approx(alone.cooling_kwh)
+    assert "Chiller 1 cooling power (kW)" in both.ignored
