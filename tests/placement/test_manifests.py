@@ -120,9 +120,8 @@ def test_units_start_what_exists(path):
     words = shlex.split(line.removeprefix("ExecStart="))
     check_command(words)
     assert ("--api" in words) == ("--token-file" in words)
-    assert {"NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "LockPersonality=yes"} <= set(
-        text.splitlines()
-    )
+    least = {"NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "LockPersonality=yes"}
+    assert least | {"CapabilityBoundingSet=", "RestrictSUIDSGID=yes", "PrivateDevices=yes"} <= set(text.splitlines())
     assert not re.search(r"^User=root|^Environment=.*(TOKEN|PASSWORD)", text, re.MULTILINE)
 
 
