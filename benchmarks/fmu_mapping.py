@@ -106,6 +106,8 @@ def read_mapping(path: Path) -> tuple[FmuMapping, Path]:
         mapping = FmuMapping.model_validate(tree)
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror}", where=str(beside), remedy=remedy) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8 text", where=str(beside), remedy=remedy) from error
     except YAMLError as error:
         raise ConfigError(f"not YAML: {str(error).splitlines()[0]}", where=str(beside), remedy=remedy) from error
     except ValidationError as error:

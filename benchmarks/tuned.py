@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from benchmarks.baselines import Tuning
+from plant.errors import ConfigError
 
 HEAD = """\
 # Baselines for `coldplate bench control --quick`, so that it need not tune.
@@ -26,6 +28,21 @@ def read_tuned(path: Path = FILE) -> Mapping[str, Mapping[str, dict[str, Tuning]
         plant: {c: {name: _tuning(name, values) for name, values in names.items()} for c, names in climates.items()}
         for plant, climates in document.items()
     }
+
+
+def check_kept(path: Path) -> None:
+    """Whether tunings can be kept there, before hours are spent on them.
+
+    Raises:
+        ConfigError: no such folder, or a file that holds something else.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}", where="--write", remedy="make it, or name another")
+    try:
+        read_tuned(path)
+    except (OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
+        remedy = "name a new file, or one that was written here"
+        raise ConfigError(f"{path} holds no tunings", where="--write", remedy=remedy) from error
 
 
 def _tuning(name: str, values: Mapping[str, float]) -> Tuning:

@@ -20,7 +20,7 @@ from benchmarks.drive import DAY_H, Day
 from benchmarks.plants import PLANTS
 from benchmarks.rows import Row
 from benchmarks.tasks import QUICK_CYCLE_S, Task, commanded, days_of, run_tasks
-from benchmarks.tuned import FILE, TWELVE, read_tuned, write_tuned
+from benchmarks.tuned import FILE, TWELVE, check_kept, read_tuned, write_tuned
 from plant.errors import ConfigError
 
 KINDS = ("static", "reset")
@@ -49,7 +49,8 @@ def run(
     0 as above, or 12 to judge by all of the twelve weighted days, downhill; climate: one of `CLIMATES`, by default all.
 
     Raises:
-        ConfigError: there is no such controller to tune, no such climate, or another number of days.
+        ConfigError: there is no such controller to tune, no such climate, another number of days, or nothing can be
+            kept in `write`.
     """
     if days not in {0, 12}:
         raise ConfigError(f"{days} days", where="--days", remedy="use 12, or leave it out")
@@ -60,6 +61,8 @@ def run(
         if name not in {*KINDS, *NO_RESERVE}:
             remedy = f"use some of {', '.join((*KINDS, *NO_RESERVE))}"
             raise ConfigError(f"{name!r} is not tuned", where="--controllers", remedy=remedy)
+    if write:
+        check_kept(Path(write))
     rows: list[Row] = []
     for place in [plant] if plant else PLANTS:
         for where in [climate] if climate else CLIMATES:

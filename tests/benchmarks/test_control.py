@@ -238,3 +238,15 @@ def test_a_table_has_a_column_for_what_only_some_rows_have():
     """Numbers stand right, words left, gaps stay blank."""
     lines = table([{"plant": "hall", "kwh": 1234.5678}, {"plant": "twin", "kwh": 98765.4, "note": "best"}])
     assert lines == ["plant     kwh  note", "hall    1,235", "twin   98,765  best"]
+
+
+@pytest.mark.parametrize("held", ["just: words", "- 1", "a: [", b"\xff\xfe\x93"])
+def test_where_tunings_go_is_looked_at_before_hours_are_spent(tmp_path, held):
+    """No folder, or a file of something else: told at once, and the file stays as it was."""
+    with pytest.raises(ConfigError, match="--write: there is no folder"):
+        tuning.run(True, None, write=str(tmp_path / "no" / "t.yaml"))
+    kept = tmp_path / "t.yaml"
+    kept.write_bytes(held if isinstance(held, bytes) else held.encode())
+    with pytest.raises(ConfigError, match=r"t\.yaml holds no tunings"):
+        tuning.run(True, None, write=str(kept))
+    assert kept.read_bytes() == (held if isinstance(held, bytes) else held.encode())

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.baselines import Rule, Tuning
 from benchmarks.drive import drive_day
+from benchmarks.fmu_mapping import read_mapping
 from benchmarks.plants import load_plant
 from plant.errors import ColdplateError, ConfigError
 
@@ -199,3 +200,10 @@ def test_what_is_no_fmu_or_none_for_here_is_refused(folder, scenario):
         load_plant(f"fmu:{folder / 'letter.fmu'}")(scenario)
     with pytest.raises(ConfigError, match="can't be read"):
         load_plant(f"fmu:{folder / 'nowhere.fmu'}")(scenario)
+
+
+def test_a_mapping_that_is_no_text_is_told_in_a_line(tmp_path):
+    """The name of an FMU or of some other file in place of the mapping's."""
+    (tmp_path / "hall.yaml").write_bytes(b"\xff\xfe\x00\x93")
+    with pytest.raises(ConfigError, match=r"hall\.yaml: not UTF-8 text; write what its variables mean"):
+        read_mapping(tmp_path / "hall.yaml")
