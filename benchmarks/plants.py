@@ -109,6 +109,7 @@ VARIANTS: dict[str, str] = {
     "twin-speed": "benchmarks.flow_twin:speed",
     "trains-told": "benchmarks.trains_variants:told",
     "trains-untold": "benchmarks.trains_variants:untold",
+    "trains-tight": "benchmarks.trains_variants:tight",
     "trains-worn": "benchmarks.trains_variants:worn",
     "trains-hot": "benchmarks.trains_variants:hot",
     "trains-cold": "benchmarks.trains_variants:cold",

@@ -21,6 +21,8 @@ TOLD = 4
 """GPUs of each rack that tell in the hall that shows them, as its site file says."""
 HOTTER_K = 7.0
 """Above the weather file, at the same humidity: the towers' water gets up to eight kelvin warmer than at design."""
+TIGHT_C = 67.0
+"""Case limit [°C] of the hall with little room."""
 _WATERS = ("supply_temperature", "facility_supply_temperature", "tower_temperature")
 COLD_C = 29.0
 """Warmest supply that the cold hall's racks take [°C]: on a damp summer's day towers alone do not reach that."""
@@ -44,6 +46,13 @@ def untold(scenario: Scenario) -> TrainsPlant:
 def hot(scenario: Scenario) -> TrainsPlant:
     """The same hall in weather `HOTTER_K` warmer [K]."""
     return TrainsPlant(replace(scenario, climate=hotter(scenario.climate, HOTTER_K)))
+
+
+def tight(scenario: Scenario) -> TrainsPlant:
+    """The hall where no GPU tells, with a case limit that its design setpoints hold with plates 12 % worse, no more."""
+    site = example_site("six-trains.yaml")
+    case = replace(site.limits["case"], maximum=TIGHT_C)
+    return TrainsPlant(scenario, replace(site, limits={**site.limits, "case": case}), told=0)
 
 
 class Misread(TrainsPlant):

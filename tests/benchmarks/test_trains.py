@@ -10,7 +10,7 @@ from benchmarks.plants import Scenario
 from benchmarks.robust import wrong
 from benchmarks.trains_plant import TrainsPlant
 from benchmarks.trains_units import GordonNgChiller, PlateExchanger, TowerCell, VariablePump
-from benchmarks.trains_variants import COLD_C, HOTTER_K, cold, hot, hotter, told, worn
+from benchmarks.trains_variants import COLD_C, HOTTER_K, cold, hot, hotter, tight, told, worn
 from benchmarks.twin_plant import example_site
 
 SUMMER, WINTER = 196, 15
@@ -56,6 +56,25 @@ def test_plates_worse_than_the_site_file_says_are_believed_before_full_load_come
     day = drive_day(plant, Ours(wrong(plant.site, 0.8)), start_s, 600.0, hours=3)
     assert day.violation_s == {}
     assert day.highest_case_c > 66.0
+
+
+class _NobodyDecides:
+    """The hall by its own sequence, at design setpoints."""
+
+    def decide(self, _snapshot, _now_s):
+        return {}
+
+
+def test_plates_that_nobody_sees_in_a_hall_with_little_room_cost_no_more_than_its_design(climate):
+    """Doubted by a whole fifth there was no plan at all, and all that cools ran: more than the hall takes by itself."""
+    start_s = climate.start_s(SUMMER) + 8 * 3600.0
+    days = []
+    for operator in (Ours, lambda _site: _NobodyDecides()):
+        plant = tight(Scenario(climate=climate, utilisation=lambda _rack, _at_s: 0.8))
+        days.append(drive_day(plant, operator(plant.site), start_s, 600.0, hours=2))
+    ours, own = days
+    assert ours.violation_s == {}
+    assert ours.cooling_j < 0.95 * own.cooling_j
 
 
 def test_machines_meet_their_design_points():
