@@ -139,10 +139,15 @@ def _locked_s(stage: Stage, seen: Seen, now_s: float) -> float:
 
 def is_warm(site: Site, snapshot: Snapshot, group: CoolingGroup) -> bool:
     """Whether the facility water is not held; what is not known is not held."""
+    return not warm_k(site, snapshot, group) <= MISSED_K
+
+
+def warm_k(site: Site, snapshot: Snapshot, group: CoolingGroup) -> float:
+    """How far the facility water that CDUs get is above what is asked of it [K], the warmest; NaN where not known."""
     command = inputs.setpoint_points(site, group).get(inputs.FACILITY)
     asked_c = snapshot.get(inputs.effective_point(site, command)) if command else math.nan
     shown = [snapshot.get(f"{m}/fws_supply_temperature") for m in group.members]
-    return not all(c <= asked_c + MISSED_K for c in shown)
+    return max(shown) - asked_c if all(map(math.isfinite, shown)) else math.nan
 
 
 def stays_s(units: tuple[Unit, ...], kind: str, now_s: float) -> float:

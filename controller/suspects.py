@@ -14,7 +14,7 @@ from controller.causes import Cause, Found
 from controller.exchangers import shown_share
 from controller.fluids import fluid
 from controller.heats import Heat
-from controller.stage_state import is_warm
+from controller.stage_state import is_warm, warm_k
 from plant.errors import ConfigError, StaleError
 from plant.live import Snapshot
 from plant.topology import CoolingGroup, Site
@@ -145,9 +145,12 @@ def _hottest_c(snapshot: Snapshot, running: list[str]) -> float:
 
 
 def _excused(site: Site, snapshot: Snapshot, group: CoolingGroup, error_k: float) -> bool:
-    """Whether physics keeps supply off its setpoint: facility water not held, or valves that are shut or unknown."""
+    """Whether physics keeps supply off its setpoint: facility water not held, or valves that are shut or unknown.
+
+    Through open valves supply rises with the facility water, kelvin for kelvin: what is more is not the water's.
+    """
     if error_k > 0:
-        return is_warm(site, snapshot, group)
+        return is_warm(site, snapshot, group) and not error_k > warm_k(site, snapshot, group) + NOT_REACTING_K
     return not all(snapshot.get(f"{m}/fws_valve_position") > VALVE_END for m in group.members)
 
 
