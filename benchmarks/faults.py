@@ -46,7 +46,7 @@ OBEYS_S = 60.0
 """From a wish to shed to the power that has come down: caps and requeues take about a minute."""
 QUIET = Scenario(name="calm", strike=nothing)
 Work = Callable[[str, float], float]
-TELLING = ("plan_reserve", "plan_hold", "plan_design")
+TELLING = ("plan_reserve", "plan_hold", "plan_design", "plan_overload")
 
 
 @dataclass(slots=True, repr=False)

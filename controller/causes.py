@@ -127,6 +127,9 @@ def _unheld(site: Site, snapshot: Snapshot, group: CoolingGroup) -> Iterator[Fou
     excess_k: dict[str, float] = {}
     for role, name in ((inputs.FACILITY, "fws_supply_temperature"), (inputs.SUPPLY, "tcs_supply_temperature")):
         asked = snapshot.get(inputs.effective_point(site, points[role])) if role in points else math.nan
+        if role in group.commands:
+            # colder than design is only asked as the reserve: that it is not reached is no reason to go on asking
+            asked = max(asked, inputs.design_value(group, role))
         seen = [t for m in group.members if math.isfinite(t := snapshot.get(f"{m}/{name}"))]
         excess_k[role] = min(seen) - asked if seen else math.nan
     if excess_k[inputs.FACILITY] > UNHELD_K and excess_k[inputs.SUPPLY] > CARRIED_K:

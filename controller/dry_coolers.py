@@ -24,7 +24,10 @@ AIR_FILM_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryCoolers:
-    """Coolers that run, as one, at design. ua_w_k; water_w_k, air_w_k: capacity rates, air's at full speed [W/K]."""
+    """Coolers that run, as one, at design. ua_w_k; water_w_k, air_w_k: capacity rates, air's at full speed [W/K].
+
+    warms: air warmer than the water that comes warms it, for nothing leads that water past the coils.
+    """
 
     water: Fluid
     ua_w_k: float
@@ -33,6 +36,7 @@ class DryCoolers:
     fan_power_w: float
     free_share: float
     chiller: ChillerDesign | None
+    warms: bool
     fans: Curve = UNTAUGHT
 
     @property
@@ -70,7 +74,7 @@ class DryCoolers:
         return float(self._speed(heat, flow, np.array([leaving_c]), air)[0][0])
 
     def coil_w(self, speed: Array, stream_w_k: Array, difference_k: Array) -> Array:
-        """Heat [W] at a fan speed [1] when water [W/K] enters difference_k [K] above outdoor air."""
+        """Heat [W] at a fan speed [1] when water [W/K] enters difference_k [K] above outdoor air, negative below."""
         return self._coil_w(speed, stream_w_k, self._water_film(stream_w_k), difference_k)
 
     def _water_film(self, stream_w_k: Array) -> Array:
@@ -81,7 +85,8 @@ class DryCoolers:
         air = np.maximum(speed, self.free_share)
         air_w_k = air * self.air_w_k
         ntu = self.ua_w_k / (AIR_FILM_SHARE * air**-AIR_FILM_EXPONENT + water_film) / air_w_k
-        return effectiveness(ntu, air_w_k / np.maximum(stream_w_k, STILL_W_K)) * air_w_k * np.maximum(difference_k, 0.0)
+        driving_k = difference_k if self.warms else np.maximum(difference_k, 0.0)
+        return effectiveness(ntu, air_w_k / np.maximum(stream_w_k, STILL_W_K)) * air_w_k * driving_k
 
     def powers(self, heat_w: Array, flow_m3_s: Array, setpoint_c: Array, tower_c: Array, air: Outdoor) -> Rejected:  # noqa: ARG002 - no tower here
         """What it costs to hold setpoint_c [°C] while heat_w [W] comes with flow_m3_s [m³/s]."""
@@ -119,7 +124,8 @@ class DryCoolers:
         """Facility water [°C] that coolers at full speed and chillers together hold, no colder than setpoint_c [°C]."""
         stream_w_k = flow_m3_s * self.water.heat_j_m3_k
         per_kelvin_w = self.coil_w(np.full_like(heat_w, self.fans.full_at()), stream_w_k, np.ones_like(heat_w))
-        cooled_w = np.maximum(heat_w - (self.chiller.heat_w if self.chiller else 0.0), 0.0)
+        cooled_w = heat_w - (self.chiller.heat_w if self.chiller else 0.0)
+        cooled_w = cooled_w if self.warms else np.maximum(cooled_w, 0.0)
         return np.maximum(setpoint_c, air.dry_bulb_c + cooled_w / per_kelvin_w - heat_w / stream_w_k)
 
 
@@ -141,4 +147,5 @@ def dry_coolers(coolers: Sequence[Equipment], water: Fluid, chiller: ChillerDesi
         fan_power_w=sum(c.design["fan_power_w"] for c in coolers),
         free_share=design.get("free_convection_fraction", 0.05),
         chiller=chiller,
+        warms=not all(c.design.get("warm_air_bypass", 0.0) for c in coolers),
     )

@@ -14,7 +14,7 @@ from plant.topology import CoolingGroup
 PLAN_LIFE_S = 180.0
 COST_MINUTES, WORST_MINUTES = 30, 60
 """Cost is judged over the half hour in which setpoints can follow by a few steps, limits at the hour's worst minute."""
-WITH_TOWER = frozenset({"plan_move", "plan_stay", "plan_dwell", "plan_design"})
+WITH_TOWER = frozenset({"plan_move", "plan_stay", "plan_dwell", "plan_design", "plan_overload"})
 """Kinds of plan that have a sentence of their own where condenser water is commanded too: `KIND_tower`."""
 
 
@@ -76,7 +76,7 @@ def _reason(
     unheld_k: float,
 ) -> Message:
     supply, dp, facility, *tower = setpoints
-    goal = kind in {"plan_dwell", "plan_design", "plan_unheld"}
+    goal = kind in {"plan_dwell", "plan_design", "plan_unheld", "plan_overload"}
     towers = {"tower_from_c": tower[0].current, "tower_to_c": _asked(tower[0], goal=goal)} if tower else {}
     return message(
         f"{kind}_tower" if tower and kind in WITH_TOWER else kind,

@@ -253,7 +253,7 @@ def _reason(reason: Message, lever: Lever, asked: Setpoint) -> Message:
     if code not in TEMPLATES:
         return reason
     kept = {name: value for name, value in reason.params.items() if not name.startswith("dp_")}
-    goal = reason.code.startswith(("plan_dwell", "plan_design"))
+    goal = reason.code.startswith(("plan_dwell", "plan_design", "plan_overload"))
     unit, factor = ("flow", 60000.0) if lever.role == inputs.FLOW else ("speed", 100.0)
     ending = "l_min" if unit == "flow" else "percent"
     figures = {"from": asked.current, "to": asked.target if goal else asked.value}

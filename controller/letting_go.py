@@ -90,6 +90,11 @@ def conditions(modes: Mapping[str, ModeState]) -> list[Condition]:
 
 
 def _unmet(plan: Plan) -> bool:
-    """Whether even design setpoints break a limit, the reserve for a lost CDU, pump or tower aside."""
-    broken = plan.binding not in _MAY_PASS or plan.predicted_case_c > plan.case_limit_c
-    return broken and plan.reason.code.startswith("plan_design")
+    """Whether even design setpoints break a limit, the reserve for a lost CDU, pump or tower aside.
+
+    What an overloaded plant can hold is held better than design: given up only where cases would pass their limit.
+    """
+    too_hot = plan.predicted_case_c > plan.case_limit_c
+    if plan.reason.code.startswith("plan_overload"):
+        return too_hot
+    return plan.reason.code.startswith("plan_design") and (too_hot or plan.binding not in _MAY_PASS)

@@ -23,6 +23,7 @@ from controller.loop_problems import LoopProblems
 from controller.model import Load, Setpoints
 from controller.next_step import SETTLE_S, next_step
 from controller.optimise import Choice, search
+from controller.overload import eased
 from controller.own_sequence import Sequences, standing_under
 from controller.reasons import condition
 from controller.shared_plant import ALONE, Beside
@@ -178,7 +179,7 @@ def _solved(problems: LoopProblems, plant: Plant) -> _Solved:
     if problem.after_loss and not choice.feasible:  # what a loss would break is no reason to give up what holds now
         problem = replace(problem, after_loss=())
         choice = search(problem)
-    return _Solved(staged=staged, problem=problem, choice=choice)
+    return _Solved(staged=staged, problem=problem, choice=eased(problem, choice))
 
 
 def _decision(problems: LoopProblems, solved: _Solved, plant: Plant, moves: Mapping[PointId, Move]) -> Decision:

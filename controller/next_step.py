@@ -37,6 +37,8 @@ def next_step(
 
 
 def _goal(problem: Problem, choice: Choice, *, too_hot: bool) -> tuple[str, tuple[float, ...]]:
+    if choice.overload:
+        return "plan_overload", choice.target
     if too_hot or not choice.feasible:
         return "plan_design", _safe_design(problem)
     if not choice.worth_moving:

@@ -6,6 +6,7 @@ supervisory loop follows), cost at the median. The cost is site power: cooling p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
@@ -30,6 +31,12 @@ _SUPPLY_GRID, _DP_GRID = (0.0, 0.4, 0.7, 0.85, 1.0), (0.0, 0.3, 1.0)
 """The coarse grid: shares of the writable range."""
 _APPROACH_GRID, _TOWER_GRID = (2.0, 4.0, 6.0, 9.0, 14.0), (1.0, 3.0, 6.0)
 """The coarse grid: facility water below the supply, condenser water below the facility water [K]."""
+_DENSE = (
+    tuple(n / 14 for n in range(15)),
+    tuple(n / 7 for n in range(8)),
+    (2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 11.0, 14.0),
+)
+"""The same where that one falls between narrow limits."""
 _LIFTED_K, NEAREST_WET_BULB_K = 9.0, 2.0
 """Condenser water that only chillers can use: this far above the wet bulb at most, and at least [K]."""
 _SPAN, _SHRINK, _ROUNDS = (1.5, 10000.0, 1.5, 1.0), 0.5, 4
@@ -68,12 +75,21 @@ class Judged:
         return np.asarray(np.all(np.stack([m >= 0 for m in self.margins.values()]), axis=0), dtype=np.bool_)
 
 
+Pick = Callable[[Problem, Judged], int | None]
+"""Which of the candidates is the best, None where none will do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the search found: target and design points with their powers [W], and what stopped it from going further."""
+    """What the search found: target and design points with their powers [W], and what stopped it from going further.
+
+    feasible: every limit and reserve holds at the target; overload: it is what the plant can hold and breaks least, for
+    it can't hold design either (`controller.overload`).
+    """
 
     target: tuple[float, ...]
     feasible: bool
+    overload: bool = False
     worth_moving: bool
     cooling_w: float
     design_cooling_w: float
@@ -100,12 +116,13 @@ def judge(problem: Problem, points: Array) -> Judged:
     return Judged(points, cost, weights @ site_w, weights @ paid_w, extra_w, margins(problem, points, high))
 
 
-def _coarse(problem: Problem) -> Array:
+def _coarse(problem: Problem, *, dense: bool = False) -> Array:
     """The whole range, water temperatures relative to one another, and all points that are known."""
     (low_c, high_c), (low_pa, high_pa) = ranges(problem)[:2]
-    supply_c = [low_c + share * (high_c - low_c) for share in _SUPPLY_GRID]
-    dp_pa = [low_pa + share * (high_pa - low_pa) for share in _DP_GRID]
-    below = [_APPROACH_GRID, _TOWER_GRID][: len(problem.current) - 2]
+    supplies, pressures, approaches = _DENSE if dense else (_SUPPLY_GRID, _DP_GRID, _APPROACH_GRID)
+    supply_c = [low_c + share * (high_c - low_c) for share in supplies]
+    dp_pa = [low_pa + share * (high_pa - low_pa) for share in pressures]
+    below = [approaches, _TOWER_GRID][: len(problem.current) - 2]
     grid = np.array(list(product(supply_c, dp_pa, *below)))
     points = np.column_stack([grid[:, :2], grid[:, :1] - np.cumsum(grid[:, 2:], axis=1)])
     if points.shape[1] > 3:
@@ -134,19 +151,24 @@ def _around(problem: Problem, centre: Array, span: Array) -> Array:
     return clipped(problem, centre + moves)
 
 
-def _best(problem: Problem, judged: Judged) -> int | None:
+def cheapest(problem: Problem, judged: Judged) -> int | None:
+    """Of what holds every limit and reserve."""
     if not judged.feasible.any():
         return None
+    return int(np.argmin(np.where(judged.feasible, going_w(problem, judged), np.inf)))
+
+
+def going_w(problem: Problem, judged: Judged) -> Array:
+    """Cost of each candidate, and of going there [W]."""
     steps = np.array([e.max_step for e in problem.envelopes])
     wander = np.abs(judged.points - np.asarray(problem.target)) / steps
-    total_w = judged.cost_w + MOVE_COST_W * wander.sum(axis=1)
-    return int(np.argmin(np.where(judged.feasible, total_w, np.inf)))
+    return np.asarray(judged.cost_w + MOVE_COST_W * wander.sum(axis=1), dtype=np.float64)
 
 
 def _binding(problem: Problem, around: Judged) -> str:
     """The constraint that a further small move towards lower cost would break first.
 
-    around: rows as `_choice` has them: where we are, present and design setpoints, small moves.
+    around: rows as `choice_at` has them: where we are, present and design setpoints, small moves.
     """
     low, high = ranges(problem).T
     outside = ((around.points < low - 1e-9) | (around.points > high + 1e-9)).any(axis=1)
@@ -162,30 +184,41 @@ def _binding(problem: Problem, around: Judged) -> str:
 def glance(problem: Problem) -> float:
     """The least site power [W] that a first look over the range finds, inf where nothing keeps every limit."""
     judged = judge(problem, _coarse(problem))
-    best = _best(problem, judged)
+    best = cheapest(problem, judged)
     return np.inf if best is None else float(judged.site_w[best])
 
 
 def search(problem: Problem, deadline_s: float = DEADLINE_S) -> Choice:
     """The best reachable setpoints of a loop, or the design point where no candidate is feasible.
 
-    Anytime: after deadline_s [s] it gives the best that it has. It starts warm: the last target's neighbours at every
-    round's distance are judged together with the coarse grid, and from the best of them only the finer rounds are left.
+    Anytime: after deadline_s [s] it gives the best that it has.
+    """
+    point = refined(problem, cheapest, deadline_s)
+    if point is None:
+        return choice_at(problem, np.asarray(problem.design_point), feasible=False)
+    return choice_at(problem, point, feasible=True)
+
+
+def refined(problem: Problem, pick: Pick, deadline_s: float = DEADLINE_S, *, dense: bool = False) -> Array | None:
+    """The best point (k,) of a grid and of ever finer ones around it; None where the first look finds none.
+
+    It starts warm: the last target's neighbours at every round's distance are judged together with the coarse grid, and
+    from the best of them only the finer rounds are left.
     """
     began_s = perf_counter()
     warm = [_around(problem, np.asarray(problem.target), _span(problem, n)) for n in reversed(range(_ROUNDS))]
-    judged = judge(problem, np.concatenate([*warm, _coarse(problem)]))
-    best = _best(problem, judged)
+    judged = judge(problem, np.concatenate([*warm, _coarse(problem, dense=dense)]))
+    best = pick(problem, judged)
     if best is None:
-        return _choice(problem, np.asarray(problem.design_point), feasible=False)
+        return None
     point = judged.points[best]
     for number in range(min(max(_ROUNDS - best // len(warm[0]), 0), _LEAST_FROM), _ROUNDS):
         if perf_counter() - began_s > deadline_s:
             break
         judged = judge(problem, _around(problem, point, _span(problem, number)))
-        best = _best(problem, judged)
+        best = pick(problem, judged)
         point = point if best is None else judged.points[best]
-    return _choice(problem, point, feasible=True)
+    return np.asarray(point, dtype=np.float64)
 
 
 def _span(problem: Problem, number: int) -> Array:
@@ -193,7 +226,8 @@ def _span(problem: Problem, number: int) -> Array:
     return np.asarray(_SPAN[: len(problem.current)]) * _SHRINK**number
 
 
-def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
+def choice_at(problem: Problem, point: Array, *, feasible: bool, overload: bool = False) -> Choice:
+    """What a point (k,) is worth, and what binds there."""
     near = np.diag(_NEAR[: len(point)])
     both = judge(problem, np.stack([point, problem.current, problem.design_point, *(point + near), *(point - near)]))
     cooling_w = both.outcome.cooling_w
@@ -204,6 +238,7 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
     return Choice(
         target=tuple(point.tolist()),
         feasible=feasible,
+        overload=overload,
         worth_moving=not (bool(both.feasible[1]) and _within(problem)) or gain_w > threshold_w,
         cooling_w=float(cooling_w[0]),
         design_cooling_w=float(cooling_w[2]),
@@ -212,7 +247,7 @@ def _choice(problem: Problem, point: Array, *, feasible: bool) -> Choice:
         threshold_w=threshold_w,
         case_c=float(case_c[0]),
         worst_margin_k=float(worst_k[0]),
-        binding=_binding(problem, both) if feasible else _first_broken(both, 2),
+        binding=_binding(problem, both) if feasible else _first_broken(both, 0),
     )
 
 

@@ -75,6 +75,16 @@ TEMPLATES: dict[str, str] = {
         f"dp {{dp_to_kpa:.0f}} kPa, facility water {{facility_to_c:.1f}} °C, tower {{tower_to_c:.1f}} °C; "
         f"binding: {{binding_words}}"
     ),
+    "plan_overload": (
+        f"{_AHEAD}; outdoor {{outdoor_c:.1f}} °C: the plant can't hold design, to what it can hold and breaks least: "
+        "supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, facility water {facility_to_c:.1f} °C; "
+        "binding: {binding_words}; keeps {worst_k:.1f} K if the largest CDU stops now"
+    ),
+    "plan_overload_tower": (
+        f"{_AHEAD}; wet bulb {{outdoor_c:.1f}} °C: the plant can't hold design, to what it can hold and breaks least: "
+        "supply {supply_to_c:.1f} °C, dp {dp_to_kpa:.0f} kPa, facility water {facility_to_c:.1f} °C, "
+        "tower {tower_to_c:.1f} °C; binding: {binding_words}; keeps {worst_k:.1f} K if the largest CDU stops now"
+    ),
     "plan_sidecar": (
         "heat forecast {heat_low_kw:.1f}-{heat_high_kw:.1f} kW for the next hour; room air {outdoor_c:.1f} °C; "
         "supply {supply_from_c:.1f} -> {supply_to_c:.1f} °C, flow {flow_from_l_min:.0f} -> {flow_to_l_min:.0f} l/min; "

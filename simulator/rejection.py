@@ -39,6 +39,7 @@ class DryCooler:
         self.free_share = design.get("free_convection_fraction", FREE_SHARE)
         self.fan_design_w = design["fan_power_w"]
         self.fouling_k_w = design.get("fouling_k_w", 0.0)
+        self.passes_warm_air = bool(design.get("warm_air_bypass", 0.0))
         stream_w_k = water_rho_cp * self.design_flow_m3_s
         rise_k = design["heat_w"] / stream_w_k
         self.air_w_k = 0.8 * stream_w_k  # air warms by 1.25 times the water's range, usual for flat-bed coolers
@@ -50,7 +51,10 @@ class DryCooler:
         self.stopped = False
 
     def step(self, dt_s: float, setpoint_c: float, entering_c: float, flow_m3_s: float, dry_bulb_c: float) -> None:
-        """Advance dt_s [s]. Below its setpoint a bypass keeps the water from being overcooled."""
+        """Advance dt_s [s]. Below its setpoint a bypass keeps the water from being overcooled.
+
+        Air warmer than the water warms it, but where the site says that water is led past the coils then.
+        """
         want = 0.0 if self.stopped else self.loop.step(self.leaving_c - setpoint_c, dt_s)
         self.fan = moved(self.fan, want, dt_s / FAN_STROKE_S)
         stream_w_k, air_share = self.water_rho_cp * flow_m3_s, max(self.fan, self.free_share)
@@ -60,6 +64,8 @@ class DryCooler:
         heat_w = exchanged_w(ua_w_k, stream_w_k, self.air_w_k * air_share, entering_c - dry_bulb_c)
         bypassed_w = stream_w_k * max(entering_c - (setpoint_c - 0.5), 0.0)
         self.heat_w = min(heat_w, bypassed_w)
+        if self.passes_warm_air:
+            self.heat_w = max(self.heat_w, 0.0)
         self.leaving_c += dt_s * (stream_w_k * (entering_c - self.leaving_c) - self.heat_w) / self.capacity_j_k
         self.power_w = self.fan_design_w * self.fan**3
         self.entering_c, self.flow_m3_s = entering_c, flow_m3_s

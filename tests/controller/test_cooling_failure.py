@@ -127,6 +127,20 @@ def test_warm_water_that_the_cdus_still_cope_with_is_no_failure(pod, now_s, show
     assert "facility_water_unheld" not in codes(step(initial_state(), warmer(snapshot, *shown), (), at_s, pod))
 
 
+def test_the_reserve_that_is_not_reached_does_not_ask_for_itself(pod, now_s):
+    """Setpoints colder than design are only asked as the reserve: the water is unheld where design is not reached."""
+    snapshot, at_s = seen(pod, now_s)
+    shown = warmer(snapshot, 3.0, 1.0, 1.0)
+    colder = changed(
+        shown,
+        dry__coolers_of_effective_leaving_temperature_setpoint=14.0,
+        cdu__1_of_effective_supply_temperature_setpoint=22.0,
+    )
+    assert "facility_water_unheld" not in codes(step(initial_state(), colder, (), at_s, pod))
+    beyond = warmer(colder, 8.0, 12.5, 12.5)  # supply is told from 22 °C on: 34.5 of design's 32
+    assert "facility_water_unheld" in codes(step(initial_state(), beyond, (), at_s, pod))
+
+
 def test_where_the_rest_carries_it_nothing_more_is_spent(pod, now_s):
     """One CDU carries the load at design: named, and the setpoints stay."""
     snapshot, at_s = seen(pod, now_s, "stop cdu-2")

@@ -64,6 +64,20 @@ def test_dry_cooler_meets_its_design_point(design):
     assert float(design.rejection.unreached_w(heat, flow, np.array([42.0]), nobody, air)[0]) < -6e5
 
 
+def test_air_warmer_than_the_water_warms_it(design):
+    """By less than the water lies below it; chillers carry that, too, unless the water is led past the coils."""
+    heat, flow, setpoint = np.array([3e5]), np.array([0.013]), np.array([27.0])
+    nobody, air = np.array([np.nan]), Outdoor(41.0)
+    past = replace(design.rejection, warms=False)
+    through_w, past_w = (float(r.unreached_w(heat, flow, setpoint, nobody, air)[0]) for r in (design.rejection, past))
+    below_k = 41.0 - 27.0 - 3e5 / (0.013 * design.water.heat_j_m3_k)
+    most_w = 0.013 * design.water.heat_j_m3_k * below_k
+    assert past_w == pytest.approx(3e5 - 7e5)
+    assert 0.7 * most_w < through_w - past_w < most_w
+    chillers_w = [float(r.powers(heat, flow, setpoint, nobody, air).chiller_w[0]) for r in (design.rejection, past)]
+    assert chillers_w[0] > 1.4 * chillers_w[1]
+
+
 def test_more_flow_cools_cases(design):
     """Case temperature falls with differential pressure and rises one for one with supply."""
     cases = model.full_load_case_c(design, np.array([32.0, 32.0, 33.0]), np.array([60e3, 110e3, 110e3]), 1350.0)

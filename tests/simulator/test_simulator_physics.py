@@ -13,6 +13,7 @@ from simulator.exchange import design_ua_w_k, exchanged_w, exchanger_ua_w_k, val
 from simulator.faults import Faults
 from simulator.fluids import fluid
 from simulator.plant import SimulatedPlant
+from simulator.weather import Weather
 from sites import load_site
 
 CONFIGS = Path(__file__).parents[2] / "site-configs"
@@ -222,3 +223,18 @@ def drive(plant: SimulatedPlant, device: str, **setpoints: float) -> None:
     plant.command(f"{device}/heartbeat", 1.0)
     for name, value in setpoints.items():
         plant.command(f"{device}/{name}", value)
+
+
+@pytest.mark.parametrize("led_past", [False, True])
+def test_warm_air_warms_the_water_unless_it_is_led_past(demo, led_past):
+    """Chillers carry that, too; then nothing that comes out of the coils is warmer than what went in."""
+    coolers = demo.equipment["dry-coolers"]
+    design = {**coolers.design, "warm_air_bypass": float(led_past)}
+    site = replace(steady(demo), equipment={**demo.equipment, "dry-coolers": replace(coolers, design=design)})
+    sky = Weather(dry_bulb_c=44.0, dew_point_c=8.0, wet_bulb_c=20.0, relative_humidity=0.12)
+    plant = SimulatedPlant(site, SUMMER_S, sky=lambda _: sky)
+    plant.step(3600.0)
+    cooler = plant.facility.cooler
+    assert cooler.entering_c < 44.0
+    assert (cooler.leaving_c > cooler.entering_c + 1.0) != led_past
+    assert cooler.leaving_c == pytest.approx(cooler.entering_c, abs=0.05) or not led_past

@@ -18,6 +18,10 @@ export const messagesZh: Record<string, string> = {
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C；约束：{binding}',
   plan_design_tower:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}',
+  plan_overload:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；室外 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
+  plan_overload_tower:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；湿球 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、压差 {dp_to_kpa:0} kPa、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_move_flow:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；室外 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，流量 {flow_from_l_min:0} → {flow_to_l_min:0} l/min，设施水 {facility_from_c:1} → {facility_to_c:1} °C；比设计值节省 {saves_kw:1} kW（电价 {price:3}，每小时 {saves_money:2} {currency}）；约束：{binding}；为功率突变保留 {swing_k:1} K，若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_move_tower_flow:
@@ -34,6 +38,10 @@ export const messagesZh: Record<string, string> = {
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、流量 {flow_to_l_min:0} l/min、设施水 {facility_to_c:1} °C；约束：{binding}',
   plan_design_tower_flow:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、流量 {flow_to_l_min:0} l/min、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}',
+  plan_overload_flow:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；室外 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、流量 {flow_to_l_min:0} l/min、设施水 {facility_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
+  plan_overload_tower_flow:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；湿球 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、流量 {flow_to_l_min:0} l/min、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_move_pump_speed:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；室外 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，泵速 {speed_from_percent:1} → {speed_to_percent:1} %，设施水 {facility_from_c:1} → {facility_to_c:1} °C；比设计值节省 {saves_kw:1} kW（电价 {price:3}，每小时 {saves_money:2} {currency}）；约束：{binding}；为功率突变保留 {swing_k:1} K，若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_move_tower_pump_speed:
@@ -50,6 +58,10 @@ export const messagesZh: Record<string, string> = {
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、泵速 {speed_to_percent:1} %、设施水 {facility_to_c:1} °C；约束：{binding}',
   plan_design_tower_pump_speed:
     '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；没有更好的设定能保住全部裕度，退回设计值：供液 {supply_to_c:1} °C、泵速 {speed_to_percent:1} %、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}',
+  plan_overload_pump_speed:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；室外 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、泵速 {speed_to_percent:1} %、设施水 {facility_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
+  plan_overload_tower_pump_speed:
+    '未来一小时热负荷预测 {heat_low_mw:2}–{heat_high_mw:2} MW；湿球 {outdoor_c:1} °C：装置无法维持设计值，改用能维持且突破最少的设定：供液 {supply_to_c:1} °C、泵速 {speed_to_percent:1} %、设施水 {facility_to_c:1} °C、冷却塔 {tower_to_c:1} °C；约束：{binding}；若最大的 CDU 此刻停止尚余 {worst_k:1} K',
   plan_sidecar:
     '未来一小时热负荷预测 {heat_low_kw:1}–{heat_high_kw:1} kW；室内空气 {outdoor_c:1} °C；供液 {supply_from_c:1} → {supply_to_c:1} °C，流量 {flow_from_l_min:0} → {flow_to_l_min:0} l/min；比设计值节省 {saves_kw:2} kW；约束：{binding}',
   // 机房空气
