@@ -30,6 +30,8 @@ debian:
 	./tests/install-debian-packages.sh
 
 # Most tests wait for others, so two for each core at a time; a file's tests stay together and in order.
+# Bytecode is kept even where the environment says not to: every process that a test starts would compile it all anew.
+test faults campaign: export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) > 8 ? 8 : 2 * $$(nproc 2>/dev/null || echo 2) )))
 test: setup debian
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
