@@ -21,7 +21,7 @@ from placement.kubernetes.extender import Extender, PodPower
 from placement.kubernetes.names import Names, names_of
 from placement.kubernetes.promises import Budgeted, Promises
 from placement.kubernetes.questions import Questions
-from placement.node_table import Array, NodeTable, node_table
+from placement.node_table import Array, NodeTable, node_rows, rack_table
 from placement.rooms import Room, believed, cdu_rooms, node_rooms
 from placement.workload import Layout, layout_of
 from plant.job_knowledge import JobKnowledge
@@ -35,12 +35,13 @@ WATCHED_S = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Edition:
-    """What one state of the inputs gives: the table, and by and by what is asked of it.
+    """What one state of the inputs gives: a table of racks, and by and by what is asked of it. nodes: node -> rack.
 
     shared_w: what each block (CDU or loop) can still take, (blocks,) [W]; node_w: what one more busy node draws [W].
     """
 
-    table: NodeTable
+    racks: NodeTable
+    nodes: Mapping[str, str]
     shared_w: Array
     inputs: tuple[InputAge, ...]
     node_w: Array
@@ -51,6 +52,11 @@ class Edition:
     jobs: JobKnowledge
     called: Names
     budgets: tuple[Budgeted, ...] = ()
+
+    @cached_property
+    def table(self) -> NodeTable:
+        """A row for each node: twenty times as many."""
+        return node_rows(self.racks, self.nodes)
 
     @cached_property
     def hints(self) -> NodeHints:
@@ -64,8 +70,8 @@ class Edition:
 
     @cached_property
     def extender(self) -> Extender:
-        """The Kubernetes scheduler extender over the table."""
-        return Extender(self.table, self.pod_power, self.promises, self.budgets, self.called, self.questions)
+        """The Kubernetes scheduler extender; it judges by rack."""
+        return Extender(self.racks, self.pod_power, self.promises, self.budgets, self.called, self.questions)
 
 
 class HintBook:
@@ -143,7 +149,7 @@ class HintBook:
         mirror = self._mirror
         watched = mirror.real_s() // WATCHED_S if mirror.budgets else 0.0
         key = (*(float(mirror.versions.get(k, 0)) for k in ("headroom", "ride_through", "budgets", "clock")), watched)
-        if self._edition is None or key != self._key or mirror.now_s >= self._edition.table.expires_s:
+        if self._edition is None or key != self._key or mirror.now_s >= self._edition.racks.expires_s:
             self._key, self._edition = key, self._made()
         return self._edition
 
@@ -157,8 +163,8 @@ class HintBook:
     def _made(self) -> Edition:
         mirror = self._mirror
         headrooms, counting = believed(mirror.headroom, mirror.now_s), self.budgets()
-        table = node_table(
-            self._nodes,
+        racks = rack_table(
+            self._called.racks,
             headrooms,
             self.full_w,
             self._calm_s(),
@@ -168,7 +174,8 @@ class HintBook:
             self._blocks,
         )
         return Edition(
-            table=table,
+            racks=racks,
+            nodes=self._nodes,
             shared_w=self._shared_w(headrooms),
             inputs=self._inputs(),
             node_w=self.node_w,

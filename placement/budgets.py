@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from plant.budgets import WHOLE_SITE, Budget, BudgetSource
 from plant.errors import ConfigError
@@ -128,13 +129,18 @@ def caps(site: Site, found: Iterable[BudgetState]) -> dict[str, Cap]:
     """Rack -> what budgets let it add; racks under no budget are absent."""
     made: dict[str, list[Cap]] = {}
     for state in (s for s in found if s.counts):
-        for rack, share in shares(site, state.budget.scope).items():
-            cap = Cap(room_w=state.room_w / share, scope=state.budget.scope, share=share)
-            made.setdefault(rack, []).append(cap)
-    return {rack: _tightest(over) for rack, over in made.items()}
+        parts = shares(site, state.budget.scope)
+        by_share = {
+            share: Cap(room_w=state.room_w / share, scope=state.budget.scope, share=share)
+            for share in set(parts.values())
+        }
+        for rack, share in parts.items():
+            made.setdefault(rack, []).append(by_share[share])
+    tightest = cache(_tightest)  # the racks of a loop stand under the same budgets
+    return {rack: tightest(tuple(over)) for rack, over in made.items()}
 
 
-def _tightest(over: list[Cap]) -> Cap:
+def _tightest(over: tuple[Cap, ...]) -> Cap:
     """The one of them with the least room, beside one of each other scope."""
     first, *rest = {cap.scope: cap for cap in sorted(over, key=lambda c: c.room_w)}.values()
     return replace(first, also=tuple(rest)) if rest else first

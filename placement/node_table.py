@@ -73,9 +73,14 @@ def node_table(
 
     caps: rack -> what power budgets leave it; blocks: rack -> its CDU or loop, so that those fill evenly.
     """
-    number = {rack: i for i, rack in enumerate(dict.fromkeys(nodes.values()))}
-    by_rack = _rack_table(tuple(number), headrooms, full_w, calm_s, now_s, max_age_s, caps or {}, blocks or {})
-    return replace(rows_of(by_rack, [number[rack] for rack in nodes.values()]), names=tuple(nodes))
+    racks = tuple(dict.fromkeys(nodes.values()))
+    return node_rows(rack_table(racks, headrooms, full_w, calm_s, now_s, max_age_s, caps, blocks), nodes)
+
+
+def node_rows(table: NodeTable, nodes: Mapping[str, str]) -> NodeTable:
+    """A row for each node, from a table with one for each rack. nodes: node -> rack."""
+    number = {rack: i for i, rack in enumerate(table.racks)}
+    return replace(rows_of(table, [number[rack] for rack in nodes.values()]), names=tuple(nodes))
 
 
 def rack_rows(table: NodeTable) -> NodeTable:
@@ -97,17 +102,18 @@ def rows_of(table: NodeTable, rows: Sequence[int]) -> NodeTable:
     return replace(table, **taken)
 
 
-def _rack_table(
+def rack_table(
     racks: tuple[str, ...],
     headrooms: Sequence[Headroom],
     full_w: Mapping[str, float],
     calm_s: Mapping[str, float],
     now_s: float,
     max_age_s: float,
-    caps: Mapping[str, Cap],
-    blocks: Mapping[str, str],
+    caps: Mapping[str, Cap] | None = None,
+    blocks: Mapping[str, str] | None = None,
 ) -> NodeTable:
-    """A row for each rack, named as itself."""
+    """As `node_table`, a row for each rack, named as itself."""
+    caps, blocks = caps or {}, blocks or {}
     under = {rack: cap.all for rack, cap in caps.items()}
     found = {h.rack: h for h in headrooms}
     why = {rack: _why(found.get(rack), now_s, max_age_s) for rack in racks}

@@ -13,12 +13,14 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import add
 from typing import Any
 
 import msgspec
 
-from placement.kubernetes.names import Names, names_of, row
-from placement.kubernetes.promises import Budgeted, Promises, lessened
+from placement.kubernetes.names import Names, names_of
+from placement.kubernetes.promises import Budgeted, Lessening, Promises
 from placement.kubernetes.questions import Questions
 from placement.node_table import NodeTable, rack_rows
 from placement.nodes import neutral_score, scores
@@ -30,7 +32,6 @@ POWER_KEY = "coldplate.io/power-w"
 """A pod's annotation: the electric power that it will draw on its node [W]."""
 WATTS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 """What that may say: digits of ASCII, as Python takes others for digits, too."""
-_MOST_POWERS = 64
 GPU_KEYS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915")
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(k|M|G|m)?$")
 _SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "m": 1e-3}
@@ -98,18 +99,21 @@ class PodPower:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Every rack for one power: why it can not take it; its nodes' score 0..10, as JSON too; that of one not known."""
+    """For one power, by the racks' numbers and at last for nodes that are not known.
 
-    short: Mapping[str, str]
-    marks: Mapping[str, int]
-    ends: Mapping[str, bytes]
-    neutral: int
+    passes: whether it can take it; why: not; marks: its nodes' score 0..10; ends: that as JSON.
+    """
+
+    passes: Sequence[bool]
+    why: Sequence[str]
+    marks: Sequence[int]
+    ends: Sequence[bytes]
 
 
 class Extender:
     """Both verbs over one table of nodes and what `promises` holds of its racks and budgets.
 
-    What a power gives is kept until more is promised, as a job's pods ask for the same again.
+    Every pod that passes is promised power, so racks are judged anew for each; what is done by node is done in C.
     """
 
     def __init__(
@@ -123,14 +127,11 @@ class Extender:
     ) -> None:
         """names: of nodes, where they are more than the table's; questions: remembers what they show."""
         # all nodes of a rack have the same room: they are judged by rack, which is twenty times as fast
-        self._table, self._power, self._budgets = rack_rows(table), power, budgets
+        self._racks, self._power = Lessening(rack_rows(table), budgets), power
         self._promises = promises or Promises(time.monotonic)
         self._questions = questions or Questions(time.monotonic)
-        self._judged: dict[float, _Judged] = {}
-        self._version = -1
         self._last: tuple[str, float, _Judged] | None = None
-        known = names or names_of(dict(zip(table.names, table.racks, strict=True)), {})
-        self._rack_of, self._rows = known.rack_of, known.rows
+        self._names = names or names_of(dict(zip(table.names, table.racks, strict=True)), {})
 
     def filter(self, body: bytes) -> bytes:
         """The `filter` verb: nodes without room, by cooling, power or budget, fail with the reason; unknown ones pass.
@@ -143,20 +144,21 @@ class Extender:
         """
         args = _decode(body)
         names = _names(args)
-        self._questions.look(names, self._rack_of, whole=args.node_names is None)
+        self._questions.look(names, self._names.numbers, whole=args.node_names is None)
         try:
             judged = self._for(args.pod)
         except ConfigError as error:
-            failed, kept = dict.fromkeys(names, str(error)), list[str]()
+            failed, passed = dict.fromkeys(names, str(error)), [False] * len(names)
         else:
-            short, rack_of = judged.short, self._rack_of
-            failed = {n: short[rack_of[n]] for n in names if rack_of.get(n) in short}
-            kept = [n for n in names if n not in failed] if failed else names
-            self._promise(args.pod, kept, judged)
+            racks = list(map(self._names.numbers.__getitem__, names))
+            passed = list(map(judged.passes.__getitem__, racks))
+            why = map(judged.why.__getitem__, racks)
+            failed = {name: reason for name, reason in zip(names, why, strict=True) if reason}
+            self._promise(args.pod, set(compress(racks, passed)), judged)
         if args.node_names is not None:
-            return _filtered(None, kept, failed)
+            return _filtered(None, list(compress(names, passed)), failed)
         raw = msgspec.json.decode(body, type=_RawArgs).nodes or _RawNodes()
-        items = [item for item, name in zip(raw.items, names, strict=True) if name not in failed]
+        items = list(compress(raw.items, passed))
         return _filtered({"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}, None, failed)
 
     def prioritize(self, body: bytes) -> bytes:
@@ -167,9 +169,9 @@ class Extender:
         """
         args = _decode(body)
         judged = self._just_filtered(args.pod) or self._for(args.pod)
-        rows, rack_of, ends, neutral = self._rows, self._rack_of, judged.ends, judged.neutral
-        named = _names(args)
-        return b"[%b]" % b",".join([rows[n] + ends[rack_of[n]] if n in rows else row(n, neutral) for n in named])
+        names = _names(args)
+        ends = map(judged.ends.__getitem__, map(self._names.numbers.__getitem__, names))
+        return b"[%b]" % b",".join(map(add, map(self._names.rows.__getitem__, names), ends))
 
     def _just_filtered(self, pod: _Pod) -> _Judged | None:
         """Prioritize follows filter: what that found for the pod, before it was promised any."""
@@ -177,27 +179,19 @@ class Extender:
         return last[2] if last is not None and last[:2] == (_key(pod), pod_power_w(pod, self._power)) else None
 
     def _for(self, pod: _Pod) -> _Judged:
-        wanted_w, name = pod_power_w(pod, self._power), _key(pod)
-        held = self._promises.by_rack(name)
-        if name in self._promises:
-            return _judged(lessened(self._table, self._budgets, held), wanted_w)
-        if self._promises.version != self._version or len(self._judged) >= _MOST_POWERS:
-            self._version = self._promises.version
-            self._judged.clear()
-        if wanted_w not in self._judged:
-            self._judged[wanted_w] = _judged(lessened(self._table, self._budgets, held), wanted_w)
-        return self._judged[wanted_w]
+        return _judged(self._racks.by(self._promises.by_rack(_key(pod))), pod_power_w(pod, self._power))
 
-    def _promise(self, pod: _Pod, kept: Sequence[str], judged: _Judged) -> None:
-        """It will most likely go to the best of those that passed."""
+    def _promise(self, pod: _Pod, racks: set[int], judged: _Judged) -> None:
+        """It will most likely go to the best of the racks that passed."""
         wanted_w, name = pod_power_w(pod, self._power), _key(pod)
         self._last = (name, wanted_w, judged)
-        racks = {self._rack_of[n] for n in kept if n in self._rack_of} if wanted_w > 0.0 else set()
-        if not racks:
+        known = self._names.racks
+        ours = [r for r in racks if r < len(known)] if wanted_w > 0.0 else []
+        if not ours:
             self._promises.let_go(name)
             return
-        best = max(map(judged.marks.__getitem__, racks))
-        self._promises.hold(name, sorted(r for r in racks if judged.marks[r] == best), wanted_w)
+        best = max(map(judged.marks.__getitem__, ours))
+        self._promises.hold(name, sorted(known[r] for r in ours if judged.marks[r] == best), wanted_w)
 
 
 def _filtered(nodes: Mapping[str, Any] | None, names: list[str] | None, failed: Mapping[str, str]) -> bytes:
@@ -209,13 +203,10 @@ def _filtered(nodes: Mapping[str, Any] | None, names: list[str] | None, failed: 
 
 def _judged(table: NodeTable, wanted_w: float) -> _Judged:
     made = scores(table, wanted_w)
-    marks = dict(zip(table.racks, ((made * MOST + 50) // 100).tolist(), strict=True))
-    return _Judged(
-        short=_short(table, wanted_w),
-        marks=marks,
-        ends={rack: _ENDS[mark] for rack, mark in marks.items()},
-        neutral=neutral_score(table, made, wanted_w) * MOST // 100,
-    )
+    neutral = neutral_score(table, made, wanted_w) * MOST // 100
+    why = [*_short(table, wanted_w), ""]
+    marks = [*((made * MOST + 50) // 100).tolist(), neutral]
+    return _Judged(passes=[not w for w in why], why=why, marks=marks, ends=[_ENDS[mark] for mark in marks])
 
 
 def _key(pod: _Pod) -> str:
@@ -267,11 +258,14 @@ def _names(args: _Args) -> list[str]:
     return [node.metadata.name for node in args.nodes.items] if args.nodes is not None else []
 
 
-def _short(table: NodeTable, wanted_w: float) -> dict[str, str]:
-    """Rack -> why it can not take the power: a budget's word counts also where nothing else is known."""
+def _short(table: NodeTable, wanted_w: float) -> list[str]:
+    """By rack, why it can not take the power, if so: a budget's word counts also where nothing else is known."""
     capped = table.cap_w < wanted_w
     short = capped | (table.known & (table.room_w < wanted_w))
-    return {table.racks[i]: _why(table, i, wanted_w, capped=bool(capped[i])) for i in short.nonzero()[0].tolist()}
+    why = [""] * len(short)
+    for i in short.nonzero()[0].tolist():
+        why[i] = _why(table, i, wanted_w, capped=bool(capped[i]))
+    return why
 
 
 def _why(table: NodeTable, i: int, wanted_w: float, *, capped: bool) -> str:

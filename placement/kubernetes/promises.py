@@ -30,63 +30,94 @@ class Budgeted:
 
 @dataclass(slots=True)
 class Promises:
-    """By pod: until when [s], which rack, how much [W]. steady_s: a clock that never jumps; version: of its state."""
+    """By pod: until when [s], which rack, how much [W]. steady_s: a clock that never jumps."""
 
     steady_s: Callable[[], float]
-    version: int = 0
     _held: dict[str, tuple[float, str, float]] = field(default_factory=dict)
+    _pods: dict[str, dict[str, float]] = field(default_factory=dict)
+    _sums: dict[str, float] = field(default_factory=dict)
 
     def hold(self, pod: str, racks: Iterable[str], power_w: float) -> None:
         """Count a pod on one of these racks, the one with the least held; what it held before is let go."""
-        held = self.by_rack(pod)
+        self.let_go(pod)
+        held = self.by_rack()
         rack = min(racks, key=lambda name: held.get(name, 0.0))
         self._held[pod] = (self.steady_s() + HELD_S, rack, power_w)
-        self.version += 1
+        self._pods.setdefault(rack, {})[pod] = power_w
+        self._sum(rack)
 
     def let_go(self, pod: str) -> None:
         """It was not let in after all."""
-        if self._held.pop(pod, None) is not None:
-            self.version += 1
-
-    def __contains__(self, pod: str) -> bool:
-        return pod in self._held
+        if pod in self._held:
+            _, rack, _ = self._held.pop(pod)
+            del self._pods[rack][pod]
+            self._sum(rack)
 
     def by_rack(self, but: str = "") -> dict[str, float]:
         """Rack -> watts held there now, but those of one pod."""
         now_s = self.steady_s()
-        over = [pod for pod, (until_s, _, _) in self._held.items() if until_s <= now_s]
-        for pod in over:
-            del self._held[pod]
-        self.version += bool(over)
-        found: dict[str, float] = {}
-        for pod, (_, rack, power_w) in self._held.items():
-            if pod != but:
-                found[rack] = found.get(rack, 0.0) + power_w
+        while self._held:
+            oldest = next(iter(self._held))  # all are held equally long, and what is held again goes to the end
+            if self._held[oldest][0] > now_s:
+                break
+            self.let_go(oldest)
+        found = self._sums.copy()
+        if but in self._held:
+            rack = self._held[but][1]
+            found[rack] = math.fsum(w for pod, w in self._pods[rack].items() if pod != but)
         return found
 
-
-def lessened(table: NodeTable, budgets: Sequence[Budgeted], held: Mapping[str, float]) -> NodeTable:
-    """The table with what is held, rack -> [W], off its racks' rooms and off every budget."""
-    if not held:
-        return table
-    gone_w = np.array([held.get(rack, 0.0) for rack in table.racks])
-    cap_w, capped_by = table.cap_w, table.capped_by
-    for budget in budgets:
-        taken_w = sum(budget.shares.get(rack, 0.0) * watts for rack, watts in held.items())
-        if taken_w > 0.0:
-            cap_w, capped_by = _capped(table.racks, budget, taken_w, cap_w, capped_by)
-    room_w = np.maximum(table.room_w - gone_w, 0.0)
-    return replace(table, room_w=room_w, cap_w=cap_w, capped_by=capped_by)
+    def _sum(self, rack: str) -> None:
+        """Anew from its pods: a sum that is carried on would keep the rounding of what has left it."""
+        self._sums[rack] = math.fsum(self._pods[rack].values())
+        if not self._pods[rack]:
+            del self._pods[rack], self._sums[rack]
 
 
-def _capped(
-    racks: Sequence[str], budget: Budgeted, taken_w: float, cap_w: Array, capped_by: tuple[str, ...]
-) -> tuple[Array, tuple[str, ...]]:
-    left_w = max(budget.room_w - taken_w, 0.0)
-    by_rack = {rack: left_w / share for rack, share in budget.shares.items() if share > 0.0}
-    wanted = np.array([by_rack.get(rack, math.inf) for rack in racks])
-    lower = wanted < cap_w
-    scopes = list(capped_by)
-    for i in lower.nonzero()[0].tolist():
-        scopes[i] = budget.scope
-    return np.minimum(wanted, cap_w), tuple(scopes)
+class Lessening:
+    """Takes what is held off a table's rooms and off every budget. table: a row for each rack.
+
+    Budgets are held as one list of (budget, rack, share), in their order: ten thousand nodes have hundreds of racks,
+    and this is reckoned anew for every pod.
+    """
+
+    def __init__(self, table: NodeTable, budgets: Sequence[Budgeted]) -> None:
+        number = {rack: i for i, rack in enumerate(table.racks)}
+        parts = [
+            (b, number[rack], share)
+            for b, budget in enumerate(budgets)
+            for rack, share in budget.shares.items()
+            if share > 0.0 and rack in number
+        ]
+        self._table, self._number, self._scopes = table, number, [b.scope for b in budgets]
+        self._room_w = np.array([b.room_w for b in budgets], dtype=np.float64)
+        self._budget = np.array([b for b, _, _ in parts], dtype=np.intp)
+        self._rack = np.array([r for _, r, _ in parts], dtype=np.intp)
+        self._share = np.array([s for _, _, s in parts], dtype=np.float64)
+
+    def by(self, held: Mapping[str, float]) -> NodeTable:
+        """The table with what is held, rack -> [W], off it."""
+        table = self._table
+        if not held:
+            return table
+        gone_w = np.zeros(len(table.racks))
+        for rack, watts in held.items():
+            gone_w[self._number[rack]] = watts
+        taken_w = np.bincount(self._budget, self._share * gone_w[self._rack], len(self._scopes))
+        left_w = np.maximum(self._room_w - taken_w, 0.0)[self._budget] / self._share
+        cap_w = table.cap_w.copy()
+        np.minimum.at(cap_w, self._rack, left_w)
+        return replace(
+            table,
+            room_w=np.maximum(table.room_w - gone_w, 0.0),
+            cap_w=cap_w,
+            capped_by=self._capped_by(cap_w, left_w),
+        )
+
+    def _capped_by(self, cap_w: Array, left_w: Array) -> tuple[str, ...]:
+        """Where a budget leaves a rack less than the table says, the first of those that leave it the least."""
+        least = (left_w == cap_w[self._rack]) & (left_w < self._table.cap_w[self._rack])
+        scopes = list(self._table.capped_by)
+        for rack, budget in zip(self._rack[least][::-1].tolist(), self._budget[least][::-1].tolist(), strict=True):
+            scopes[rack] = self._scopes[budget]
+        return tuple(scopes)
