@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import typer
 
 from plant.errors import ConfigError
@@ -45,8 +44,7 @@ def bench(
     given |= {"robust": robust, "write": write, "climate": climate}
     figures = run(quick, find_data(data, os.environ), **_extras(name, run, given))
     if as_json:
-        json.dump(figures, sys.stdout)
-        print()
+        print(msgspec.json.encode(figures).decode())  # what is no number is null there, as JSON wants it
         return
     width = max(map(len, figures))
     for key, value in figures.items():
