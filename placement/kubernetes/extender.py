@@ -46,8 +46,9 @@ class _Container(msgspec.Struct):
     resources: _Resources = msgspec.field(default_factory=_Resources)
 
 
-class _Spec(msgspec.Struct):
+class _Spec(msgspec.Struct, rename="camel"):
     containers: list[_Container] = []
+    resource_claims: list[Any] | None = None
 
 
 class _Metadata(msgspec.Struct):
@@ -145,6 +146,8 @@ class Extender:
         args = _decode(body)
         names = _names(args)
         self._questions.look(names, self._names.numbers, whole=args.node_names is None)
+        if _only_claimed(args.pod):
+            self._questions.claimed(f"{args.pod.metadata.namespace}/{args.pod.metadata.name}")
         try:
             judged = self._for(args.pod)
         except ConfigError as error:
@@ -225,8 +228,19 @@ def pod_power_w(pod: _Pod, power: PodPower) -> float:
             where = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
             raise ConfigError(f"{POWER_KEY}: {said!r}", where=where, remedy="give watts, e.g. '5600'")
         return float(said)
-    gpus = sum(_gpus({**c.resources.limits, **c.resources.requests}) for c in pod.spec.containers)
+    gpus = _gpus_of(pod)
     return gpus * power.gpu_w if gpus else power.other_w
+
+
+def _gpus_of(pod: _Pod) -> float:
+    return sum(_gpus({**c.resources.limits, **c.resources.requests}) for c in pod.spec.containers)
+
+
+def _only_claimed(pod: _Pod) -> bool:
+    """Whether its devices stand in resource claims (DRA), of which a question has the names only, and nowhere else."""
+    if not pod.spec.resource_claims or POWER_KEY in (pod.metadata.annotations or {}):
+        return False
+    return not _gpus_of(pod)
 
 
 def gpus_of(pod: Mapping[str, Any]) -> float:

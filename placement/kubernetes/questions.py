@@ -18,6 +18,9 @@ MANY_WHOLE = 100
 """Whole nodes in a question that are worth a word: some kilobytes each, for every pod."""
 _UNKNOWN = "kube-scheduler asks the extender about {count} nodes that the site file lacks ({first}); they pass unjudged"
 _WHOLE = "kube-scheduler sends the extender {count} whole nodes for a pod, where their names would do"
+_CLAIMED = (
+    "{count} pods have devices by resource claims alone ({first}): they count without power, under budgets as well"
+)
 TEXTS = {
     "extender_unknown_nodes": (
         _UNKNOWN,
@@ -26,6 +29,10 @@ TEXTS = {
     "extender_whole_nodes": (
         _WHOLE,
         "set nodeCacheCapable: true for this extender in kube-scheduler's configuration, as in packaging/kubernetes",
+    ),
+    "extender_claimed_devices": (
+        _CLAIMED,
+        "annotate such pods with what they draw, in watts: coldplate.io/power-w: '5600'",
     ),
 }
 
@@ -36,6 +43,7 @@ class Questions:
 
     steady_s: Callable[[], float]
     _asked_s: dict[str, float] = field(default_factory=dict)
+    _claimed_s: dict[str, float] = field(default_factory=dict)
     _whole: int = 0
     _whole_s: float = -math.inf
     _looked_s: float = -math.inf
@@ -49,8 +57,13 @@ class Questions:
         if whole:
             self._whole, self._whole_s = len(names), now_s
         self._asked_s |= dict.fromkeys((n for n in names if n not in known), now_s)
-        while len(self._asked_s) > MOST:
-            del self._asked_s[next(iter(self._asked_s))]
+        _shortened(self._asked_s)
+
+    def claimed(self, pod: str) -> None:
+        """Remember a pod whose devices stand in resource claims, which kube-scheduler does not send."""
+        self._claimed_s.pop(pod, None)
+        self._claimed_s[pod] = self.steady_s()
+        _shortened(self._claimed_s)
 
     def conditions(self, now_s: float) -> list[Condition]:
         """What is to be told, at now_s [s since 1970, site clock]."""
@@ -69,9 +82,16 @@ class Questions:
 
     def _found(self) -> Iterator[tuple[str, Severity, Params]]:
         least_s = self.steady_s() - KEPT_S
-        names = sorted(n for n, asked_s in self._asked_s.items() if asked_s > least_s)
-        if names:
-            first = [*names[:NAMED], *(["…"] if len(names) > NAMED else [])]
-            yield "extender_unknown_nodes", Severity.WARNING, {"count": len(names), "first": ", ".join(first)}
+        named = {"extender_unknown_nodes": self._asked_s, "extender_claimed_devices": self._claimed_s}
+        for code, found_s in named.items():
+            names = sorted(n for n, asked_s in found_s.items() if asked_s > least_s)
+            if names:
+                first = [*names[:NAMED], *(["…"] if len(names) > NAMED else [])]
+                yield code, Severity.WARNING, {"count": len(names), "first": ", ".join(first)}
         if self._whole >= MANY_WHOLE and self._whole_s > least_s:
             yield "extender_whole_nodes", Severity.INFO, {"count": self._whole}
+
+
+def _shortened(found_s: dict[str, float]) -> None:
+    while len(found_s) > MOST:
+        del found_s[next(iter(found_s))]

@@ -80,6 +80,36 @@ async def test_a_pod_whose_power_is_none_passes_nowhere(roomy):
     assert (got.status_code, "ExtenderArgs" in got.json()["remedy"]) == (422, True)
 
 
+async def test_devices_that_only_a_claim_names(roomy, app):
+    """A pod whose GPUs stand in a resource claim passes as one without power, and people are told, until it says one."""
+    steady = [1000.0]
+    app.state.service.hints.questions.steady_s = lambda: steady[0]
+    request = json.loads(CAPTURED)
+    request["Pod"]["spec"] = {
+        "containers": [{"name": "main", "resources": {"claims": [{"name": "gpus"}], "requests": {"cpu": "64"}}}],
+        "resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": "eight-gpus"}],
+    }
+    told = {c["code"]: c for c in (await roomy.get("/v1/conditions")).json()["conditions"]}
+    assert "extender_claimed_devices" not in told
+    assert (await roomy.post("/k8s/extender/filter", json=request)).json()["FailedNodes"] == {}
+    told = {c["code"]: c for c in (await roomy.get("/v1/conditions")).json()["conditions"]}["extender_claimed_devices"]
+    assert told["cause"]["text"].startswith("1 pods have devices by resource claims alone (default/train-7)")
+    assert (told["severity"], "coldplate.io/power-w" in told["remedy"]["text"]) == ("warning", True)
+    steady[0] = 2000.0
+    request["Pod"]["metadata"]["annotations"] = {"coldplate.io/power-w": "14700"}
+    assert list((await roomy.post("/k8s/extender/filter", json=request)).json()["FailedNodes"]) == ["rack-02"]
+    assert "extender_claimed_devices" not in (await roomy.get("/v1/conditions")).text
+
+
+@pytest.mark.parametrize("claims", [None, []])
+async def test_no_claims(roomy, claims):
+    """Written out as nothing they are nothing."""
+    request = json.loads(CAPTURED)
+    request["Pod"]["spec"]["resourceClaims"] = claims
+    assert list((await roomy.post("/k8s/extender/filter", json=request)).json()["FailedNodes"]) == ["rack-02"]
+    assert "extender_claimed_devices" not in (await roomy.get("/v1/conditions")).text
+
+
 async def test_five_thousand_whole_nodes_and_too_many_bytes(roomy, app):
     """Without nodeCacheCapable: 8 MB of nodes come back untouched; beyond 64 MiB the answer says what to set; people are told."""
     app.state.service.hints.questions.steady_s = lambda: 1000.0

@@ -266,6 +266,8 @@ export const messagesZh: Record<string, string> = {
   extender_unknown_nodes_remedy: '在站点文件的 jobs.nodes 中写入它们，或更正 jobs.names 中对它们的叫法',
   extender_whole_nodes: 'kube-scheduler 每个 Pod 都向扩展器发送 {count:0} 个完整的节点对象，只发名称即可',
   extender_whole_nodes_remedy: '在 kube-scheduler 的配置中为该扩展器设置 nodeCacheCapable: true，见 packaging/kubernetes',
+  extender_claimed_devices: '{count:0} 个 Pod 的设备仅由资源声明（DRA）给出（{first}）：其功率按零计，预算下亦然',
+  extender_claimed_devices_remedy: '用注解 coldplate.io/power-w 写明这些 Pod 的功率（瓦），例如 "5600"',
   shed_silent: '{name}（{owner}）已有 {age_s:0} 秒没有报告；{jobs:0} 个作业的功率仍受限制，没有进程将其归还：{limits:0} 个功率限值不会自行到期',
   shed_silent_remedy: '重新启动它（coldplate shed --act）：它会从自己的记录继续，故障结束后归还限值；若其主机已失效，请在另一台主机上以 --take-over 启动',
   shed_unknown_nodes: '{name} 为 {unknown:0} 个任何调度器都没有的节点配置了功率限值：{first}',
