@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 ADMIN, HOST = "admin-of-this-lab", "127.0.0.1"
+IDLE_S = 30.0
+"""A connection that lay idle for longer is not used again [s]: the API server closes it after 90."""
 PLURALS = {
     "Deployment": "apis/apps/v1/{ns}deployments",
     "ClusterRole": "apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -29,7 +33,7 @@ class KubeCaller:
 
     def __init__(self, port: int, authority: Path) -> None:
         self.port, self._authority = port, authority
-        self._idle: list[http.client.HTTPSConnection] = []
+        self._idle: list[tuple[float, http.client.HTTPSConnection]] = []
 
     def status(self, method: str, path: str, body: object = None, *, token: str = ADMIN) -> int:
         """What the API server answers to that."""
@@ -54,7 +58,7 @@ class KubeCaller:
         kinds = {"PATCH": "application/merge-patch+json", "APPLY": "application/apply-patch+yaml"}
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kinds.get(method, "application/json")}
         data = None if body is None else json.dumps(body).encode()
-        wire = self._idle.pop() if self._idle else self._wire()
+        wire = self._fresh()
         try:
             wire.request("PATCH" if method == "APPLY" else method, path, data, headers)
             answer = wire.getresponse()
@@ -62,8 +66,19 @@ class KubeCaller:
         except BaseException:
             wire.close()
             raise
-        self._idle.append(wire)
+        self._idle.append((time.monotonic(), wire))
         return answer.status, json.loads(text) if text[:1] == b"{" else {"message": text.decode(errors="replace")}
+
+    def _fresh(self) -> http.client.HTTPSConnection:
+        try:
+            since_s, wire = self._idle.pop()
+        except IndexError:
+            return self._wire()
+        if time.monotonic() - since_s < IDLE_S:
+            return wire
+        wire.close()
+        self.drop_wires()  # those below it are older still
+        return self._wire()
 
     def _wire(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self._authority))
@@ -71,5 +86,6 @@ class KubeCaller:
 
     def drop_wires(self) -> None:
         """Close connections that wait for the next question."""
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop()[1].close()

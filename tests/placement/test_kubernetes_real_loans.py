@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from placement.kubernetes.pool import LENT
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 90.0
+STARTS = 15
+"""A loan lasts for so many starts of a process: killed at each step it is lent after five, looked at in two more."""
 
 
 class Loans:
@@ -34,6 +37,7 @@ pools:
   - {{name: serve, kind: kubernetes, kubeconfig: {kubeconfig}}}
 """)
         self._runs: subprocess.Popen[bytes] | None = None
+        self.start_s = 0.0
 
     def argv(self, *words: str) -> list[str]:
         """A command line, where its book and its file are."""
@@ -92,7 +96,9 @@ def loans(make_lab, plane, tmp_path) -> Iterator[Loans]:
     plane.apply(yaml.safe_load_all((ROOT / "packaging" / "kubernetes" / "adapter.yaml").read_text("utf-8")))
     account = plane.kubeconfig(plane.account_token("coldplate", "coldplate-adapter"))
     made = Loans(make_lab(real=2), plane, tmp_path, account)
+    began_s = time.monotonic()
     made.do("settle", "--write")
+    made.start_s = time.monotonic() - began_s
     yield made
     made.kill()
 
@@ -101,7 +107,7 @@ def test_there_and_back_when_its_time_is_over(loans):
     """Pods come while it is lent, and wait for nothing after; a node that fails meanwhile is told, and comes home."""
     plane, lab = loans.plane, loans.lab
     plane.add_pod("p")
-    due = datetime.now(UTC) + timedelta(seconds=60)
+    due = datetime.now(UTC) + timedelta(seconds=max(60.0, STARTS * loans.start_s))
     loans.do("lend", "n1", "--to", "serve", "--owner", "mei", "--until", due.isoformat(timespec="seconds"))
     assert loans.to("lent") >= 3
     assert lab.run("sinfo", "-h", "-n", "n1", "-o", "%T").strip() == "drained"
@@ -114,7 +120,8 @@ def test_there_and_back_when_its_time_is_over(loans):
     )
     ready(plane, "n1", "True")
     plane.until(lambda: loans.loan()["problem"] == "", WAIT_S, "all well again")
-    plane.until(lambda: loans.loan()["state"] == "leaving", WAIT_S, "its time is over")
+    left_s = (due - datetime.now(UTC)).total_seconds()
+    plane.until(lambda: loans.loan()["state"] == "leaving", WAIT_S + left_s, "its time is over")
     loans.kill()
     assert datetime.now(UTC) >= due - timedelta(seconds=1)
     assert loans.pools_of("n1") == 0
