@@ -105,6 +105,11 @@ class Actuator:
             return Answer(accepted=False, text=text)
         return Answer(accepted=True, text=f"{len(chosen)} device(s) go to their defaults")
 
+    def outdate(self, points: Iterable[PointId]) -> None:
+        """What was asked for before now and is not written yet is not written any more; what is held stays held."""
+        for hand in (self._hand_of[p] for p in points if p in self._hand_of):
+            hand.outdate(self._clock.monotonic())
+
     async def run(self) -> None:
         """Keep every device until cancelled; each has its own loop, so one that hangs delays no other's heartbeat."""
         async with asyncio.TaskGroup() as group:
@@ -157,16 +162,11 @@ class Actuator:
         try:
             answer = await self._drive(hand, lease, verdict, actuals)
         except WithdrawnError:
-            self._put_back(hand, lease, before)
+            hand.put_back(lease, before)
             raise
         if not answer.accepted:
-            self._put_back(hand, lease, before)
+            hand.put_back(lease, before)
         return answer
-
-    def _put_back(self, hand: Hand, lease: Lease, before: Lease | None) -> None:
-        """A lease that was not written leaves the one before it in place, unless all were dropped meanwhile."""
-        if hand.leases.pop((lease.point, lease.holder), None) is not None and before is not None:
-            hand.leases[lease.point, lease.holder] = before
 
     async def _drive(self, hand: Hand, lease: Lease, verdict: GuardVerdict, actuals: Mapping[PointId, float]) -> Answer:
         driven = hand.driven.get(lease.point)

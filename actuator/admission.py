@@ -34,6 +34,8 @@ class Admission:
             return "replayed", f"{point}: sequence {lease.seq} of {lease.holder} was seen already"
         if lease.issued_mono_s < hand.given_up_mono_s:
             return "withdrawn", f"{point}: {hand.equipment} was given up after this was asked for"
+        if lease.issued_mono_s < hand.outdated_mono_s:
+            return "withdrawn", f"{point}: asked for before the mode of {hand.equipment} was changed"
         if mono_s < hand.locked_until_mono_s and not lease.by_operator:
             left_s = hand.locked_until_mono_s - mono_s
             return "locked_out", f"{hand.equipment}: left alone for another {left_s:.0f} s after it was lost"

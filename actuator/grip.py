@@ -104,6 +104,7 @@ class Grip:
         point, within = lease.point, tolerance(self._site, lease.point)
         if not lease.live(self._clock.monotonic()):
             raise WithdrawnError(f"{point}: the lease expired before it could be written")
+        hand.must_be_current(lease)
         sent = await hand.write(point, value, generation, self._frame_check(point, value))
         found = await self._settled(hand, point, sent, within)
         if not abs(found - sent) <= within:
@@ -114,6 +115,7 @@ class Grip:
         if not abs(value - actual) <= within:
             hand.changed_mono_s[point] = mono_s
         rewrites = hand.driven[point].rewrites if point in hand.driven else 0
+        hand.leases[point, lease.holder] = lease  # written before it was outdated: it is what is held
         hand.driven[point] = Driven(lease, sent, self._clock.now(), off_since_mono_s=mono_s, rewrites=rewrites)
         return found
 
@@ -132,6 +134,7 @@ class Grip:
         found = await hand.read_back(lease.point)
         if generation != hand.generation:
             raise WithdrawnError(f"{lease.point}: the hold on {hand.equipment} was given up meanwhile")
+        hand.must_be_current(lease)
         if abs(found - driven.value) <= tolerance(self._site, lease.point):
             driven.lease = lease
             return True

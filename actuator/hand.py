@@ -54,7 +54,8 @@ class Hand:
     """Our hold on one device; name: its drive's in the site.
 
     `generation` grows when it is given up, so that a write under way can tell; given_up_mono_s: when somebody last
-    wanted it given up, so that a lease from before that can tell, too; asked_mono_s: when a lease was last asked for.
+    wanted it given up, so that a lease from before that can tell, too; outdated_mono_s: the same where a mode was
+    changed and what is held stays; asked_mono_s: when a lease was last asked for.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Hand:
     release_due: bool = False
     generation: int = 0
     given_up_mono_s: float = -math.inf
+    outdated_mono_s: float = -math.inf
     asked_mono_s: float = -math.inf
     beat: int = 0
     beat_mono_s: float = -math.inf
@@ -105,6 +107,21 @@ class Hand:
         self.taken = False
         self.mode_strikes = 0
         return points
+
+    def outdate(self, mono_s: float) -> None:
+        """Leases from before `mono_s` [s] may be written no more; those that the device follows already stay."""
+        self.outdated_mono_s = mono_s
+        self.leases = {(point, d.lease.holder): d.lease for point, d in self.driven.items()}
+
+    def must_be_current(self, lease: Lease) -> None:
+        """Raises: WithdrawnError where it was asked for before somebody changed what may be asked for."""
+        if lease.issued_mono_s < self.outdated_mono_s:
+            raise WithdrawnError(f"{lease.point}: asked for before the mode of {self.equipment} was changed")
+
+    def put_back(self, lease: Lease, before: Lease | None) -> None:
+        """A lease that was not written leaves the one before it in place, unless all were dropped meanwhile."""
+        if self.leases.pop((lease.point, lease.holder), None) is not None and before is not None:
+            self.leases[lease.point, lease.holder] = before
 
     async def write(self, point: PointId, value: float, generation: int, check: FrameCheck) -> float:
         """Write [SI] if the hold is still the same one; gives the frame's decoded value [SI], which `check` allowed.

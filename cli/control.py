@@ -109,7 +109,9 @@ class Control:
         if not answer.accepted:
             return answer
         let_go = [loop for loop in modes if modes[loop].mode not in DRIVING and modes[loop] != self._modes[loop]]
+        changed = [loop for loop in modes if loop in self._groups and modes[loop] != self._modes[loop]]
         self._modes = modes
+        self._actuator.outdate(self._points(changed))
         if intent.kind is IntentKind.ALL_TO_DEFAULT:
             done = await self._actuator.relinquish(None, intent.actor, intent.reason)
             answer = answer if done.accepted else replace(answer, text=f"{answer.text}; {done.text}")

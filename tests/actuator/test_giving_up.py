@@ -84,3 +84,61 @@ async def test_an_unconfirmed_release_is_told_until_the_device_shows_that_it_let
     await rig.pass_time(30)
     assert not rig.device.remote
     assert rig.codes() == []
+
+
+async def moved_to(rig, value):
+    """What is held for long enough that it may change again, and a lease of `value` on its way to the device."""
+    await rig.ask(31.5, ttl_s=900)
+    await rig.pass_time(320)
+    late = rig.lease(value, ttl_s=900)
+    rig.clock.advance(1)
+    return late
+
+
+async def test_a_lease_that_waits_at_the_devices_lock_is_not_written_after_a_change_of_mode(rig):
+    """Automatic to hold or confirm: what the device follows stays, what waited for the lock does not move it."""
+    late = await moved_to(rig, 31.0)
+    async with rig.actuator._hands["cdu-1"].lock:
+        asked = asyncio.create_task(rig.actuator.request(late))
+        await asyncio.sleep(0)
+        rig.actuator.outdate([SUPPLY])
+    answer = await asked
+    assert not answer.accepted
+    assert answer.text.startswith("withdrawn")
+    assert rig.device.registers["supply_setpoint"] == 31.5
+    await rig.pass_time(20)
+    assert [lease.value for lease in rig.actuator.state().leases] == [31.5]
+    assert rig.device.remote
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_no_frame_leaves_after_a_change_of_mode_however_far_it_had_come(rig, steps):
+    """What was written before stands and is held; what was not is not written, and what was held stays held."""
+    late = await moved_to(rig, 31.0)
+    asked = asyncio.create_task(rig.actuator.request(late))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    rig.actuator.outdate([SUPPLY])
+    stood, written = rig.device.registers["supply_setpoint"], len(rig.device.log)
+    await asked
+    left = [row for row in rig.device.log[written:] if row[1] == "supply_setpoint"]
+    assert len(left) <= 1, "one frame may have been on the wire"
+    await rig.pass_time(30)
+    now = rig.device.registers["supply_setpoint"]
+    assert [lease.value for lease in rig.actuator.state().leases] == [now]
+    assert rig.device.remote
+    assert rig.codes() == []
+    assert left or now == stood
+
+
+async def test_a_lease_that_waits_its_turn_is_not_handed_the_device_after_a_change_of_mode(rig):
+    """A controller's lease behind a person's: outdated with the mode it was asked in."""
+    await rig.ask(31.5, ttl_s=400, holder="operator:ann")
+    await rig.pass_time(320)
+    await rig.ask(31.0, ttl_s=900)
+    rig.clock.advance(1)
+    rig.actuator.outdate([SUPPLY])
+    await rig.pass_time(120)
+    assert rig.device.registers["supply_setpoint"] == 31.5
+    assert rig.actuator.state().leases == ()
+    assert not rig.device.remote
