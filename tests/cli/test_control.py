@@ -106,6 +106,16 @@ async def test_a_mode_that_changes_ends_what_is_being_asked(site, tmp_path):
     assert len(asked) == 1
 
 
+async def test_what_waits_at_a_device_is_told_of_another_mode(site, tmp_path, monkeypatch):
+    """Every setpoint of the loop, before anything is asked for in the new mode."""
+    room, told = Room(site, tmp_path), []
+    await room.cycles(2)
+    monkeypatch.setattr(room.actuator, "outdate", lambda points: told.append(set(points)))
+    await room.ask(IntentKind.SET_MODE, mode=Mode.CONFIRM)
+    assert SETPOINT in told[-1]
+    assert told[-1] == set(site.groups[LOOP].commands.values())
+
+
 async def test_an_operator_hears_what_the_devices_say(site, tmp_path):
     """A hold that could not be written, and an all-to-default that nobody confirmed, say so at once."""
     room = Room(site, tmp_path)
