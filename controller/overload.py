@@ -44,7 +44,10 @@ def least_broken(problem: Problem, judged: Judged) -> int | None:
     if not left.any():
         return None
     for names in (_LIMITS, _RESERVES):
-        margin_k = np.min(np.stack([np.minimum(judged.margins[n], 0.0) for n in names if n in judged.margins]), axis=0)
+        kept = [np.minimum(judged.margins[n], 0.0) for n in names if n in judged.margins]
+        if not kept:  # a site may ask for no reserve
+            continue
+        margin_k = np.min(np.stack(kept), axis=0)
         best_k = np.max(margin_k[left])
         left &= margin_k >= (best_k - _ALIKE_K if best_k < 0 else 0.0)
     return int(np.argmin(np.where(left, going_w(problem, judged), np.inf)))

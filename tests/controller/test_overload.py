@@ -67,6 +67,14 @@ def test_a_limit_outranks_the_reserve(hot):
     assert margins["case_temperature"][held].max() <= at["case_temperature"][0] + 0.3
 
 
+def test_a_site_without_a_reserve_has_only_limits_to_break(hot):
+    """`reserve: none`: what is held and breaks the case limit least, at whatever cost to a lost CDU."""
+    bare = replace(hot, bounds=replace(hot.bounds, reserve=False, case_c=66.0))
+    choice = eased(bare, search(bare))
+    assert choice.overload
+    assert choice.binding == "case_temperature"
+
+
 def test_nothing_changes_where_design_is_held(hot):
     """On a mild day a case limit that nothing keeps still means design: that is cold, and the plant gives it."""
     mild = replace(hot.upper, air=Outdoor(15.0))
